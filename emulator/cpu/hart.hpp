@@ -1,0 +1,105 @@
+// A hart: architectural state plus caches that never show. `run` executes until something stops it and returns the stop; nothing
+// in it calls upward. A virtual hart of a VM is the same class, run on the VM's bus.
+//
+// Usage:
+//   Hart hart(0);
+//   Stop stop = hart.run(bus, 1'000'000);
+#pragma once
+
+#include "emulator/cpu/state.hpp"
+#include "emulator/mem/bus.hpp"
+#include "emulator/mem/page_walk.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace trapeze {
+
+class HartCache; // TLBs and decoded blocks (cpu/hart_cache.hpp)
+
+/// What the debugger watches; an empty one costs nothing.
+struct Watch {
+    std::vector<u64> pcs;           ///< stop before the instruction at one of these virtual addresses
+    std::vector<u16> csr_writes;    ///< stop before an instruction that would write one of these CSRs
+    bool every_trap = false;        ///< stop with Breakpoint after any trap was delivered
+    bool empty() const { return pcs.empty() && csr_writes.empty() && !every_trap; }
+    bool operator==(const Watch&) const = default;
+};
+
+class Hart {
+  public:
+    explicit Hart(u32 id = 0);
+    Hart(const Hart& other);            ///< caches are not copied
+    Hart& operator=(const Hart& other);
+    Hart(Hart&&) noexcept;
+    Hart& operator=(Hart&&) noexcept;
+    ~Hart();
+
+    HartState state;
+
+    /// Privilege levels whose seat host code occupies: a trap delivered there returns from run. Indexed by bit: 1 << Priv.
+    u8 seats = 0;
+    void occupy(Priv level) { seats |= 1u << static_cast<u8>(level); }
+    bool occupied(Priv level) const { return seats >> static_cast<u8>(level) & 1; }
+
+    u32 id() const { return id_; }
+    /// Back to reset: M-mode, pc as given, everything else cleared (section 3.4).
+    void reset(u64 pc);
+
+    /// Runs at most `budget` instructions (retired, or trapped). Returns early for a seat, wfi, a watch, or the board's halt.
+    /// After the return, `state` says everything: pc is the next instruction (for a trap: the vector's, with xepc set).
+    Stop run(Bus& bus, u64 budget, const Watch& watch = {});
+
+    /// Executes exactly one instruction, or takes one pending interrupt, on the state as it is. Returns what happened:
+    /// the trap if one was delivered (also to an unoccupied level).
+    struct StepResult {
+        bool trapped = false;
+        Trap trap;
+        Instruction instruction; ///< Op::Illegal with word 0 when it could not be fetched
+    };
+    StepResult step(Bus& bus);
+
+    /// Delivers `trap` now: decides the target privilege, sets its CSRs, pc and privilege (section 3.1.6, 3.1.7, 3.1.8). This is the one
+    /// function that decides where a trap goes. Returns the trap with `from` and `to` filled in.
+    Trap deliver(Trap trap, Bus& bus);
+    /// What software in the seat's place would do last: sret or mret.
+    void return_from_trap(Priv level);
+
+    /// The interrupt that would be taken now (pending, enabled, not masked), or 0 (section 3.1.9's order).
+    u64 pending_interrupt(Bus& bus);
+    /// mip as software sees it: software bits, the board's lines and the Sstc timer.
+    u64 mip(Bus& bus) const;
+
+    /// CSR access with all side effects but without privilege checks. Unknown numbers read 0 and ignore writes.
+    u64 read_csr(u16 number, Bus& bus) const;
+    void write_csr(u16 number, u64 value, Bus& bus);
+    u64 read_csr(Csr csr, Bus& bus) const { return read_csr(static_cast<u16>(csr), bus); }
+    void write_csr(Csr csr, u64 value, Bus& bus) { write_csr(static_cast<u16>(csr), value, bus); }
+    /// True when an access from the current privilege traps (illegal instruction).
+    bool csr_access_traps(u16 number, bool write) const;
+    /// True when `op` traps at the current privilege because of its row's lowest privilege or gate.
+    bool instruction_traps(Op op) const;
+
+    /// Translates without side effects, as an access of this kind at the current privilege would be (MPRV included).
+    PageWalk translate(u64 va, Access access, Bus& bus) const;
+    /// The same for a given privilege.
+    PageWalk translate_as(Priv priv, u64 va, Access access, Bus& bus) const;
+    /// Reads through translation for debuggers, tracers and kernels; stops at the first byte that is not mapped. Returns bytes read.
+    std::size_t peek(u64 va, std::span<u8> out, Bus& bus) const;
+    /// The instruction word at `va`, 16 bits alone when compressed; nullopt when it cannot be fetched.
+    std::optional<u32> fetch_word(u64 va, Bus& bus) const;
+
+    /// To be called after changing translation-related state or page tables behind the hart's back: drops cached translations.
+    void flush_translations();
+    /// Drops every cache (also decoded code).
+    void flush_all();
+
+  private:
+    friend struct Exec;
+    friend class HartCache;
+
+    u32 id_;
+    std::unique_ptr<HartCache> cache_;
+};
+
+} // namespace trapeze

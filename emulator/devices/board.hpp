@@ -1,0 +1,79 @@
+// The board: QEMU virt's addresses and interrupt numbers. Holds every device; a VM's virtual board is the same type.
+#pragma once
+
+#include "emulator/base/result.hpp"
+#include "emulator/devices/clint.hpp"
+#include "emulator/devices/device.hpp"
+#include "emulator/devices/plic.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trapeze {
+
+inline constexpr u64 kRamBase = 0x8000'0000;
+inline constexpr u64 kTimebaseHz = 10'000'000;  ///< frequency of mtime, as QEMU virt's
+inline constexpr u64 kCyclesPerTick = 10;       ///< cycles of a hart per tick of mtime: a 100 MHz machine
+inline constexpr unsigned kMaxHarts = 8;
+constexpr u64 ticks_of(u64 cycles) { return cycles / kCyclesPerTick; }
+
+/// QEMU virt's memory map (hw/riscv/virt.c).
+inline constexpr u64 kFinisherBase = 0x10'0000, kClintBase = 0x200'0000, kPlicBase = 0xc00'0000, kUartBase = 0x1000'0000,
+                     kVirtioBase = 0x1000'1000, kVirtioStride = 0x1000;
+inline constexpr unsigned kUartIrq = 10, kVirtioIrq = 1, kVirtioSlots = 8;
+
+class Board {
+  public:
+    explicit Board(unsigned harts);
+    Board(const Board& other);
+    Board& operator=(const Board& other);
+    Board(Board&&) noexcept = default;
+    Board& operator=(Board&&) noexcept = default;
+
+    /// Adds a device: window [base, base + size), interrupt `irq` of the PLIC (0: none).
+    Device& attach(std::unique_ptr<Device> device, u64 base, u64 size, unsigned irq);
+    /// The device with this name, or null. Names: "uart", "finisher", "virtio-blk".
+    Device* find(const std::string& name);
+    const Device* find(const std::string& name) const;
+
+    /// Register access at a bus address outside RAM. False: nothing is there (an access fault).
+    bool read(u64 address, unsigned size, u64& value, DeviceContext& context);
+    bool write(u64 address, unsigned size, u64 value, DeviceContext& context);
+
+    /// Interrupt lines of a hart at a time, as bits of mip: MSIP, MTIP, MEIP, SEIP.
+    u64 lines(unsigned hart, u64 ticks);
+    /// Tick at which the next timer line of this hart rises; ~0: never.
+    u64 next_tick(unsigned hart) const;
+
+    /// Console: typed bytes go in, printed bytes come out (each byte once).
+    void type(std::string_view text);
+    std::string take_output();
+
+    void reset();
+    void state(StateArchive& archive);
+
+    Clint clint;
+    Plic plic;
+    std::optional<Halt> halt;
+    std::optional<u64> tohost; ///< bus address of HTIF's tohost, when the loaded ELF has one
+
+    /// For the device tree and for people: where everything is.
+    struct Window {
+        std::string name;
+        u64 base, size;
+        unsigned irq;
+    };
+    std::vector<Window> windows() const;
+    struct Attached {
+        std::unique_ptr<Device> device;
+        u64 base, size;
+        unsigned irq;
+    };
+    const std::vector<Attached>& devices() const { return devices_; }
+
+  private:
+    std::vector<Attached> devices_;
+};
+
+} // namespace trapeze

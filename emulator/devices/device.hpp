@@ -1,0 +1,70 @@
+// What a device is: it knows offsets, not addresses; Board::attach gives it its place, its interrupt and its device-tree node.
+#pragma once
+
+#include "emulator/base/archive.hpp"
+#include "emulator/base/types.hpp"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trapeze {
+
+class Ram;
+
+/// A device's window on guest memory for DMA: bus addresses, checked on each access.
+struct DmaMemory {
+    Ram& ram;
+    u64 base;   ///< bus address of the first byte
+    u64 offset; ///< its offset in `ram`
+    u64 size;   ///< bytes
+    /// False, with nothing done, when the range is not all inside the memory.
+    bool read(u64 address, std::span<u8> out) const;
+    bool write(u64 address, std::span<const u8> in) const;
+};
+
+/// What a register access may use besides the device's own state.
+struct DeviceContext {
+    DmaMemory memory;
+    u64 ticks; ///< mtime: ticks of kTimebaseHz
+};
+
+/// A property of a device-tree node: cells (32-bit big-endian words), or strings.
+struct DeviceTreeProperty {
+    std::string name;
+    std::vector<u32> cells;
+    std::vector<std::string> strings;
+};
+
+/// The machine was asked to switch off (test finisher, HTIF tohost or SBI SRST).
+struct Halt {
+    u32 code = 0;       ///< 0 for success; the program's own code otherwise
+    bool reset = false; ///< a reboot was asked for
+    bool operator==(const Halt&) const = default;
+};
+
+class Device {
+  public:
+    virtual ~Device() = default;
+    virtual const char* name() const = 0;
+    virtual std::unique_ptr<Device> clone() const = 0;
+    virtual void reset() = 0;
+    /// Register access. Range: offset + size within the device's window, size 1, 2, 4 or 8. Total: a wrong access reads 0 or is ignored.
+    virtual u64 read(u64 offset, unsigned size, DeviceContext& context) = 0;
+    virtual void write(u64 offset, unsigned size, u64 value, DeviceContext& context) = 0;
+    /// Level of the interrupt line.
+    virtual bool irq() const { return false; }
+    /// Set once a register write has asked to switch the machine off.
+    virtual std::optional<Halt> halt_request() const { return std::nullopt; }
+    /// For console devices: bytes typed by the user go in; printed bytes come out, each once. Both are bounded.
+    virtual void type(std::string_view) {}
+    virtual std::string take_output() { return {}; }
+    virtual void state(StateArchive& archive) = 0;
+    /// `compatible` and further properties of its device-tree node; reg and interrupts are the board's.
+    virtual std::vector<DeviceTreeProperty> device_tree() const = 0;
+};
+
+} // namespace trapeze

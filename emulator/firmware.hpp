@@ -1,0 +1,31 @@
+// The built-in SBI firmware: host code in the M seat (RISC-V SBI specification 2.0: Base, TIME, IPI, RFENCE, HSM, SRST, DBCN and the
+// legacy console calls). It works on the same registers and memory as firmware in the machine would, and ends with mret.
+#pragma once
+
+#include "emulator/cpu/trap.hpp"
+#include "emulator/mem/bus.hpp"
+
+#include <array>
+#include <span>
+
+namespace trapeze {
+
+class Hart;
+
+class Firmware {
+  public:
+    bool enabled = false;
+
+    /// Puts the harts where a kernel expects them: hart 0 at `entry` in S-mode with a0 = hart id, a1 = device tree; others stopped.
+    void start(std::span<Hart> harts, u64 entry, u64 device_tree, Bus& bus);
+    /// Serves a trap that was delivered into M-mode, and returns from it. Traps that are not the firmware's are forwarded to S-mode
+    /// (illegal instructions are the kernel's own) .
+    void serve(const Trap& trap, std::span<Hart> harts, u32 hart, Bus& bus);
+
+    /// State of a hart in the HSM extension.
+    enum class HartStatus : u8 { Started = 0, Stopped = 1, StartPending = 2, Suspended = 4 };
+    std::array<HartStatus, 8> status{};
+    bool operator==(const Firmware&) const = default;
+};
+
+} // namespace trapeze

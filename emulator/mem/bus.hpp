@@ -1,0 +1,28 @@
+// What a hart sees of the physical world: RAM and the board's devices, assembled anew for each run (it holds only references).
+// A VM's bus is the same type: its RAM is a window of the machine's RAM, its board the VM's virtual devices.
+#pragma once
+
+#include "emulator/devices/board.hpp"
+#include "emulator/mem/ram.hpp"
+#include "emulator/trace/trace.hpp"
+
+namespace trapeze {
+
+struct Bus {
+    Ram& ram;
+    Board& board;
+    Trace& trace;
+    u64 base = kRamBase;  ///< bus address of the first byte of RAM
+    u64 offset = 0;       ///< its offset in `ram`
+    u64 size = 0;         ///< bytes of RAM on this bus
+    u8 trace_tag = 0;     ///< Event::tag of what happens on this bus
+
+    bool in_ram(u64 address, u64 bytes) const { return address - base < size && bytes <= size - (address - base); }
+    u64 ram_offset(u64 address) const { return address - base + offset; }
+    DeviceContext device_context(u64 cycles) { return {{ram, base, offset, size}, ticks_of(cycles)}; }
+    /// One access of 1, 2, 4 or 8 bytes, anywhere. False: an access fault. `cycles` is the time of the access.
+    bool read(u64 address, unsigned bytes, u64& value, u64 cycles);
+    bool write(u64 address, unsigned bytes, u64 value, u64 cycles);
+};
+
+} // namespace trapeze

@@ -1,0 +1,76 @@
+// RAM: copy-on-write pages, so that copying a machine costs a table of pointers and checkpoints share what did not change.
+// All writes from anywhere (stores, DMA, loaders, VMMs) go through it, because it also knows which pages hold decoded code.
+// Addresses here are offsets from the start of this RAM.
+#pragma once
+
+#include "emulator/base/types.hpp"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace trapeze {
+
+class Ram {
+  public:
+    /// Range: a multiple of 4096 bytes. Pages are allocated when first written.
+    explicit Ram(u64 size_bytes);
+    /// Copies share pages until one of them writes. Both sides' cached host pointers become invalid (see map_generation).
+    Ram(const Ram& other);
+    Ram& operator=(const Ram& other);
+    Ram(Ram&&) noexcept = default;
+    Ram& operator=(Ram&&) noexcept = default;
+
+    u64 size() const { return pages_.size() * kPageSize; }
+    bool contains(u64 offset, u64 bytes) const { return bytes <= size() && offset <= size() - bytes; }
+
+    /// Copies out of / into RAM. Returns false, with nothing done, when the range is not inside RAM.
+    bool read(u64 offset, std::span<u8> out) const;
+    bool write(u64 offset, std::span<const u8> in);
+    template <class T> bool read(u64 offset, T& out) const { return read(offset, std::span(reinterpret_cast<u8*>(&out), sizeof out)); }
+    template <class T> bool write_value(u64 offset, const T& in) {
+        return write(offset, std::span(reinterpret_cast<const u8*>(&in), sizeof in));
+    }
+    bool fill(u64 offset, u64 bytes, u8 value);
+
+    /// Host address of a page for reading. Pre: page < size() / 4096. Valid until map_generation() changes.
+    const u8* page_for_read(u64 page) { exposed_[page] = true; return pages_[page]->bytes; }
+    /// Host address of a page for writing; makes the page private. Same validity. The caller must keep clear of code lines.
+    u8* page_for_write(u64 page);
+
+    /// Changes whenever a host pointer handed out earlier may be stale.
+    u64 map_generation() const { return map_generation_; }
+
+    /// Marks bytes [offset, offset + bytes) as decoded code; later writes to them change code_generation and the page's version.
+    void mark_code(u64 offset, u64 bytes);
+    bool has_code(u64 page) const { return code_lines_[page] != 0; }
+    u32 code_version(u64 page) const { return code_versions_[page]; }
+    /// Changes whenever marked code was overwritten.
+    u64 code_generation() const { return code_generation_; }
+    /// Changes whenever a page without code got some, so that cached write access to it must be dropped.
+    u64 mark_generation() const { return mark_generation_; }
+    /// To be called before a write through page_for_write to a page that has code.
+    void wrote_code(u64 offset, u64 bytes);
+
+    /// Pages that this RAM holds itself (not the shared zero page), for accounting.
+    u64 touched_pages() const;
+    /// True when both have the same size and contents.
+    bool operator==(const Ram& other) const;
+
+  private:
+    struct Page {
+        alignas(64) u8 bytes[kPageSize];
+    };
+    using PageRef = std::shared_ptr<Page>;
+    static const PageRef& zero_page();
+
+    std::vector<PageRef> pages_;
+    std::vector<bool> exposed_;       ///< a read pointer to the current page was handed out
+    std::vector<u64> code_lines_;     ///< one bit for each 64 bytes of a page
+    std::vector<u32> code_versions_;
+    u64 map_generation_ = 0;
+    u64 code_generation_ = 0;
+    u64 mark_generation_ = 0;
+};
+
+} // namespace trapeze
