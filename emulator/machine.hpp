@@ -32,6 +32,7 @@ class Machine {
 
     /// Runs all harts, in turns, for at most `budget` instructions each. The firmware's seat is served inside; any other stop returns.
     /// Wfi with a scheduled timer skips the time; Wfi without returns StopKind::Wfi (the machine waits for input).
+    /// Invariant: run(a) followed by run(b) leaves the same state as run(a + b); Stop::executed says how much was used.
     Stop run(u64 budget, const Watch& watch = {});
 
     /// One instruction of the current hart (firmware calls served). The stop says what happened.

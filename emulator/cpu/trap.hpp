@@ -71,6 +71,7 @@ struct Stop {
     StopKind kind = StopKind::Budget;
     Trap trap; ///< for SeatTrap
     u32 hart = 0;
+    u64 executed = 0; ///< units of the budget used: instructions retired, trapped or interrupted before
 };
 
 } // namespace trapeze

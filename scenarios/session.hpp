@@ -1,0 +1,137 @@
+// A session: one running experiment. Machine, whoever sits in its seat, trace, input log, checkpoints. The debugger draws it, the
+// command line drives it, lessons script it. Everything is deterministic: the same config and input give byte-equal traces.
+//
+// Usage:
+//   auto session = Session::create({.guest = "tiny-os", .mode = Mode::TrapAndEmulate});
+//   session->run(1'000'000);
+//   session->step_back();
+#pragma once
+
+#include "container-sim/kernel.hpp"
+#include "emulator/base/result.hpp"
+#include "emulator/machine.hpp"
+#include "hypervisor-sim/vmm.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trapeze::scenarios {
+
+using vmm::Mode;
+
+struct SessionConfig {
+    std::string guest;              ///< a file, or the name of a shipped guest such as "tiny-os"
+    Mode mode = Mode::Bare;
+    u64 memory_bytes = u64{128} << 20; ///< of the guest
+    std::string append;             ///< kernel command line
+    std::string drive;              ///< file of the virtio disk's image; empty: none
+    bool firmware = true;           ///< false: --bios none
+    unsigned harts = 1;
+    u32 record = kAllClasses;       ///< event classes kept on the trace
+    vmm::CostModel costs;
+    std::vector<container::ContainerSpec> containers; ///< when not empty: the seat is the container kernel, `guest` and `mode` are not used
+    u64 checkpoint_every = 2'000'000; ///< units of progress between checkpoints; 0: none, and no going back
+};
+
+/// Why Session::run returned.
+enum class RunEnd : u8 { Budget, Idle, Halted, Breakpoint, Trap, Exit };
+
+/// Who is running, for the swim lanes.
+enum class Lane : u8 { GuestUser, GuestKernel, Hypervisor, Hardware };
+
+/// A stretch of time in one lane; `time` is in cycles of the machine.
+struct LaneChange {
+    u64 time = 0;
+    Lane lane = Lane::GuestKernel;
+    u64 pc = 0;
+};
+
+struct Breakpoint {
+    enum class Kind : u8 { Address, CsrWrite, Cause, Exit };
+    Kind kind = Kind::Address;
+    u64 value = 0;       ///< address, CSR number, cause, or ExitReason
+    std::string label;
+    bool enabled = true;
+    u64 hits = 0;
+};
+
+class Session {
+  public:
+    static Result<Session> create(const SessionConfig& config);
+
+    /// Progress since the start: instructions run or trapped, plus exits and system calls handled. Steps count in this unit.
+    u64 position() const { return position_; }
+    RunEnd run(u64 budget);                  ///< until budget, breakpoint, idle, halt
+    RunEnd step() { return run_until(Target::Step, 1); }              ///< F11: one unit
+    RunEnd step_over();                      ///< F10: to the next instruction of this function, calls and traps included
+    RunEnd run_to_trap(u64 budget = kSearchBudget) { return run_until(Target::Trap, budget); } ///< F7: until the next trap (or exit) was taken
+    RunEnd run_to_return(u64 budget = kSearchBudget);                 ///< Shift+F7: until that trap's return
+    Result<void> step_back() { return go_to(position_ == 0 ? 0 : position_ - 1); } ///< Shift+F10
+    /// Goes to any earlier or later position by restoring a checkpoint and running forward; input typed before it is replayed.
+    Result<void> go_to(u64 position);
+    void reset() { (void)go_to(0); }
+    static constexpr u64 kSearchBudget = 200'000'000;
+
+    /// Keys typed at the guest's console; logged with the position.
+    void type(const std::string& text);
+    /// Everything printed so far (the last megabyte).
+    const std::string& console() const { return console_; }
+
+    // What the panels draw. "real" is the machine's hart; "guest" what the guest believes (the same when bare).
+    const SessionConfig& config() const { return config_; }
+    Machine& machine() { return machine_; }
+    const Machine& machine() const { return machine_; }
+    const vmm::Vmm* vmm() const { return vmm_ ? &*vmm_ : nullptr; }
+    const container::Kernel* kernel() const { return kernel_ ? &*kernel_ : nullptr; }
+    const LoadedGuest& guest() const { return guest_; }
+    HartState real_state() const;
+    HartState guest_state() const;
+    Lane lane() const;
+    const std::vector<LaneChange>& lanes() const { return lanes_; } ///< the newest 10,000
+    const Trace& trace() const { return machine_.trace; }
+    bool halted() const { return halted_; }
+    u32 exit_code() const { return exit_code_; } ///< the guest's own, once halted
+    /// Reads what the guest sees at a virtual address. Returns the number of bytes that are mapped.
+    std::size_t peek(u64 va, std::span<u8> out) const;
+    /// One line of code as the guest sees it.
+    struct CodeLine {
+        u64 pc = 0;
+        u32 word = 0;
+        unsigned length = 4;
+        std::string text;
+        std::string symbol; ///< "name" at a symbol's first instruction, else empty
+        Priv believed = Priv::S, real = Priv::S;
+        bool sensitive = false; ///< would trap (or misbehave) in U-mode: Popek and Goldberg
+        bool current = false;
+    };
+    /// `before` lines before and `after` lines after the current instruction.
+    std::vector<CodeLine> code(unsigned before, unsigned after) const;
+
+    std::vector<Breakpoint>& breakpoints() { return breakpoints_; }
+    /// Adds a breakpoint; refused with the reason when it cannot fire.
+    Result<void> add_breakpoint(const Breakpoint& breakpoint);
+    void toggle_breakpoint(u64 address);
+
+    /// Resolves "enable_paging_satp", "0x80200000", "main+8". The error names the text and how symbols are listed.
+    Result<u64> resolve(const std::string& expression) const;
+
+  private:
+    enum class Target : u8 { Step, Trap, Budget };
+    RunEnd run_until(Target target, u64 budget);
+
+    SessionConfig config_;
+    Machine machine_;
+    std::optional<vmm::Vmm> vmm_;
+    std::optional<container::Kernel> kernel_;
+    LoadedGuest guest_;
+    u64 position_ = 0;
+    bool halted_ = false;
+    u32 exit_code_ = 0;
+    std::string console_;
+    std::vector<LaneChange> lanes_;
+    std::vector<Breakpoint> breakpoints_;
+    explicit Session(Machine machine) : machine_(std::move(machine)) {}
+};
+
+} // namespace trapeze::scenarios
