@@ -89,6 +89,10 @@ class Hart {
     /// The instruction word at `va`, 16 bits alone when compressed; nullopt when it cannot be fetched.
     std::optional<u32> fetch_word(u64 va, Bus& bus) const;
 
+    /// Translates and checks an instruction fetch, setting the accessed bit. The physical address and whether the verdict holds for
+    /// its whole page, or the cause of the fault.
+    std::optional<Cause> fetch_fault(u64 va, Bus& bus, u64& physical, bool& whole_page);
+
     /// To be called after changing translation-related state or page tables behind the hart's back: drops cached translations.
     void flush_translations();
     /// Drops every cache (also decoded code).

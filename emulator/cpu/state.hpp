@@ -34,6 +34,7 @@ struct HartState {
     bool waiting = false;          ///< in wfi
     bool reserved = false;         ///< LR reservation held
     u64 reservation = 0;           ///< its physical address
+    u64 reserved_value = 0;        ///< what LR read there
     u64 retired = 0;               ///< instructions retired since reset
     u64 cycles = 0;                ///< time base: retired, plus what the cost model charged, plus idle time skipped
     u64 retired_offset = 0;        ///< minstret = retired + retired_offset

@@ -1,0 +1,303 @@
+// Exec: the machine `m` that the bodies of instructions.def run on in the interpreter. Values are u64; memory goes through the
+// hart's TLB; what traps is left in `trap` and Flow::Trap returned.
+#pragma once
+
+#include "emulator/cpu/fpu.hpp"
+#include "emulator/cpu/hart_cache.hpp"
+
+#include <cstring>
+#include <type_traits>
+
+namespace trapeze {
+
+using f32 = float;
+using f64 = double;
+
+/// How control goes on after a body.
+enum class Flow : u8 {
+    Next,  ///< the next instruction of the block
+    Jump,  ///< Exec::target
+    Leave, ///< the next instruction, after looking again at interrupts, privilege and time
+    LeaveTo, ///< Exec::target, after the same
+    Trap,  ///< Exec::trap is to be delivered; the instruction has not retired
+};
+enum class AmoOp : u8 { Swap, Add, Xor, And, Or, Min, Max, MinU, MaxU };
+enum class CsrOp : u8 { Write, Set, Clear };
+enum class FpOp : u8 { Add, Sub, Mul, Div };
+enum class FpSign : u8 { Copy, Negate, Xor };
+enum class FpCompare : u8 { Le, Lt, Eq };
+
+struct Exec {
+    Hart& hart;
+    HartState& s;
+    HartCache& cache;
+    Bus& bus;
+    HartCache::Bank* bank;               ///< data TLB of the effective privilege
+    const DecodedInsn* d = nullptr;      ///< the current instruction
+    const DecodedInsn* first = nullptr;  ///< first instruction of the block
+    u64 block_pc = 0;
+    u64 done = 0;                        ///< instructions completed before this block, since `retired_start`
+    u64 retired_start, cycles_start;
+    u64 target = 0;
+    Trap trap{};
+
+    Exec(Hart& h, Bus& b) : hart(h), s(h.state), cache(*h.cache_), bus(b), retired_start(s.retired), cycles_start(s.cycles) { select_bank(); }
+
+    void select_bank() {
+        const u64 status = s[Csr::mstatus];
+        const Priv priv = status & mstatus::MPRV && s.priv == Priv::M ? static_cast<Priv>(get_field(status, mstatus::MPP)) : s.priv;
+        bank = &cache.banks[HartCache::bank_of(priv, status & mstatus::SUM, status & mstatus::MXR)];
+    }
+    /// Instructions completed before the current one.
+    u64 completed() const { return done + static_cast<u64>(d - first); }
+    /// Makes the state's counters exact for what can read them.
+    void sync() {
+        s.retired = retired_start + completed();
+        s.cycles = cycles_start + completed();
+    }
+
+    // Operands.
+    u64 rs1() const { return s.x[d->rs1]; }
+    u64 rs2() const { return s.x[d->rs2]; }
+    u64 imm() const { return static_cast<u64>(static_cast<i64>(d->imm)); }
+    u64 zimm() const { return d->rs1; }
+    u64 pc() const { return block_pc + d->offset; }
+    u64 next_pc() const { return pc() + d->length; }
+    void rd(u64 value) { s.x[d->rd] = value; }
+
+    // Values.
+    static u64 sext32(u64 v) { return static_cast<u64>(static_cast<i64>(static_cast<i32>(v))); }
+    static u64 zext32(u64 v) { return static_cast<u32>(v); }
+    static u64 sra(u64 v, u64 n) { return static_cast<u64>(static_cast<i64>(v) >> n); }
+    static u64 eq(u64 a, u64 b) { return a == b; }
+    static u64 ne(u64 a, u64 b) { return a != b; }
+    static u64 lt(u64 a, u64 b) { return static_cast<i64>(a) < static_cast<i64>(b); }
+    static u64 ge(u64 a, u64 b) { return static_cast<i64>(a) >= static_cast<i64>(b); }
+    static u64 ltu(u64 a, u64 b) { return a < b; }
+    static u64 geu(u64 a, u64 b) { return a >= b; }
+    static u64 mulh(u64 a, u64 b) { return static_cast<u64>(static_cast<i128>(static_cast<i64>(a)) * static_cast<i64>(b) >> 64); }
+    static u64 mulhsu(u64 a, u64 b) { return static_cast<u64>(static_cast<i128>(static_cast<i64>(a)) * static_cast<i128>(b) >> 64); }
+    static u64 mulhu(u64 a, u64 b) { return static_cast<u64>(static_cast<u128>(a) * b >> 64); }
+    // Division never traps: by zero gives all ones (rem: the dividend), overflow the dividend (rem: 0).
+    template <class T> static u64 divide(u64 a, u64 b) {
+        const T x = static_cast<T>(a), y = static_cast<T>(b);
+        if (y == 0) return ~u64{0};
+        if (std::is_signed_v<T> && x == std::numeric_limits<T>::min() && y == static_cast<T>(-1)) return widen(x);
+        return widen(static_cast<T>(x / y));
+    }
+    template <class T> static u64 remainder(u64 a, u64 b) {
+        const T x = static_cast<T>(a), y = static_cast<T>(b);
+        if (y == 0) return widen(x);
+        if (std::is_signed_v<T> && x == std::numeric_limits<T>::min() && y == static_cast<T>(-1)) return 0;
+        return widen(static_cast<T>(x % y));
+    }
+    /// 32-bit results are sign-extended, also the unsigned ones.
+    template <class T> static u64 widen(T v) { return sizeof(T) == 4 ? sext32(static_cast<u64>(v)) : static_cast<u64>(v); }
+    static u64 div(u64 a, u64 b) { return divide<i64>(a, b); }
+    static u64 divu(u64 a, u64 b) { return divide<u64>(a, b); }
+    static u64 rem(u64 a, u64 b) { return remainder<i64>(a, b); }
+    static u64 remu(u64 a, u64 b) { return remainder<u64>(a, b); }
+    static u64 divw(u64 a, u64 b) { return divide<i32>(a, b); }
+    static u64 divuw(u64 a, u64 b) { return divide<u32>(a, b); }
+    static u64 remw(u64 a, u64 b) { return remainder<i32>(a, b); }
+    static u64 remuw(u64 a, u64 b) { return remainder<u32>(a, b); }
+
+    // Control.
+    Flow jump(u64 to) { return target = to, Flow::Jump; }
+    Flow branch(u64 taken) { return jump(taken ? pc() + imm() : next_pc()); }
+    Flow raise(Cause cause, u64 tval) {
+        trap = {};
+        trap.cause = static_cast<u64>(cause);
+        trap.tval = tval;
+        return Flow::Trap;
+    }
+    Flow illegal() { return raise(Cause::IllegalInstruction, d->word); }
+    Flow ecall() { return raise(static_cast<Cause>(static_cast<u64>(Cause::EcallFromU) + static_cast<u64>(s.priv)), 0); }
+    Flow ebreak() { return raise(Cause::Breakpoint, pc()); }
+    Flow mret();
+    Flow sret();
+    Flow wfi();
+    Flow fence_i() { return Flow::Leave; } // decoded code is kept coherent with RAM by Ram::mark_code
+    Flow sfence_vma(u64 address, u64 asid);
+    Flow csr(CsrOp op, u64 operand);
+
+    // Memory. The fast path hits a TLB entry; everything else is in memory_access.cpp.
+    template <class T> static constexpr u64 kTagMask = ~kPageMask | (sizeof(T) - 1);
+    template <class T> Flow load(u64 address) {
+        const TlbEntry& entry = bank->load[HartCache::index_of(address)];
+        if (((address ^ entry.tag) & kTagMask<T>) == 0) [[likely]] {
+            T value;
+            std::memcpy(&value, reinterpret_cast<const void*>(address + entry.delta), sizeof value);
+            rd(static_cast<u64>(static_cast<i64>(value)));
+            return Flow::Next;
+        }
+        u64 raw = 0;
+        const Flow flow = load_slow(address, sizeof(T), Access::Load, raw);
+        if (flow != Flow::Trap) rd(static_cast<u64>(static_cast<i64>(static_cast<T>(raw))));
+        return flow;
+    }
+    template <class T> Flow store(u64 address, u64 value) {
+        const TlbEntry& entry = bank->store[HartCache::index_of(address)];
+        if (((address ^ entry.tag) & kTagMask<T>) == 0) [[likely]] {
+            const T narrow = static_cast<T>(value);
+            std::memcpy(reinterpret_cast<void*>(address + entry.delta), &narrow, sizeof narrow);
+            return Flow::Next;
+        }
+        return store_slow(address, sizeof(T), static_cast<T>(value));
+    }
+    Flow load_slow(u64 address, unsigned bytes, Access access, u64& value);
+    Flow store_slow(u64 address, unsigned bytes, u64 value);
+
+    template <class T> Flow load_reserved(u64 address) {
+        if (address & (sizeof(T) - 1)) return raise(Cause::LoadMisaligned, address);
+        u64 raw = 0;
+        const Flow flow = load_for_reserve(address, sizeof(T), raw);
+        if (flow != Flow::Trap) rd(static_cast<u64>(static_cast<i64>(static_cast<T>(raw))));
+        return flow;
+    }
+    template <class T> Flow store_conditional(u64 address, u64 value) {
+        if (address & (sizeof(T) - 1)) return raise(Cause::StoreMisaligned, address);
+        bool stored = false;
+        const Flow flow = store_if_reserved(address, sizeof(T), static_cast<T>(value), stored);
+        if (flow != Flow::Trap) rd(!stored);
+        return flow;
+    }
+    template <class T, AmoOp op> Flow amo(u64 address, u64 operand) {
+        if (address & (sizeof(T) - 1)) return raise(Cause::StoreMisaligned, address);
+        u64 raw = 0;
+        const Flow read = load_slow(address, sizeof(T), Access::Store, raw); // faults as a store
+        if (read == Flow::Trap) return read;
+        using U = std::make_unsigned_t<T>;
+        const T old = static_cast<T>(raw), by = static_cast<T>(operand);
+        U result = 0;
+        if constexpr (op == AmoOp::Swap) result = static_cast<U>(by);
+        if constexpr (op == AmoOp::Add) result = static_cast<U>(old) + static_cast<U>(by);
+        if constexpr (op == AmoOp::Xor) result = static_cast<U>(old ^ by);
+        if constexpr (op == AmoOp::And) result = static_cast<U>(old & by);
+        if constexpr (op == AmoOp::Or) result = static_cast<U>(old | by);
+        if constexpr (op == AmoOp::Min) result = static_cast<U>(old < by ? old : by);
+        if constexpr (op == AmoOp::Max) result = static_cast<U>(old > by ? old : by);
+        if constexpr (op == AmoOp::MinU) result = static_cast<U>(old) < static_cast<U>(by) ? old : by;
+        if constexpr (op == AmoOp::MaxU) result = static_cast<U>(old) > static_cast<U>(by) ? old : by;
+        const Flow written = store<U>(address, result);
+        if (written != Flow::Trap) rd(static_cast<u64>(static_cast<i64>(old)));
+        return written == Flow::Next ? read : written;
+    }
+    Flow load_for_reserve(u64 address, unsigned bytes, u64& value);
+    Flow store_if_reserved(u64 address, unsigned bytes, u64 value, bool& stored);
+
+    // Floating point.
+    template <class F> F freg(u8 index) const { return fpu::unbox<F>(s.f[index]); }
+    void set_freg(u64 raw) {
+        s.f[d->rd & 31] = raw;
+        s[Csr::mstatus] |= mstatus::FS;
+    }
+    u64 fbits_rs2() const { return s.f[d->rs2]; }
+    void accrue(u32 flags) {
+        if (!flags) return;
+        s[Csr::fcsr] |= flags;
+        s[Csr::mstatus] |= mstatus::FS;
+    }
+    /// The rounding mode of this instruction; false when it is reserved (the instruction is illegal).
+    bool rounding(u8& mode) const {
+        mode = d->rm == 7 ? static_cast<u8>(bits(s[Csr::fcsr], 7, 5)) : d->rm;
+        return mode <= fpu::RMM;
+    }
+    template <class T> Flow fload(u64 address) {
+        u64 raw = 0;
+        const TlbEntry& entry = bank->load[HartCache::index_of(address)];
+        Flow flow = Flow::Next;
+        if (((address ^ entry.tag) & kTagMask<T>) == 0) [[likely]] {
+            std::memcpy(&raw, reinterpret_cast<const void*>(address + entry.delta), sizeof(T));
+        } else if ((flow = load_slow(address, sizeof(T), Access::Load, raw)) == Flow::Trap) {
+            return flow;
+        }
+        set_freg(sizeof(T) == 4 ? 0xffffffff00000000 | raw : raw);
+        return flow;
+    }
+    /// Runs `operation` under this instruction's rounding mode and keeps its boxed result; the host accrues the flags.
+    template <class F, class Operation> Flow rounded(Operation operation) {
+        u8 mode = 0;
+        if (!rounding(mode)) return illegal();
+        F result;
+        {
+            fpu::RoundingScope scope(mode);
+            result = fpu::opaque(operation());
+        }
+        set_freg(fpu::box(result));
+        return Flow::Next;
+    }
+    template <class F, FpOp op> Flow farith() {
+        return rounded<F>([this] {
+            const F a = fpu::opaque(freg<F>(d->rs1)), b = fpu::opaque(freg<F>(d->rs2));
+            if constexpr (op == FpOp::Add) return a + b;
+            if constexpr (op == FpOp::Sub) return a - b;
+            if constexpr (op == FpOp::Mul) return a * b;
+            if constexpr (op == FpOp::Div) return a / b;
+        });
+    }
+    template <class F> Flow fsqrt() {
+        return rounded<F>([this] { return std::sqrt(fpu::opaque(freg<F>(d->rs1))); });
+    }
+    template <class F> Flow fma(bool negate_product, bool subtract) {
+        const F a = freg<F>(d->rs1), b = freg<F>(d->rs2), c = freg<F>(d->rs3);
+        // Infinity times zero is invalid even when the addend is a quiet NaN (section 21.6).
+        if ((fpu::is_inf(a) && b == 0) || (a == 0 && fpu::is_inf(b))) accrue(fpu::kNV);
+        return rounded<F>([=] { return std::fma(fpu::opaque(negate_product ? -a : a), fpu::opaque(b), fpu::opaque(subtract ? -c : c)); });
+    }
+    template <class F, FpSign how> Flow fsgnj() {
+        constexpr auto kSign = fpu::Traits<F>::kSign;
+        const auto a = fpu::to_bits(freg<F>(d->rs1)), b = fpu::to_bits(freg<F>(d->rs2));
+        const auto sign = how == FpSign::Copy ? b : how == FpSign::Negate ? ~b : a ^ b;
+        const auto raw = (a & ~kSign) | (sign & kSign);
+        set_freg(sizeof(F) == 4 ? 0xffffffff00000000 | raw : raw);
+        return Flow::Next;
+    }
+    template <class F, bool maximum> Flow fminmax() {
+        const F a = freg<F>(d->rs1), b = freg<F>(d->rs2);
+        if (fpu::is_signaling(a) || fpu::is_signaling(b)) accrue(fpu::kNV);
+        // -0 is less than +0; a NaN operand gives the other one (section 21.6).
+        const bool a_less = fpu::is_nan(b) || (!fpu::is_nan(a) && (a < b || (a == b && std::signbit(a))));
+        const bool take_a = fpu::is_nan(a) ? fpu::is_nan(b) : fpu::is_nan(b) ? true : a_less != maximum;
+        set_freg(fpu::box(take_a ? a : b));
+        return Flow::Next;
+    }
+    template <class F, FpCompare how> Flow fcompare() {
+        const F a = freg<F>(d->rs1), b = freg<F>(d->rs2);
+        if (fpu::is_nan(a) || fpu::is_nan(b)) {
+            if (how != FpCompare::Eq || fpu::is_signaling(a) || fpu::is_signaling(b)) accrue(fpu::kNV);
+            rd(0);
+        } else {
+            rd(how == FpCompare::Le ? a <= b : how == FpCompare::Lt ? a < b : a == b);
+        }
+        return Flow::Next;
+    }
+    template <class F> Flow fclass() { return rd(fpu::classify(freg<F>(d->rs1))), Flow::Next; }
+    template <class F, class Int> Flow fcvt_to_int() {
+        u8 mode = 0;
+        if (!rounding(mode)) return illegal();
+        u32 flags = 0;
+        rd(widen(fpu::to_int<F, Int>(freg<F>(d->rs1), mode, flags)));
+        accrue(flags);
+        return Flow::Next;
+    }
+    template <class F, class Int> Flow fcvt_from_int() {
+        Int value = static_cast<Int>(rs1());
+        asm volatile("" : "+r"(value) : : "memory");
+        return rounded<F>([value] { return static_cast<F>(value); });
+    }
+    template <class T> Flow fmv_to_int() {
+        return rd(sizeof(T) == 4 ? sext32(s.f[d->rs1]) : s.f[d->rs1]), Flow::Next;
+    }
+    template <class T> Flow fmv_from_int() {
+        return set_freg(sizeof(T) == 4 ? 0xffffffff00000000 | static_cast<u32>(rs1()) : rs1()), Flow::Next;
+    }
+    Flow fcvt_s_d() {
+        return rounded<f32>([this] { return static_cast<f32>(fpu::opaque(freg<f64>(d->rs1))); });
+    }
+    Flow fcvt_d_s() {
+        return rounded<f64>([this] { return static_cast<f64>(fpu::opaque(freg<f32>(d->rs1))); });
+    }
+};
+
+} // namespace trapeze

@@ -1,0 +1,95 @@
+// What a hart remembers to be fast: translations and decoded blocks. Never part of the architectural state: dropping all of it
+// at any moment changes only speed, except for guests that rely on stale translations (which sessions avoid by dropping it at
+// fixed positions).
+#pragma once
+
+#include "emulator/cpu/hart.hpp"
+
+#include <unordered_map>
+
+namespace trapeze {
+
+/// An instruction as the interpreter runs it. Register numbers are decoded; writes to x0 go to x[32].
+struct DecodedInsn {
+    const void* handler = nullptr; ///< label in the interpreter's loop
+    i32 imm = 0;
+    u32 word = 0;
+    Op op = Op::Illegal;
+    u16 offset = 0; ///< bytes from the start of its block
+    u8 rd = 32, rs1 = 0, rs2 = 0, rs3 = 0, rm = 0, length = 4;
+};
+
+/// Straight-line code that ends at a jump, at the end of its page, or after kMaxInsns. The last entry is a sentinel.
+struct Block {
+    static constexpr unsigned kMaxInsns = 64;
+    u64 ram_offset = 0;
+    u32 version = 0; ///< Ram::code_version of its page when decoded
+    u16 count = 0;
+    u16 bytes = 0;
+    std::vector<DecodedInsn> insns;
+};
+
+/// Direct-mapped translation of data pages to host memory. An entry that maps nothing has a tag that its index cannot have.
+struct TlbEntry {
+    u64 tag = 0;
+    u64 delta = 0; ///< host address = virtual address + delta
+};
+
+class HartCache {
+  public:
+    static constexpr std::size_t kTlbEntries = 256;
+    static constexpr std::size_t kBanks = 7;
+    static constexpr std::size_t kFetchEntries = 64;
+    static constexpr std::size_t kJumpEntries = 4096;
+    static constexpr std::size_t kMaxBlocks = 1 << 16;
+
+    struct Bank {
+        std::array<TlbEntry, kTlbEntries> load, store;
+        bool used = true;
+        void clear();
+    };
+    struct FetchEntry {
+        u64 page = ~u64{0};     ///< virtual page number; ~0 maps nothing (fetch addresses are 52 bits of page at most)
+        u64 ram_page = 0;
+        u64 context = 0;
+    };
+    struct JumpEntry {
+        u64 pc = 1; ///< odd: no instruction is there
+        u64 context = 0;
+        const Block* block = nullptr;
+    };
+
+    HartCache();
+
+    static std::size_t index_of(u64 va) { return (va >> kPageShift) & (kTlbEntries - 1); }
+
+    /// Bank for accesses at an effective privilege: they differ in what they may touch.
+    static std::size_t bank_of(Priv priv, bool sum, bool mxr) {
+        if (priv == Priv::M) return 0;
+        if (priv == Priv::U) return 1 + mxr;
+        return 3 + sum + 2 * mxr;
+    }
+    void flush_translations();
+    void flush_page(u64 va);
+    void flush_stores();
+    void flush_loads();
+    void flush_blocks();
+    void flush_all();
+    /// Drops what changed in RAM or bus since the last run.
+    void follow(const Bus& bus);
+    void follow_ram(const Ram& ram);
+
+    std::array<Bank, kBanks> banks;
+    std::array<FetchEntry, kFetchEntries> fetch{};
+    std::array<JumpEntry, kJumpEntries> jumps{};
+    std::unordered_map<u64, std::unique_ptr<Block>> blocks; ///< by RAM offset
+    u64 epoch = 4;             ///< part of every fetch context; a new one forgets all jumps and fetch entries
+    bool superpages = false;   ///< some translation came from a superpage
+    
+
+    const Ram* ram = nullptr;
+    u64 bus_base = 0, bus_offset = 0, bus_size = 0;
+    u64 map_generation = 0, code_generation = 0, mark_generation = 0;
+};
+
+} // namespace trapeze

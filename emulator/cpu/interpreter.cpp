@@ -1,0 +1,382 @@
+// The interpreter: decodes straight-line code once into blocks and runs them by threaded dispatch. Instruction counts and interrupt
+// points are exact: a run ends after precisely the instructions it was given.
+#include "emulator/cpu/exec.hpp"
+
+#include <algorithm>
+
+namespace trapeze {
+
+namespace {
+
+// Every body of the table, instantiated for integers. Privilege and gates are checked here, from the row.
+template <Op op> struct Body;
+#define INSN(id, mnemonic, match, mask, format, extension, lowest_priv, gate_name, sensitivity, ...)                       \
+    template <> struct Body<Op::id> {                                                                                     \
+        static constexpr bool kChecked = Priv::lowest_priv != Priv::U || Gate::gate_name != Gate::None;                    \
+        static constexpr bool kFloat = Gate::gate_name == Gate::Fs;                                                       \
+        template <class M> [[gnu::always_inline]] static inline Flow run([[maybe_unused]] M& m) __VA_ARGS__              \
+    };
+#include "emulator/isa/instructions.def"
+
+template <Op op> [[gnu::always_inline]] inline Flow execute(Exec& m) {
+    if constexpr (Body<op>::kFloat) {
+        if ((m.s[Csr::mstatus] & mstatus::FS) == 0) [[unlikely]] return m.illegal();
+    } else if constexpr (Body<op>::kChecked) {
+        if (m.hart.instruction_traps(op)) [[unlikely]] return m.illegal();
+    }
+    return Body<op>::run(m);
+}
+
+using StepFunction = Flow (*)(Exec&);
+template <Op op> Flow step_function(Exec& m) { return execute<op>(m); }
+Flow step_illegal(Exec& m) { return m.illegal(); }
+constexpr StepFunction kSteps[] = {
+#define INSN(id, ...) step_function<Op::id>,
+#include "emulator/isa/instructions.def"
+    step_illegal,
+};
+
+/// True for instructions after which the next one is not at pc + length: a block ends with them.
+bool ends_block(const Instruction& insn) {
+    switch (row(insn.op).format) {
+    case Format::B: case Format::J: case Format::Jalr: return true;
+    case Format::None: return true;
+    default: return insn.op == Op::Illegal;
+    }
+}
+
+DecodedInsn prepare(const Instruction& insn) {
+    DecodedInsn d;
+    d.imm = insn.imm, d.word = insn.word, d.op = insn.op, d.length = insn.length, d.rm = insn.rm;
+    d.rd = insn.rd ? insn.rd : 32;
+    d.rs1 = insn.rs1, d.rs2 = insn.rs2, d.rs3 = insn.rs3;
+    const Format format = row(insn.op).format;
+    const bool float_destination = format == Format::FLoad || format == Format::FR || format == Format::FRm || format == Format::FRm1 ||
+                                   format == Format::FR4 || format == Format::XToF || format == Format::XToFRm;
+    if (float_destination) d.rd = insn.rd;
+    return d;
+}
+
+/// Where an instruction fetch goes in RAM, or the trap.
+struct FetchPlace {
+    bool ok = false;
+    u64 ram_offset = 0;
+    Trap trap;
+};
+
+class Interpreter {
+  public:
+    Interpreter(Hart& hart, HartCache& cache, Bus& bus) : hart_(hart), cache_(cache), bus_(bus), m_(hart, bus) {}
+
+    enum class End : u8 { Limit, Leave, Trap };
+    /// Runs up to `limit` instructions; `executed` counts those that completed. Trap: in trap(), the state's pc is its epc.
+    End run(u64 limit, u64& executed);
+    /// The same for a single instruction, without blocks; what it was is in `last`.
+    End single(Instruction& last);
+    const Trap& trap() const { return m_.trap; }
+
+  private:
+    u64 context() const { return cache_.epoch | static_cast<u64>(hart_.state.priv); }
+    FetchPlace place_fetch(u64 pc);
+    const Block* find(u64 pc);
+    std::unique_ptr<Block> decode_block(u64 ram_offset, const void* const* labels);
+    End finish(Flow flow, const DecodedInsn* insn);
+
+    Hart& hart_;
+    HartCache& cache_;
+    Bus& bus_;
+    Exec m_;
+    const void* const* labels_ = nullptr;
+};
+
+FetchPlace Interpreter::place_fetch(u64 pc) {
+    const u64 page = pc >> kPageShift;
+    HartCache::FetchEntry& entry = cache_.fetch[page % HartCache::kFetchEntries];
+    if (entry.page == page && entry.context == context()) return {true, entry.ram_page << kPageShift | (pc & kPageMask), {}};
+    FetchPlace place;
+    u64 physical = 0;
+    bool whole_page = false;
+    if (const auto fault = hart_.fetch_fault(pc, bus_, physical, whole_page)) {
+        place.trap.cause = static_cast<u64>(*fault);
+        place.trap.tval = pc;
+        return place;
+    }
+    place.ok = true;
+    place.ram_offset = bus_.ram_offset(physical);
+    if (whole_page && (bus_.ram_offset(physical & ~kPageMask) & kPageMask) == 0)
+        entry = {page, place.ram_offset >> kPageShift, context()};
+    return place;
+}
+
+std::unique_ptr<Block> Interpreter::decode_block(u64 ram_offset, const void* const* labels) {
+    auto block = std::make_unique<Block>();
+    block->ram_offset = ram_offset;
+    const u64 page_end = (ram_offset & ~kPageMask) + kPageSize;
+    u64 at = ram_offset;
+    while (block->insns.size() < Block::kMaxInsns && at < page_end) {
+        u16 low = 0;
+        bus_.ram.read(at, low);
+        u32 word = low;
+        if (is_long(low)) {
+            if (at + 4 > page_end) break; // crosses into the next page: done one by one
+            bus_.ram.read(at, word);
+        }
+        const Instruction insn = decode(word);
+        DecodedInsn d = prepare(insn);
+        d.offset = static_cast<u16>(at - ram_offset);
+        d.handler = labels[static_cast<std::size_t>(insn.op)];
+        block->insns.push_back(d);
+        at += insn.length;
+        if (ends_block(insn)) break;
+    }
+    if (block->insns.empty()) return nullptr;
+    block->count = static_cast<u16>(block->insns.size());
+    block->bytes = static_cast<u16>(at - ram_offset);
+    DecodedInsn sentinel;
+    sentinel.offset = block->bytes;
+    sentinel.length = 0;
+    sentinel.handler = labels[kOpCount + 1];
+    block->insns.push_back(sentinel);
+    bus_.ram.mark_code(ram_offset, block->bytes);
+    block->version = bus_.ram.code_version(ram_offset >> kPageShift);
+    cache_.follow_ram(bus_.ram);
+    return block;
+}
+
+/// The block that starts at `pc`, decoded if need be; null when one must step (page crossing, or the fetch faults).
+const Block* Interpreter::find(u64 pc) {
+    HartCache::JumpEntry& jump = cache_.jumps[pc >> 1 & (HartCache::kJumpEntries - 1)];
+    if (jump.pc == pc && jump.context == context()) [[likely]] return jump.block;
+    const FetchPlace place = place_fetch(pc);
+    if (!place.ok) return nullptr;
+    if (cache_.blocks.size() >= HartCache::kMaxBlocks) cache_.flush_blocks();
+    std::unique_ptr<Block>& known = cache_.blocks[place.ram_offset];
+    if (!known || known->version != bus_.ram.code_version(place.ram_offset >> kPageShift)) {
+        auto decoded = decode_block(place.ram_offset, labels_);
+        if (!decoded) {
+            cache_.blocks.erase(place.ram_offset);
+            return nullptr;
+        }
+        known = std::move(decoded);
+    }
+    cache_.jumps[pc >> 1 & (HartCache::kJumpEntries - 1)] = {pc, context(), known.get()};
+    return known.get();
+}
+
+/// Leaves the state exact after instruction `insn` ended with `flow`.
+Interpreter::End Interpreter::finish(Flow flow, const DecodedInsn* insn) {
+    const bool completed = flow != Flow::Trap;
+    const u64 pc = m_.block_pc + insn->offset;
+    hart_.state.pc = flow == Flow::Trap ? pc : flow == Flow::Jump || flow == Flow::LeaveTo ? m_.target : pc + insn->length;
+    m_.done += static_cast<u64>(insn - m_.first) + completed;
+    m_.first = m_.d = insn;
+    if (flow == Flow::Trap) m_.trap.epc = pc;
+    return flow == Flow::Trap ? End::Trap : flow == Flow::Next || flow == Flow::Jump ? End::Limit : End::Leave;
+}
+
+Interpreter::End Interpreter::single(Instruction& last) {
+    HartState& s = hart_.state;
+    DecodedInsn insn;
+    m_.block_pc = s.pc;
+    m_.first = m_.d = &insn;
+    last = {};
+    last.length = 0;
+    const FetchPlace low_place = place_fetch(s.pc);
+    if (!low_place.ok) return m_.trap = low_place.trap, finish(Flow::Trap, &insn);
+    u16 low = 0;
+    bus_.ram.read(low_place.ram_offset, low);
+    u32 word = low;
+    if (is_long(low)) {
+        const FetchPlace high_place = (s.pc & kPageMask) == kPageSize - 2 ? place_fetch(s.pc + 2) : FetchPlace{true, low_place.ram_offset + 2, {}};
+        if (!high_place.ok) return m_.trap = high_place.trap, finish(Flow::Trap, &insn);
+        u16 high = 0;
+        bus_.ram.read(high_place.ram_offset, high);
+        word |= static_cast<u32>(high) << 16;
+    }
+    last = decode(word);
+    insn = prepare(last);
+    return finish(kSteps[static_cast<std::size_t>(insn.op)](m_), &insn);
+}
+
+Interpreter::End Interpreter::run(u64 limit, u64& executed) {
+    static const void* const kLabels[] = {
+#define INSN(id, ...) &&op_##id,
+#include "emulator/isa/instructions.def"
+        &&op_illegal,
+        &&block_end,
+    };
+    labels_ = kLabels;
+    HartState& s = hart_.state;
+    const Block* block = nullptr;
+    u64 pc = s.pc;
+    Flow flow = Flow::Next;
+    End end = End::Limit;
+
+next_block:
+    if (m_.done >= limit) {
+        s.pc = pc;
+        executed = m_.done;
+        return End::Limit;
+    }
+    block = find(pc);
+    if (!block || block->count > limit - m_.done) [[unlikely]] {
+        s.pc = pc;
+        Instruction last;
+        end = single(last);
+        executed = m_.done;
+        if (end != End::Limit) return end;
+        pc = s.pc;
+        goto next_block;
+    }
+    m_.block_pc = pc;
+    m_.first = m_.d = block->insns.data();
+    goto *m_.d->handler;
+
+    // One label a row. What a body can return is known to the compiler, so most of these tests vanish.
+#define INSN(id, ...)                                                                                                     \
+    op_##id : flow = execute<Op::id>(m_);                                                                                 \
+    if (flow == Flow::Next) [[likely]] {                                                                                   \
+        ++m_.d;                                                                                                           \
+        goto *m_.d->handler;                                                                                              \
+    }                                                                                                                     \
+    if (flow == Flow::Jump) {                                                                                             \
+        m_.done += static_cast<u64>(m_.d - m_.first) + 1;                                                                 \
+        pc = m_.target;                                                                                                   \
+        m_.first = m_.d;                                                                                                  \
+        goto next_block;                                                                                                  \
+    }                                                                                                                     \
+    goto leave;
+#include "emulator/isa/instructions.def"
+
+op_illegal:
+    flow = m_.illegal();
+    goto leave;
+block_end:
+    m_.done += static_cast<u64>(m_.d - m_.first);
+    pc = m_.block_pc + m_.d->offset;
+    m_.first = m_.d;
+    goto next_block;
+leave:
+    end = finish(flow, m_.d);
+    executed = m_.done;
+    return end;
+}
+
+/// Cycles until the next timer line of this hart rises; at least 1.
+u64 cycles_to_timer(const Hart& hart, const Bus& bus) {
+    const HartState& s = hart.state;
+    const u64 now = ticks_of(s.cycles);
+    u64 next = ~u64{0};
+    if (const u64 tick = bus.board.next_tick(hart.id()); tick > now) next = tick;
+    if (const u64 tick = s[Csr::stimecmp]; s[Csr::menvcfg] & menvcfg::STCE && tick > now) next = std::min(next, tick);
+    if (next > ~u64{0} / kCyclesPerTick) return ~u64{0};
+    return next * kCyclesPerTick - s.cycles;
+}
+
+bool writes_watched_csr(const Watch& watch, const Instruction& insn) {
+    const Format format = row(insn.op).format;
+    if (format != Format::Csr && format != Format::CsrI) return false;
+    const bool writes = insn.op == Op::csrrw || insn.op == Op::csrrwi || insn.rs1 != 0;
+    return writes && std::find(watch.csr_writes.begin(), watch.csr_writes.end(), static_cast<u16>(insn.imm)) != watch.csr_writes.end();
+}
+
+bool watch_hits(const Watch& watch, const Hart& hart, Bus& bus) {
+    if (std::find(watch.pcs.begin(), watch.pcs.end(), hart.state.pc) != watch.pcs.end()) return true;
+    if (watch.csr_writes.empty()) return false;
+    const auto word = hart.fetch_word(hart.state.pc, bus);
+    return word && writes_watched_csr(watch, decode(*word));
+}
+
+Trap interrupt_trap(u64 cause, u64 pc) {
+    Trap trap;
+    trap.cause = cause;
+    trap.epc = pc;
+    return trap;
+}
+
+/// Host floating-point flags belong to the guest while it runs.
+class FloatScope {
+  public:
+    explicit FloatScope(HartState& s) : s_(s) { fpu::clear_host_flags(); }
+    ~FloatScope() {
+        s_[Csr::fcsr] |= fpu::host_flags();
+        fpu::clear_host_flags();
+    }
+    FloatScope(const FloatScope&) = delete;
+    FloatScope& operator=(const FloatScope&) = delete;
+
+  private:
+    HartState& s_;
+};
+
+} // namespace
+
+Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
+    FloatScope floats(state);
+    cache_->follow(bus);
+    Stop stop;
+    stop.hart = id_;
+    const bool watched = !watch.empty();
+    const auto trapped = [&](Trap trap) {
+        trap = deliver(trap, bus);
+        ++stop.executed;
+        ++state.cycles;
+        stop.trap = trap;
+        if (occupied(trap.to)) return stop.kind = StopKind::SeatTrap, true;
+        if (watch.every_trap) return stop.kind = StopKind::Breakpoint, true;
+        return false;
+    };
+    while (stop.executed < budget) {
+        if (bus.board.halt) return stop.kind = StopKind::Halted, stop;
+        if (state.waiting) {
+            if (!(mip(bus) & state[Csr::mie])) return stop.kind = StopKind::Wfi, stop;
+            state.waiting = false;
+        }
+        if (const u64 cause = pending_interrupt(bus)) {
+            if (trapped(interrupt_trap(cause, state.pc))) return stop;
+            continue;
+        }
+        u64 limit = std::min(budget - stop.executed, cycles_to_timer(*this, bus));
+        if (watched) {
+            if (stop.executed && watch_hits(watch, *this, bus)) return stop.kind = StopKind::Breakpoint, stop;
+            limit = 1;
+        }
+        const u64 retired = state.retired, cycles = state.cycles;
+        u64 executed = 0;
+        Interpreter interpreter(*this, *cache_, bus);
+        const Interpreter::End end = interpreter.run(limit, executed);
+        state.retired = retired + executed;
+        state.cycles = cycles + executed;
+        state.x[32] = 0;
+        stop.executed += executed;
+        if (end == Interpreter::End::Trap && trapped(interpreter.trap())) return stop;
+    }
+    if (bus.board.halt) stop.kind = StopKind::Halted;
+    return stop;
+}
+
+Hart::StepResult Hart::step(Bus& bus) {
+    FloatScope floats(state);
+    cache_->follow(bus);
+    StepResult result;
+    state.waiting = false;
+    if (const u64 cause = pending_interrupt(bus)) {
+        result.trapped = true;
+        result.trap = deliver(interrupt_trap(cause, state.pc), bus);
+        ++state.cycles;
+        return result;
+    }
+    const u64 retired = state.retired, cycles = state.cycles;
+    Interpreter interpreter(*this, *cache_, bus);
+    const Interpreter::End end = interpreter.single(result.instruction);
+    state.retired = retired + (end != Interpreter::End::Trap);
+    state.cycles = cycles + 1;
+    state.x[32] = 0;
+    if (end == Interpreter::End::Trap) {
+        result.trapped = true;
+        result.trap = deliver(interpreter.trap(), bus);
+    }
+    return result;
+}
+
+} // namespace trapeze
