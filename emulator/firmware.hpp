@@ -18,8 +18,10 @@ class Firmware {
 
     /// Puts the harts where a kernel expects them: hart 0 at `entry` in S-mode with a0 = hart id, a1 = device tree; others stopped.
     void start(std::span<Hart> harts, u64 entry, u64 device_tree, Bus& bus);
-    /// Serves a trap that was delivered into M-mode, and returns from it. Traps that are not the firmware's are forwarded to S-mode
-    /// (illegal instructions are the kernel's own) .
+    /// Puts one hart at `entry` in S-mode, with a0 = its id and a1 = `opaque` (HSM hart_start, section 9.1).
+    void launch(Hart& hart, u64 entry, u64 opaque, Bus& bus);
+    /// Serves a trap that was delivered into M-mode, and returns from it. What a kernel cannot handle (an exception that is not
+    /// delegated) switches the machine off with a sentence on the console.
     void serve(const Trap& trap, std::span<Hart> harts, u32 hart, Bus& bus);
 
     /// State of a hart in the HSM extension.

@@ -25,7 +25,8 @@ struct ElfImage {
     u64 program_headers_address = 0; ///< virtual address of the program headers, 0 when no segment holds them
     u16 program_header_count = 0;
     std::vector<Segment> segments; ///< PT_LOAD, in order of virtual address
-    std::map<std::string, u64> symbols; ///< functions, objects and labels, by name
+    std::map<std::string, u64> symbols;    ///< functions, objects and labels, by name
+    std::map<u64, std::string> by_address; ///< the same by address; of several names the first
     std::vector<u8> bytes;         ///< the whole file
     std::string interpreter;       ///< PT_INTERP, empty for static programs
     std::optional<u64> symbol(const std::string& name) const;
@@ -54,6 +55,11 @@ Result<LoadedGuest> load_guest(Machine& machine, const std::string& path);
 Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, const std::string& name);
 /// Copies an image into a memory window (`bus`), for loaders of VMs. Returns the entry.
 Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::string& name, u64 flat_address);
+
+/// Writes the board's device tree near the top of the bus's RAM. Returns its address.
+Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs);
+/// Resets harts to run a program without firmware: M-mode, a0 = hart id, a1 = device tree (as QEMU virt with -bios none).
+void start_bare(std::span<Hart> harts, u64 entry, u64 device_tree);
 
 /// The flattened device tree of a board, as QEMU virt's: cpus, memory, chosen, soc with every device.
 std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs);

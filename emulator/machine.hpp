@@ -58,9 +58,20 @@ class Machine {
     u32 current_hart = 0;
 
   private:
-    Machine(const MachineConfig& config);
-    Stop run_hart(Hart& hart, u64 budget, const Watch& watch);
+    explicit Machine(const MachineConfig& config);
+    bool runnable(const Hart& hart) const;
+    void next_turn();
+    bool skip_to_wakeup();
+    void trace_halt();
+
     MachineConfig config_;
+    u64 turn_used_ = 0; ///< instructions that the current hart has run in its turn
+    bool halt_traced_ = false;
 };
+
+/// Runs one hart of a bus and serves its calls to the firmware on the way. Any other stop returns.
+Stop run_with_firmware(Hart& hart, std::span<Hart> harts, Firmware& firmware, Bus& bus, u64 budget, const Watch& watch = {});
+/// Cycle at which a timer that this hart has enabled will wake it; ~0: none.
+u64 next_wakeup(const Hart& hart, const Board& board);
 
 } // namespace trapeze

@@ -1,7 +1,7 @@
 // The board: QEMU virt's addresses and interrupt numbers. Holds every device; a VM's virtual board is the same type.
 #pragma once
 
-#include "emulator/base/result.hpp"
+#include "emulator/cpu/trap.hpp"
 #include "emulator/devices/clint.hpp"
 #include "emulator/devices/device.hpp"
 #include "emulator/devices/plic.hpp"
@@ -25,13 +25,15 @@ inline constexpr unsigned kUartIrq = 10, kVirtioIrq = 1, kVirtioSlots = 8;
 
 class Board {
   public:
+    /// A board with the test finisher, the UART and empty virtio slots.
     explicit Board(unsigned harts);
     Board(const Board& other);
     Board& operator=(const Board& other);
     Board(Board&&) noexcept = default;
     Board& operator=(Board&&) noexcept = default;
 
-    /// Adds a device: window [base, base + size), interrupt `irq` of the PLIC (0: none).
+    /// Adds a device: window [base, base + size), interrupt `irq` of the PLIC (0: none). It replaces a device that
+    /// was attached at the same base (an empty virtio slot).
     Device& attach(std::unique_ptr<Device> device, u64 base, u64 size, unsigned irq);
     /// The device with this name, or null. Names: "uart", "finisher", "virtio-blk".
     Device* find(const std::string& name);
@@ -49,6 +51,9 @@ class Board {
     /// Console: typed bytes go in, printed bytes come out (each byte once).
     void type(std::string_view text);
     std::string take_output();
+    /// The firmware's side of the console: prints, and takes at most `most` typed bytes.
+    void print(std::string_view text);
+    std::string take_typed(std::size_t most);
 
     void reset();
     void state(StateArchive& archive);
@@ -73,6 +78,9 @@ class Board {
     const std::vector<Attached>& devices() const { return devices_; }
 
   private:
+    Attached* at(u64 address, unsigned size);
+
+    unsigned harts_;
     std::vector<Attached> devices_;
 };
 

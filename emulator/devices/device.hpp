@@ -50,6 +50,8 @@ class Device {
   public:
     virtual ~Device() = default;
     virtual const char* name() const = 0;
+    /// Generic name of its device-tree node: the part before the @.
+    virtual const char* node_name() const = 0;
     virtual std::unique_ptr<Device> clone() const = 0;
     virtual void reset() = 0;
     /// Register access. Range: offset + size within the device's window, size 1, 2, 4 or 8. Total: a wrong access reads 0 or is ignored.
@@ -62,6 +64,9 @@ class Device {
     /// For console devices: bytes typed by the user go in; printed bytes come out, each once. Both are bounded.
     virtual void type(std::string_view) {}
     virtual std::string take_output() { return {}; }
+    /// The other side of a console, for firmware: prints as if the guest had, and takes at most `most` typed bytes.
+    virtual void print(std::string_view) {}
+    virtual std::string take_typed([[maybe_unused]] std::size_t most) { return {}; }
     virtual void state(StateArchive& archive) = 0;
     /// `compatible` and further properties of its device-tree node; reg and interrupts are the board's.
     virtual std::vector<DeviceTreeProperty> device_tree() const = 0;

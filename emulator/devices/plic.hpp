@@ -16,7 +16,7 @@ class Plic {
     explicit Plic(unsigned harts) : contexts_(harts * 2) {}
     u64 read(u64 offset, unsigned size);  ///< a read of a claim register claims
     void write(u64 offset, unsigned size, u64 value);
-    /// Level of an interrupt source; the gateway latches a request until it is claimed and completed.
+    /// Level of an interrupt source. It is pending while high, unless it was claimed and is not yet completed.
     void set_level(unsigned source, bool level);
     /// An enabled source above the context's threshold is pending.
     bool asserted(unsigned context) const;

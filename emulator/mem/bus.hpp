@@ -20,11 +20,14 @@ struct Bus {
     bool in_ram(u64 address, u64 bytes) const { return address - base < size && bytes <= size - (address - base); }
     u64 ram_offset(u64 address) const { return address - base + offset; }
     DeviceContext device_context(u64 cycles) { return {{ram, base, offset, size}, ticks_of(cycles)}; }
-    /// True when stores to this address must be seen by the bus (HTIF tohost), so the page is never written in place.
-    bool watched_page(u64 address) const { return board.tohost && (*board.tohost >> kPageShift) == (address >> kPageShift); }
     /// One access of 1, 2, 4 or 8 bytes, anywhere. False: an access fault. `cycles` is the time of the access.
     bool read(u64 address, unsigned bytes, u64& value, u64 cycles);
     bool write(u64 address, unsigned bytes, u64 value, u64 cycles);
+    /// The page of this address holds HTIF's tohost: stores to it must come through `write`.
+    bool watched_page(u64 address) const {
+        return board.tohost && (address >> kPageShift) - (*board.tohost >> kPageShift) <= 1 &&
+               (address >> kPageShift) <= ((*board.tohost + 7) >> kPageShift);
+    }
 };
 
 } // namespace trapeze

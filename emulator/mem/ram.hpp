@@ -68,7 +68,7 @@ class Ram {
     std::vector<bool> exposed_;       ///< a read pointer to the current page was handed out
     std::vector<u64> code_lines_;     ///< one bit for each 64 bytes of a page
     std::vector<u32> code_versions_;
-    u64 map_generation_ = 0;
+    mutable u64 map_generation_ = 0; ///< copying from this RAM changes it as well
     u64 code_generation_ = 0;
     u64 mark_generation_ = 0;
 };

@@ -55,8 +55,9 @@ class Trace {
   public:
     static constexpr std::size_t kDefaultCapacity = 1 << 16; ///< events: 2 MiB
     static constexpr std::size_t kMaxTexts = 1 << 16;        ///< further texts are interned as "..."
+    static constexpr std::size_t kMaxTextBytes = 512;        ///< longer texts are cut, and end in "..."
 
-    explicit Trace(std::size_t capacity = kDefaultCapacity) : capacity_(capacity) {}
+    explicit Trace(std::size_t capacity = kDefaultCapacity) : capacity_(capacity ? capacity : 1) {}
 
     void record(u32 classes) { classes_ = classes; }
     u32 recorded() const { return classes_; }

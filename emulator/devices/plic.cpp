@@ -1,0 +1,84 @@
+#include "emulator/devices/plic.hpp"
+
+namespace trapeze {
+
+namespace {
+constexpr u64 kPending = 0x1000, kEnable = 0x2000, kEnableStride = 0x80, kContext = 0x20'0000, kContextStride = 0x1000;
+constexpr u32 kMaxPriority = 7;
+} // namespace
+
+void Plic::reset() {
+    priority_ = {};
+    pending_ = claimed_ = level_ = {};
+    enable_ = {};
+    threshold_ = {};
+}
+
+void Plic::state(StateArchive& a) { a(priority_), a(level_), a(pending_), a(claimed_), a(enable_), a(threshold_); }
+
+void Plic::set_level(unsigned source, bool level) {
+    if (source == 0 || source >= kSources) return;
+    level_[source] = level;
+    if (level && !claimed_[source]) pending_[source] = true;
+    if (!level && !claimed_[source]) pending_[source] = false; // the request went away before anyone claimed it
+}
+
+u32 Plic::best(unsigned context) const {
+    u32 best = 0;
+    for (u32 source = 1; source < kSources; ++source) {
+        const bool enabled = enable_[context][source / 32] >> (source % 32) & 1;
+        if (pending_[source] && enabled && priority_[source] > threshold_[context] && (!best || priority_[source] > priority_[best])) best = source;
+    }
+    return best;
+}
+
+bool Plic::asserted(unsigned context) const { return context < contexts_ && best(context) != 0; }
+
+u64 Plic::read(u64 offset, unsigned size) {
+    if (size != 4 || offset & 3) return 0;
+    if (offset < kSources * 4) return priority_[offset / 4];
+    if (offset >= kPending && offset < kPending + kSources / 8) {
+        u32 word = 0;
+        const u64 first = (offset - kPending) * 8;
+        for (unsigned i = 0; i < 32; ++i) word |= static_cast<u32>(pending_[first + i]) << i;
+        return word;
+    }
+    if (offset >= kEnable && offset < kEnable + contexts_ * kEnableStride) {
+        const u64 word = (offset - kEnable) % kEnableStride / 4;
+        return word < kSources / 32 ? enable_[(offset - kEnable) / kEnableStride][word] : 0;
+    }
+    if (offset >= kContext && offset < kContext + contexts_ * kContextStride) {
+        const unsigned context = static_cast<unsigned>((offset - kContext) / kContextStride);
+        const u64 within = (offset - kContext) % kContextStride;
+        if (within == 0) return threshold_[context];
+        if (within == 4) {
+            const u32 source = best(context);
+            if (source) pending_[source] = false, claimed_[source] = true;
+            return source;
+        }
+    }
+    return 0;
+}
+
+void Plic::write(u64 offset, unsigned size, u64 value) {
+    if (size != 4 || offset & 3) return;
+    const u32 word_value = static_cast<u32>(value);
+    if (offset < kSources * 4) {
+        if (offset) priority_[offset / 4] = word_value & kMaxPriority;
+    } else if (offset >= kEnable && offset < kEnable + contexts_ * kEnableStride) {
+        const u64 word = (offset - kEnable) % kEnableStride / 4;
+        if (word < kSources / 32) enable_[(offset - kEnable) / kEnableStride][word] = word ? word_value : word_value & ~1u;
+    } else if (offset >= kContext && offset < kContext + contexts_ * kContextStride) {
+        const unsigned context = static_cast<unsigned>((offset - kContext) / kContextStride);
+        const u64 within = (offset - kContext) % kContextStride;
+        if (within == 0) threshold_[context] = word_value & kMaxPriority;
+        if (within == 4 && word_value && word_value < kSources) {
+            const bool enabled = enable_[context][word_value / 32] >> (word_value % 32) & 1;
+            if (!enabled) return; // a completion by a context that has the source disabled is ignored
+            claimed_[word_value] = false;
+            if (level_[word_value]) pending_[word_value] = true;
+        }
+    }
+}
+
+} // namespace trapeze

@@ -1,0 +1,241 @@
+#include "emulator/firmware.hpp"
+
+#include "emulator/cpu/hart.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace trapeze {
+
+namespace {
+
+// SBI specification 2.0: extension ids (each chapter's title) and error codes (table 1).
+namespace eid {
+constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kShutdown = 8, kBase = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = 0x52464e43,
+              kHsm = 0x48534d, kReset = 0x53525354, kConsole = 0x4442434e;
+}
+constexpr i64 kSuccess = 0, kFailed = -1, kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6;
+
+// What a kernel handles itself: every exception but calls from S-mode and M-mode.
+constexpr u64 kDelegatedExceptions = 0xb3ff & ~(u64{1} << 9);
+constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
+constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
+constexpr unsigned kA0 = 10, kA1 = 11, kA6 = 16, kA7 = 17;
+
+struct Answer {
+    i64 error = kSuccess;
+    u64 value = 0;
+};
+
+const char* extension_name(u64 id) {
+    switch (id) {
+    case eid::kSetTimer: return "legacy set_timer";
+    case eid::kPutchar: return "legacy console_putchar";
+    case eid::kGetchar: return "legacy console_getchar";
+    case eid::kShutdown: return "legacy shutdown";
+    case eid::kBase: return "base";
+    case eid::kTime: return "TIME";
+    case eid::kIpi: return "IPI";
+    case eid::kRfence: return "RFENCE";
+    case eid::kHsm: return "HSM";
+    case eid::kReset: return "SRST";
+    case eid::kConsole: return "DBCN";
+    default: return "unknown";
+    }
+}
+
+bool is_known(u64 id) { return std::string_view(extension_name(id)) != "unknown"; }
+
+/// One call, with everything that it may touch.
+struct Call {
+    Firmware& firmware;
+    std::span<Hart> harts;
+    Hart& hart;
+    Bus& bus;
+    u64 extension, function;
+    u64 arg(unsigned index) const { return hart.state.x[kA0 + index]; }
+
+    Answer dispatch();
+    Answer base();
+    Answer set_timer(u64 tick);
+    template <class Action> Answer for_harts(u64 mask, u64 first, Action action);
+    Answer rfence();
+    Answer hart_state();
+    Answer system_reset();
+    Answer console();
+};
+
+Answer Call::base() {
+    switch (function) {
+    case 0: return {kSuccess, u64{2} << 24}; // specification 2.0
+    case 1: return {kSuccess, 0x54};         // implementation id: not registered
+    case 2: return {kSuccess, 1};
+    case 3: return {kSuccess, is_known(arg(0))};
+    case 4: case 5: case 6: return {kSuccess, 0}; // mvendorid, marchid, mimpid
+    default: return {kNotSupported};
+    }
+}
+
+Answer Call::set_timer(u64 tick) {
+    hart.write_csr(Csr::stimecmp, tick, bus);
+    return {};
+}
+
+/// Does `action` to each hart of an SBI hart mask (section 3.1): bit i is hart first + i; first = -1 means all.
+template <class Action> Answer Call::for_harts(u64 mask, u64 first, Action action) {
+    if (first != ~u64{0} && first >= harts.size()) return {kInvalidParam};
+    for (u64 i = 0; first != ~u64{0} && i < 64; ++i)
+        if (bit(mask, static_cast<unsigned>(i)) && first + i >= harts.size()) return {kInvalidParam};
+    for (std::size_t i = 0; i < harts.size(); ++i)
+        if (first == ~u64{0} || (i >= first && i - first < 64 && bit(mask, static_cast<unsigned>(i - first)))) action(harts[i]);
+    return {};
+}
+
+Answer Call::rfence() {
+    if (function > 6) return {kNotSupported};
+    return for_harts(arg(0), arg(1), [](Hart& target) { target.flush_translations(); });
+}
+
+Answer Call::hart_state() {
+    using Status = Firmware::HartStatus;
+    const u64 target = arg(0);
+    switch (function) {
+    case 0: // hart_start(hartid, start address, opaque)
+        if (target >= harts.size()) return {kInvalidParam};
+        if (firmware.status[target] != Status::Stopped) return {kAlreadyAvailable};
+        if (!bus.in_ram(arg(1), 4)) return {kInvalidAddress};
+        firmware.launch(harts[target], arg(1), arg(2), bus);
+        return {};
+    case 1: // hart_stop
+        firmware.status[hart.id()] = Status::Stopped;
+        return {};
+    case 2: return target < harts.size() ? Answer{kSuccess, static_cast<u64>(firmware.status[target])} : Answer{kInvalidParam};
+    case 3: // hart_suspend: retentive is a wfi, the others are not offered
+        if (arg(0) & 0x8000'0000) return {kNotSupported};
+        hart.state.waiting = true;
+        return {};
+    default: return {kNotSupported};
+    }
+}
+
+Answer Call::system_reset() {
+    if (function != 0 || arg(0) > 2) return {function ? kNotSupported : kInvalidParam};
+    const bool failure = arg(1) == 1;
+    bus.board.halt = Halt{failure ? 1u : 0u, arg(0) != 0};
+    return {};
+}
+
+Answer Call::console() {
+    constexpr u64 kMost = 4096; // bytes a call; the kernel asks again for the rest
+    const u64 count = std::min(arg(0), kMost), address = arg(1);
+    if (function == 2) {
+        const char c = static_cast<char>(arg(0));
+        bus.board.print({&c, 1});
+        return {};
+    }
+    if (function > 1) return {kNotSupported};
+    if (arg(2) != 0 || (count && !bus.in_ram(address, count))) return {kInvalidParam};
+    if (function == 0) {
+        std::string text(count, '\0');
+        bus.ram.read(bus.ram_offset(address), std::span(reinterpret_cast<u8*>(text.data()), count));
+        bus.board.print(text);
+        return {kSuccess, count};
+    }
+    const std::string typed = bus.board.take_typed(count);
+    bus.ram.write(bus.ram_offset(address), std::span(reinterpret_cast<const u8*>(typed.data()), typed.size()));
+    return {kSuccess, typed.size()};
+}
+
+Answer Call::dispatch() {
+    switch (extension) {
+    case eid::kBase: return base();
+    case eid::kTime: return function == 0 ? set_timer(arg(0)) : Answer{kNotSupported};
+    case eid::kIpi:
+        if (function != 0) return {kNotSupported};
+        return for_harts(arg(0), arg(1), [](Hart& target) { target.state[Csr::mip] |= irq_bit(Irq::Ssi); });
+    case eid::kRfence: return rfence();
+    case eid::kHsm: return hart_state();
+    case eid::kReset: return system_reset();
+    case eid::kConsole: return console();
+    default: return {kNotSupported};
+    }
+}
+
+/// The legacy calls answer in a0 alone (chapter 5). False when it is none of them.
+bool serve_legacy(Call& call) {
+    u64& a0 = call.hart.state.x[kA0];
+    switch (call.extension) {
+    case eid::kSetTimer: call.set_timer(a0), a0 = 0; return true;
+    case eid::kPutchar: {
+        const char c = static_cast<char>(a0);
+        call.bus.board.print({&c, 1});
+        a0 = 0;
+        return true;
+    }
+    case eid::kGetchar: {
+        const std::string typed = call.bus.board.take_typed(1);
+        a0 = typed.empty() ? static_cast<u64>(kFailed) : static_cast<u8>(typed[0]);
+        return true;
+    }
+    case eid::kShutdown: call.bus.board.halt = Halt{0, false}; return true;
+    default: return false;
+    }
+}
+
+} // namespace
+
+void Firmware::launch(Hart& hart, u64 entry, u64 opaque, Bus& bus) {
+    HartState& s = hart.state;
+    const u64 retired = s.retired, cycles = s.cycles;
+    hart.reset(entry);
+    s.retired = retired, s.cycles = cycles;
+    s.priv = Priv::S;
+    s.x[kA0] = hart.id();
+    s.x[kA1] = opaque;
+    hart.write_csr(Csr::medeleg, kDelegatedExceptions, bus);
+    hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
+    hart.write_csr(Csr::mcounteren, 7, bus);
+    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE, bus);
+    hart.write_csr(Csr::pmpaddr0, ~u64{0}, bus);
+    hart.write_csr(Csr::pmpcfg0, kPmpAllNapot, bus);
+    hart.occupy(Priv::M);
+    status[hart.id() % status.size()] = HartStatus::Started;
+}
+
+void Firmware::start(std::span<Hart> harts, u64 entry, u64 device_tree, Bus& bus) {
+    enabled = true;
+    for (Hart& hart : harts) {
+        hart.occupy(Priv::M);
+        status[hart.id() % status.size()] = HartStatus::Stopped;
+    }
+    launch(harts[0], entry, device_tree, bus);
+}
+
+void Firmware::serve(const Trap& trap, std::span<Hart> harts, u32 index, Bus& bus) {
+    Hart& hart = harts[index];
+    HartState& s = hart.state;
+    if (!trap.is(Cause::EcallFromS)) {
+        bus.board.print(fmt::format("firmware: {} at pc 0x{:x} (tval 0x{:x}) has no handler; the machine stops\n", cause_name(trap.cause), trap.epc,
+                                    trap.tval));
+        bus.board.halt = Halt{1, false};
+        return;
+    }
+    Call call{*this, harts, hart, bus, s.x[kA7], s.x[kA6]};
+    Event event;
+    event.kind = EventKind::FirmwareCall;
+    event.time = s.cycles, event.pc = trap.epc, event.a = s.x[kA0];
+    event.hart = hart.id() & 7, event.tag = bus.trace_tag & 31;
+    event.from = static_cast<u8>(trap.from) & 3, event.to = static_cast<u8>(trap.to) & 3;
+    if (bus.trace.wants(event.kind)) event.detail = bus.trace.text(fmt::format("{}, function {}", extension_name(call.extension), call.function));
+    bus.trace.add(event);
+    if (!serve_legacy(call)) {
+        const Answer answer = call.dispatch();
+        s.x[kA0] = static_cast<u64>(answer.error);
+        s.x[kA1] = answer.value;
+    }
+    s[Csr::mepc] += 4; // an ecall is never compressed
+    hart.return_from_trap(Priv::M);
+}
+
+} // namespace trapeze

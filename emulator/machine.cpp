@@ -1,0 +1,139 @@
+#include "emulator/machine.hpp"
+
+#include "emulator/devices/virtio_block.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace trapeze {
+
+namespace {
+constexpr u64 kSmallestRam = u64{1} << 20, kLargestRam = u64{8} << 30;
+constexpr u64 kTurn = 1000; // instructions that a hart runs before the next one's turn
+} // namespace
+
+Result<Machine> Machine::create(const MachineConfig& config) {
+    if (config.harts < 1 || config.harts > kMaxHarts) return Error{fmt::format("{} harts cannot be had; give 1 to {}", config.harts, kMaxHarts)};
+    if (config.ram_bytes < kSmallestRam || config.ram_bytes > kLargestRam || config.ram_bytes & kPageMask)
+        return Error{fmt::format("{} bytes of memory cannot be had; give 1 MiB to 8 GiB in whole pages of 4 KiB", config.ram_bytes)};
+    return Machine(config);
+}
+
+Machine::Machine(const MachineConfig& config) : ram(config.ram_bytes), board(config.harts), config_(config) {
+    for (u32 id = 0; id < config.harts; ++id) harts.emplace_back(id);
+    if (!config.disk.empty()) board.attach(std::make_unique<VirtioBlock>(Disk(config.disk)), kVirtioBase, VirtioBlock::kSize, kVirtioIrq);
+    config_.disk.clear(); // the board has it
+    firmware.enabled = config.builtin_firmware;
+    firmware.status.fill(config.builtin_firmware ? Firmware::HartStatus::Stopped : Firmware::HartStatus::Started);
+}
+
+void Machine::charge(u64 cycles) {
+    for (Hart& hart : harts) hart.state.cycles += cycles;
+}
+
+void Machine::reset() {
+    board.reset();
+    for (Hart& hart : harts) hart.reset(kRamBase);
+    current_hart = 0, turn_used_ = 0;
+}
+
+bool Machine::operator==(const Machine& other) const {
+    const auto board_bytes = [](Board copy) {
+        StateArchive archive;
+        copy.state(archive);
+        return archive.bytes();
+    };
+    return std::equal(harts.begin(), harts.end(), other.harts.begin(), other.harts.end(),
+                      [](const Hart& a, const Hart& b) { return a.state == b.state; }) &&
+           firmware == other.firmware && board_bytes(board) == board_bytes(other.board) && ram == other.ram;
+}
+
+Stop run_with_firmware(Hart& hart, std::span<Hart> harts, Firmware& firmware, Bus& bus, u64 budget, const Watch& watch) {
+    u64 executed = 0;
+    while (true) {
+        Stop stop = hart.run(bus, budget - executed, watch);
+        executed += stop.executed;
+        stop.executed = executed;
+        const bool for_firmware = stop.kind == StopKind::SeatTrap && firmware.enabled && stop.trap.to == Priv::M;
+        if (!for_firmware) return stop;
+        const u32 index = static_cast<u32>(&hart - harts.data());
+        firmware.serve(stop.trap, harts, index, bus);
+        if (bus.board.halt) return stop.kind = StopKind::Halted, stop;
+        const bool stopped = firmware.status[hart.id()] != Firmware::HartStatus::Started;
+        if (watch.every_trap || executed >= budget || stopped)
+            return stop.kind = watch.every_trap ? StopKind::Breakpoint : StopKind::Budget, stop;
+    }
+}
+
+u64 next_wakeup(const Hart& hart, const Board& board) {
+    const HartState& s = hart.state;
+    u64 tick = ~u64{0};
+    if (s[Csr::mie] & irq_bit(Irq::Mti)) tick = board.next_tick(hart.id());
+    if (s[Csr::menvcfg] & menvcfg::STCE && s[Csr::mie] & irq_bit(Irq::Sti)) tick = std::min(tick, s[Csr::stimecmp]);
+    return tick > ~u64{0} / kCyclesPerTick ? ~u64{0} : tick * kCyclesPerTick;
+}
+
+bool Machine::runnable(const Hart& hart) const { return firmware.status[hart.id()] == Firmware::HartStatus::Started; }
+
+Stop Machine::run(u64 budget, const Watch& watch) {
+    u64 executed = 0;
+    unsigned idle = 0; // harts in a row that had nothing to do
+    Stop stop;
+    while (true) {
+        Hart& hart = harts[current_hart];
+        if (board.halt) stop.kind = StopKind::Halted;
+        else if (executed >= budget) stop.kind = StopKind::Budget;
+        if (board.halt || executed >= budget) break;
+        if (runnable(hart)) {
+            const u64 turn = harts.size() == 1 ? budget - executed : std::min(kTurn - turn_used_, budget - executed);
+            Bus view = bus();
+            stop = run_with_firmware(hart, harts, firmware, view, turn, watch);
+            executed += stop.executed;
+            turn_used_ += stop.executed;
+            if (stop.executed) idle = 0;
+            if (stop.kind == StopKind::SeatTrap || stop.kind == StopKind::Breakpoint || stop.kind == StopKind::Halted) break;
+        } else {
+            stop.kind = StopKind::Wfi;
+        }
+        if (stop.kind == StopKind::Wfi) ++idle;
+        if (idle >= harts.size()) { // all wait: time passes to the first timer, or nothing will ever happen
+            if (!skip_to_wakeup()) break;
+            idle = 0;
+        } else if (harts.size() > 1 && (turn_used_ >= kTurn || stop.kind == StopKind::Wfi)) {
+            next_turn();
+        }
+    }
+    if (board.halt && !halt_traced_) trace_halt();
+    stop.executed = executed;
+    return stop;
+}
+
+/// Harts take turns within one stretch of time; it ends when each has had its turn.
+void Machine::next_turn() {
+    turn_used_ = 0;
+    current_hart = static_cast<u32>((current_hart + 1) % harts.size());
+    if (current_hart != 0) return;
+    u64 latest = 0;
+    for (const Hart& hart : harts) latest = std::max(latest, hart.state.cycles);
+    for (Hart& hart : harts) hart.state.cycles = latest;
+}
+
+bool Machine::skip_to_wakeup() {
+    u64 earliest = ~u64{0};
+    for (const Hart& hart : harts)
+        if (runnable(hart)) earliest = std::min(earliest, next_wakeup(hart, board));
+    if (earliest == ~u64{0}) return false;
+    for (Hart& hart : harts) hart.state.cycles = std::max(hart.state.cycles, earliest);
+    return true;
+}
+
+void Machine::trace_halt() {
+    halt_traced_ = true;
+    Event event;
+    event.kind = EventKind::Halted;
+    event.time = cycles(), event.pc = harts[current_hart].state.pc, event.a = board.halt->code;
+    trace.add(event);
+}
+
+} // namespace trapeze
