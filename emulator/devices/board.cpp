@@ -72,7 +72,7 @@ bool Board::write(u64 address, unsigned size, u64 value, DeviceContext& context)
 
 u64 Board::lines(unsigned hart, u64 ticks) {
     for (const Attached& a : devices_)
-        if (a.irq) plic.set_level(a.irq, a.device->irq());
+        if (a.irq) plic.set_level(a.irq, a.device->irq(), a.device->irq_raises());
     u64 lines = 0;
     if (clint.msip(hart)) lines |= irq_bit(Irq::Msi);
     if (ticks >= clint.mtimecmp(hart)) lines |= irq_bit(Irq::Mti);

@@ -59,6 +59,9 @@ class Device {
     virtual void write(u64 offset, unsigned size, u64 value, DeviceContext& context) = 0;
     /// Level of the interrupt line.
     virtual bool irq() const { return false; }
+    /// How often the device has raised its line, also while it was high already. The PLIC's gateway latches each, as QEMU's does;
+    /// drivers such as xv6's rely on it.
+    virtual u32 irq_raises() const { return 0; }
     /// Set once a register write has asked to switch the machine off.
     virtual std::optional<Halt> halt_request() const { return std::nullopt; }
     /// For console devices: bytes typed by the user go in; printed bytes come out, each once. Both are bounded.

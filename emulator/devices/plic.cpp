@@ -12,22 +12,25 @@ void Plic::reset() {
     pending_ = claimed_ = level_ = {};
     enable_ = {};
     threshold_ = {};
+    raises_ = {};
 }
 
-void Plic::state(StateArchive& a) { a(priority_), a(level_), a(pending_), a(claimed_), a(enable_), a(threshold_); }
+void Plic::state(StateArchive& a) { a(priority_), a(level_), a(raises_), a(pending_), a(claimed_), a(enable_), a(threshold_); }
 
-void Plic::set_level(unsigned source, bool level) {
+void Plic::set_level(unsigned source, bool level, u32 raises) {
     if (source == 0 || source >= kSources) return;
+    const bool raised = level && (!level_[source] || raises != raises_[source]);
+    if (raised) pending_[source] = true;
+    if (!level) pending_[source] = false; // the request went away
     level_[source] = level;
-    if (level && !claimed_[source]) pending_[source] = true;
-    if (!level && !claimed_[source]) pending_[source] = false; // the request went away before anyone claimed it
+    raises_[source] = raises;
 }
 
 u32 Plic::best(unsigned context) const {
     u32 best = 0;
     for (u32 source = 1; source < kSources; ++source) {
         const bool enabled = enable_[context][source / 32] >> (source % 32) & 1;
-        if (pending_[source] && enabled && priority_[source] > threshold_[context] && (!best || priority_[source] > priority_[best])) best = source;
+        if (pending_[source] && !claimed_[source] && enabled && priority_[source] > threshold_[context] && (!best || priority_[source] > priority_[best])) best = source;
     }
     return best;
 }
@@ -76,7 +79,6 @@ void Plic::write(u64 offset, unsigned size, u64 value) {
             const bool enabled = enable_[context][word_value / 32] >> (word_value % 32) & 1;
             if (!enabled) return; // a completion by a context that has the source disabled is ignored
             claimed_[word_value] = false;
-            if (level_[word_value]) pending_[word_value] = true;
         }
     }
 }

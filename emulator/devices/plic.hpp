@@ -16,8 +16,9 @@ class Plic {
     explicit Plic(unsigned harts) : contexts_(harts * 2) {}
     u64 read(u64 offset, unsigned size);  ///< a read of a claim register claims
     void write(u64 offset, unsigned size, u64 value);
-    /// Level of an interrupt source. It is pending while high, unless it was claimed and is not yet completed.
-    void set_level(unsigned source, bool level);
+    /// Level of an interrupt source, and how often it was raised so far. A raise latches a request; a low level withdraws it. (As QEMU's
+    /// sifive_plic: a line that stays high after completion asks again only when it is raised again.)
+    void set_level(unsigned source, bool level, u32 raises);
     /// An enabled source above the context's threshold is pending.
     bool asserted(unsigned context) const;
     void reset();
@@ -28,6 +29,7 @@ class Plic {
 
     unsigned contexts_;
     std::array<u32, kSources> priority_{};
+    std::array<u32, kSources> raises_{};
     std::array<bool, kSources> level_{}, pending_{}, claimed_{};
     std::array<std::array<u32, kSources / 32>, kContexts> enable_{};
     std::array<u32, kContexts> threshold_{};

@@ -21,7 +21,10 @@ bool Uart::irq() const {
     return receive || transmit;
 }
 
-void Uart::type(std::string_view text) { typed_.append(text.substr(0, kMaxTyped - std::min(kMaxTyped, typed_.size()))); }
+void Uart::type(std::string_view text) {
+    typed_.append(text.substr(0, kMaxTyped - std::min(kMaxTyped, typed_.size())));
+    ++raises_;
+}
 
 std::string Uart::take_output() { return std::exchange(printed_, {}); }
 
@@ -40,7 +43,9 @@ u64 Uart::read(u64 offset, unsigned, DeviceContext&) {
     switch (offset) {
     case kData:
         if (dlab()) return divisor_low_;
-        return typed_.empty() ? 0 : static_cast<u8>(take_typed(1)[0]);
+        if (typed_.empty()) return 0;
+        ++raises_; // what is still waiting asks again
+        return static_cast<u8>(take_typed(1)[0]);
     case kInterruptEnable: return dlab() ? divisor_high_ : interrupt_enable_;
     case kInterruptId: {
         const u8 fifos = fifo_control_ & 1 ? kIdFifos : 0;
@@ -70,6 +75,7 @@ void Uart::write(u64 offset, unsigned, u64 value, DeviceContext&) {
             const char c = static_cast<char>(byte);
             print({&c, 1});
             transmit_empty_pending_ = true;
+            ++raises_;
         }
         break;
     case kInterruptEnable:
@@ -78,6 +84,7 @@ void Uart::write(u64 offset, unsigned, u64 value, DeviceContext&) {
         } else {
             if (!(interrupt_enable_ & kTransmitEnable) && byte & kTransmitEnable) transmit_empty_pending_ = true;
             interrupt_enable_ = byte & 0x0f;
+            ++raises_;
         }
         break;
     case kInterruptId:
@@ -93,7 +100,7 @@ void Uart::write(u64 offset, unsigned, u64 value, DeviceContext&) {
 
 void Uart::state(StateArchive& a) {
     a(typed_), a(printed_), a(interrupt_enable_), a(fifo_control_), a(line_control_), a(modem_control_), a(scratch_);
-    a(divisor_low_), a(divisor_high_), a(transmit_empty_pending_);
+    a(divisor_low_), a(divisor_high_), a(transmit_empty_pending_), a(raises_);
 }
 
 std::vector<DeviceTreeProperty> Uart::device_tree() const {

@@ -19,6 +19,7 @@ class Uart final : public Device {
     u64 read(u64 offset, unsigned size, DeviceContext& context) override;
     void write(u64 offset, unsigned size, u64 value, DeviceContext& context) override;
     bool irq() const override;
+    u32 irq_raises() const override { return raises_; }
     void type(std::string_view text) override;
     std::string take_output() override;
     void print(std::string_view text) override;
@@ -32,6 +33,7 @@ class Uart final : public Device {
     std::string typed_;
     std::string printed_;
     u8 interrupt_enable_ = 0, fifo_control_ = 0, line_control_ = 0, modem_control_ = 0, scratch_ = 0, divisor_low_ = 0, divisor_high_ = 0;
+    u32 raises_ = 0;
     bool transmit_empty_pending_ = false; ///< THRE interrupt not acknowledged yet
 };
 

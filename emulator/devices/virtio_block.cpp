@@ -82,7 +82,7 @@ void VirtioBlock::reset() {
 }
 
 void VirtioBlock::state(StateArchive& a) {
-    a(status_), a(interrupt_status_), a(feature_select_), a(driver_feature_select_), a(queue_select_), a(driver_features_);
+    a(status_), a(interrupt_status_), a(raises_), a(feature_select_), a(driver_feature_select_), a(queue_select_), a(driver_features_);
     a(queue_.size), a(queue_.ready), a(queue_.descriptors), a(queue_.available), a(queue_.used), a(queue_.last_available);
     disk_.state(a);
 }
@@ -116,7 +116,8 @@ u64 VirtioBlock::read(u64 offset, unsigned size, DeviceContext&) {
 
 void VirtioBlock::write_status(u32 value) {
     if (value == 0) return reset();
-    if (value & kStatusFeaturesOk && (driver_features_ & ~kFeatures || !(driver_features_ & kFeatureVersion1))) value &= ~kStatusFeaturesOk;
+    // Drivers that never look at the high feature word (xv6) do not accept VERSION_1; they get the same device.
+    if (value & kStatusFeaturesOk && driver_features_ & ~kFeatures) value &= ~kStatusFeaturesOk;
     status_ = value | (status_ & kStatusNeedsReset);
 }
 
@@ -177,6 +178,7 @@ void VirtioBlock::serve_queue(DmaMemory& memory) {
         if (!dma_write(memory, queue_.used + 2, static_cast<u16>(used_index + 1))) return fail();
         ++queue_.last_available;
         interrupt_status_ |= 1;
+        ++raises_;
     }
 }
 

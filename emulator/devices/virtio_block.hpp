@@ -45,6 +45,7 @@ class VirtioBlock final : public Device {
     u64 read(u64 offset, unsigned size, DeviceContext& context) override;
     void write(u64 offset, unsigned size, u64 value, DeviceContext& context) override;
     bool irq() const override { return interrupt_status_ != 0; }
+    u32 irq_raises() const override { return raises_; }
     void state(StateArchive& archive) override;
     std::vector<DeviceTreeProperty> device_tree() const override { return {{"compatible", {}, {"virtio,mmio"}}}; }
 
@@ -68,11 +69,11 @@ class VirtioBlock final : public Device {
     bool collect(DmaMemory& memory, u16 head, std::vector<Descriptor>& chain) const;
     bool serve_request(DmaMemory& memory, const std::vector<Descriptor>& chain, u32& written);
     u8 transfer(DmaMemory& memory, u32 type, u64 sector, const std::vector<Descriptor>& chain, u32& written);
-    void fail() { status_ |= 0x40, interrupt_status_ |= 2; } ///< DEVICE_NEEDS_RESET, with a configuration change
+    void fail() { status_ |= 0x40, interrupt_status_ |= 2, ++raises_; } ///< DEVICE_NEEDS_RESET, with a configuration change
 
     Disk disk_;
     bool present_ = false;
-    u32 status_ = 0, interrupt_status_ = 0, feature_select_ = 0, driver_feature_select_ = 0, queue_select_ = 0;
+    u32 status_ = 0, interrupt_status_ = 0, raises_ = 0, feature_select_ = 0, driver_feature_select_ = 0, queue_select_ = 0;
     u64 driver_features_ = 0;
     Queue queue_;
 };
