@@ -1,186 +1,249 @@
-// The flattened device tree (Devicetree specification 0.4, chapter 5), written and checked with libfdt. Nodes and names are those of
-// QEMU's virt board, so that kernels find what they look for.
+// The flattened device tree (Devicetree specification 0.4, chapter 5), made and read with libfdt.
 #include "emulator/loader.hpp"
 
 #include <fmt/format.h>
-#include <libfdt.h>
 
+extern "C" {
+#include <libfdt.h>
+}
+
+#include <algorithm>
 #include <cstring>
 
 namespace trapeze {
 
 namespace {
 
-constexpr u32 kPlicPhandle = 0x100, kFinisherPhandle = 0x101, kIntcPhandle = 1; // + hart
+constexpr const char* kIsa = "rv64imafdc_zicsr_zifencei_sstc";
+constexpr int kMaxDepth = 32;
+constexpr u32 kIrqSoftM = 3, kIrqTimerM = 7, kIrqExternalM = 11, kIrqExternalS = 9; // bits of mip
 
-/// Writes one tree, sequentially. The buffer is ours and large enough; libfdt's errors cannot come from a guest.
-class Writer {
+/// libfdt's sequential writer. The first error stays; the blob is empty then.
+class TreeWriter {
   public:
-    Writer() : blob_(64 << 10) {
-        fdt_create(blob_.data(), static_cast<int>(blob_.size()));
-        fdt_finish_reservemap(blob_.data());
+    explicit TreeWriter(std::size_t bytes) : blob_(bytes) {
+        keep(fdt_create(blob_.data(), static_cast<int>(bytes)));
+        keep(fdt_finish_reservemap(blob_.data()));
     }
-    void begin(const std::string& name) { fdt_begin_node(blob_.data(), name.c_str()); }
-    void end() { fdt_end_node(blob_.data()); }
-    void cells(const char* name, std::initializer_list<u32> values) { cells(name, std::vector<u32>(values)); }
+    void begin(const std::string& name) { keep(fdt_begin_node(blob_.data(), name.c_str())); }
+    void end() { keep(fdt_end_node(blob_.data())); }
+    void flag(const char* name) { keep(fdt_property(blob_.data(), name, nullptr, 0)); }
+    void text(const char* name, const std::vector<std::string>& strings) {
+        std::string joined;
+        for (const auto& s : strings) joined.append(s).push_back('\0');
+        keep(fdt_property(blob_.data(), name, joined.data(), static_cast<int>(joined.size())));
+    }
     void cells(const char* name, const std::vector<u32>& values) {
         std::vector<fdt32_t> big;
-        for (u32 value : values) big.push_back(cpu_to_fdt32(value));
-        fdt_property(blob_.data(), name, big.data(), static_cast<int>(big.size() * sizeof(fdt32_t)));
+        for (u32 v : values) big.push_back(cpu_to_fdt32(v));
+        keep(fdt_property(blob_.data(), name, big.data(), static_cast<int>(big.size() * 4)));
     }
-    void strings(const char* name, const std::vector<std::string>& values) {
-        std::string joined;
-        for (const std::string& value : values) joined += value + '\0';
-        fdt_property(blob_.data(), name, joined.data(), static_cast<int>(joined.size()));
-    }
-    void string(const char* name, const std::string& value) { strings(name, {value}); }
-    void empty(const char* name) { fdt_property(blob_.data(), name, nullptr, 0); }
-    void reg(u64 base, u64 size) {
-        cells("reg", {static_cast<u32>(base >> 32), static_cast<u32>(base), static_cast<u32>(size >> 32), static_cast<u32>(size)});
-    }
+    void reg(u64 base, u64 size) { cells("reg", {static_cast<u32>(base >> 32), static_cast<u32>(base), static_cast<u32>(size >> 32), static_cast<u32>(size)}); }
     std::vector<u8> finish() {
-        fdt_finish(blob_.data());
+        keep(fdt_finish(blob_.data()));
+        if (error_) return {};
         blob_.resize(fdt_totalsize(blob_.data()));
         return std::move(blob_);
     }
 
   private:
+    void keep(int result) {
+        if (!error_) error_ = result;
+    }
     std::vector<u8> blob_;
+    int error_ = 0;
 };
 
-void write_cpus(Writer& w, unsigned harts) {
-    w.begin("cpus");
-    w.cells("#address-cells", {1});
-    w.cells("#size-cells", {0});
-    w.cells("timebase-frequency", {static_cast<u32>(kTimebaseHz)});
-    for (unsigned hart = 0; hart < harts; ++hart) {
-        w.begin(fmt::format("cpu@{:x}", hart));
-        w.string("device_type", "cpu");
-        w.cells("reg", {hart});
-        w.string("status", "okay");
-        w.string("compatible", "riscv");
-        w.string("riscv,isa", "rv64imafdc_zicsr_zifencei_sstc");
-        w.string("mmu-type", "riscv,sv39");
-        w.begin("interrupt-controller");
-        w.cells("#interrupt-cells", {1});
-        w.empty("interrupt-controller");
-        w.string("compatible", "riscv,cpu-intc");
-        w.cells("phandle", {kIntcPhandle + hart});
-        w.end();
-        w.end();
+/// phandles: harts' interrupt controllers are 1.., then the PLIC and the finisher.
+struct Handles {
+    unsigned harts;
+    u32 hart(unsigned index) const { return 1 + index; }
+    u32 plic() const { return 1 + harts; }
+    u32 finisher() const { return 2 + harts; }
+};
+
+void write_cpus(TreeWriter& tree, Handles handles) {
+    tree.begin("cpus");
+    tree.cells("#address-cells", {1});
+    tree.cells("#size-cells", {0});
+    tree.cells("timebase-frequency", {static_cast<u32>(kTimebaseHz)});
+    for (unsigned i = 0; i < handles.harts; ++i) {
+        tree.begin(fmt::format("cpu@{:x}", i));
+        tree.text("device_type", {"cpu"});
+        tree.cells("reg", {i});
+        tree.text("status", {"okay"});
+        tree.text("compatible", {"riscv"});
+        tree.text("riscv,isa", {kIsa});
+        tree.text("mmu-type", {"riscv,sv39"});
+        tree.begin("interrupt-controller");
+        tree.cells("#interrupt-cells", {1});
+        tree.flag("interrupt-controller");
+        tree.text("compatible", {"riscv,cpu-intc"});
+        tree.cells("phandle", {handles.hart(i)});
+        tree.end();
+        tree.end();
     }
-    w.end();
+    tree.end();
 }
 
-void write_interrupt_controllers(Writer& w, unsigned harts) {
-    std::vector<u32> clint_lines, plic_lines;
-    for (unsigned hart = 0; hart < harts; ++hart) {
-        const u32 intc = kIntcPhandle + hart;
-        clint_lines.insert(clint_lines.end(), {intc, static_cast<u32>(Irq::Msi), intc, static_cast<u32>(Irq::Mti)});
-        plic_lines.insert(plic_lines.end(), {intc, static_cast<u32>(Irq::Mei), intc, static_cast<u32>(Irq::Sei)});
+void write_interrupt_controllers(TreeWriter& tree, Handles handles) {
+    std::vector<u32> clint, plic;
+    for (unsigned i = 0; i < handles.harts; ++i) {
+        clint.insert(clint.end(), {handles.hart(i), kIrqSoftM, handles.hart(i), kIrqTimerM});
+        plic.insert(plic.end(), {handles.hart(i), kIrqExternalM, handles.hart(i), kIrqExternalS});
     }
-    w.begin(fmt::format("clint@{:x}", kClintBase));
-    w.strings("compatible", {"sifive,clint0", "riscv,clint0"});
-    w.reg(kClintBase, Clint::kSize);
-    w.cells("interrupts-extended", clint_lines);
-    w.end();
-    w.begin(fmt::format("plic@{:x}", kPlicBase));
-    w.strings("compatible", {"sifive,plic-1.0.0", "riscv,plic0"});
-    w.reg(kPlicBase, Plic::kSize);
-    w.cells("#interrupt-cells", {1});
-    w.cells("#address-cells", {0});
-    w.empty("interrupt-controller");
-    w.cells("interrupts-extended", plic_lines);
-    w.cells("riscv,ndev", {Plic::kSources - 1});
-    w.cells("phandle", {kPlicPhandle});
-    w.end();
+    tree.begin(fmt::format("clint@{:x}", kClintBase));
+    tree.text("compatible", {"sifive,clint0", "riscv,clint0"});
+    tree.reg(kClintBase, Clint::kSize);
+    tree.cells("interrupts-extended", clint);
+    tree.end();
+    tree.begin(fmt::format("plic@{:x}", kPlicBase));
+    tree.text("compatible", {"sifive,plic-1.0.0", "riscv,plic0"});
+    tree.reg(kPlicBase, Plic::kSize);
+    tree.cells("interrupts-extended", plic);
+    tree.cells("riscv,ndev", {Plic::kSources - 1});
+    tree.cells("#interrupt-cells", {1});
+    tree.cells("#address-cells", {0});
+    tree.flag("interrupt-controller");
+    tree.cells("phandle", {handles.plic()});
+    tree.end();
 }
 
-void write_device(Writer& w, const Board::Attached& attached) {
-    const std::string name = attached.device->name();
-    w.begin(fmt::format("{}@{:x}", attached.device->node_name(), attached.base));
-    for (const DeviceTreeProperty& property : attached.device->device_tree()) {
-        if (!property.strings.empty()) w.strings(property.name.c_str(), property.strings);
-        else w.cells(property.name.c_str(), property.cells);
+void write_devices(TreeWriter& tree, const Board& board, Handles handles) {
+    for (const auto& d : board.devices()) {
+        tree.begin(fmt::format("{}@{:x}", d.device->node_name(), d.base));
+        for (const auto& p : d.device->device_tree()) {
+            if (!p.strings.empty()) tree.text(p.name.c_str(), p.strings);
+            else if (!p.cells.empty()) tree.cells(p.name.c_str(), p.cells);
+            else tree.flag(p.name.c_str());
+        }
+        tree.reg(d.base, d.size);
+        if (d.irq) {
+            tree.cells("interrupt-parent", {handles.plic()});
+            tree.cells("interrupts", {d.irq});
+        }
+        if (d.base == kFinisherBase) tree.cells("phandle", {handles.finisher()});
+        tree.end();
     }
-    w.reg(attached.base, attached.size);
-    if (attached.irq) {
-        w.cells("interrupts", {attached.irq});
-        w.cells("interrupt-parent", {kPlicPhandle});
-    }
-    if (name == "finisher") w.cells("phandle", {kFinisherPhandle});
-    w.end();
 }
 
-void write_power(Writer& w, const char* name, u32 value) {
-    w.begin(name);
-    w.string("compatible", std::string("syscon-") + name);
-    w.cells("regmap", {kFinisherPhandle});
-    w.cells("offset", {0});
-    w.cells("value", {value});
-    w.end();
+/// How a kernel switches the machine off and restarts it: by writing `value` to the finisher.
+void write_syscon(TreeWriter& tree, const char* name, u32 value, Handles handles) {
+    tree.begin(name);
+    tree.text("compatible", {fmt::format("syscon-{}", name)});
+    tree.cells("regmap", {handles.finisher()});
+    tree.cells("offset", {0});
+    tree.cells("value", {value});
+    tree.end();
 }
+
+bool is_text(const char* data, int length) {
+    if (length < 2 || data[length - 1] != '\0' || data[0] == '\0') return false;
+    for (int i = 0; i < length; ++i) {
+        if (data[i] == '\0' && data[i - 1] == '\0') return false;
+        if (data[i] != '\0' && (data[i] < 0x20 || data[i] > 0x7e)) return false;
+    }
+    return true;
+}
+
+std::string quoted(const char* data, int length) {
+    std::string out = "\"";
+    for (int i = 0; i < length - 1; ++i) {
+        if (data[i] == '\0') out += "\", \"";
+        else if (data[i] == '"' || data[i] == '\\') out += '\\', out += data[i];
+        else out += data[i];
+    }
+    return out + '"';
+}
+
+std::string property_text(const char* data, int length) {
+    if (length == 0) return "";
+    if (is_text(data, length)) return " = " + quoted(data, length);
+    std::string out;
+    const bool cells = length % 4 == 0;
+    for (int i = 0; i < length; i += cells ? 4 : 1) {
+        fdt32_t cell;
+        if (cells) std::memcpy(&cell, data + i, 4);
+        out += cells ? fmt::format("{}{:#x}", i ? " " : "", fdt32_to_cpu(cell)) : fmt::format("{}{:02x}", i ? " " : "", static_cast<u8>(data[i]));
+    }
+    return cells ? fmt::format(" = <{}>", out) : fmt::format(" = [{}]", out);
+}
+
+/// Names in a blob may hold anything: what is not printable is shown as '?'.
+std::string printable(const char* name) {
+    std::string out = name ? name : "?";
+    std::replace_if(out.begin(), out.end(), [](char c) { return c < 0x21 || c > 0x7e; }, '?');
+    return out;
+}
+
+void append_properties(const void* fdt, int node, const std::string& indent, std::string& out) {
+    int offset = 0;
+    fdt_for_each_property_offset(offset, fdt, node) {
+        const char* name = nullptr;
+        int length = 0;
+        const auto* data = static_cast<const char*>(fdt_getprop_by_offset(fdt, offset, &name, &length));
+        if (data) out += fmt::format("{}{}{};\n", indent, printable(name), property_text(data, length));
+    }
+}
+
+Error tree_error(int code) { return Error{fmt::format("the device tree does not parse: {}", fdt_strerror(code))}; }
 
 } // namespace
 
 std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs) {
-    Writer w;
-    w.begin("");
-    w.cells("#address-cells", {2});
-    w.cells("#size-cells", {2});
-    w.string("compatible", "riscv-virtio");
-    w.string("model", "riscv-virtio,trapeze");
-    w.begin("chosen");
-    w.string("bootargs", bootargs.substr(0, 4096));
-    w.string("stdout-path", fmt::format("/soc/serial@{:x}", kUartBase));
-    w.end();
-    w.begin(fmt::format("memory@{:x}", ram_base));
-    w.string("device_type", "memory");
-    w.reg(ram_base, ram_bytes);
-    w.end();
-    write_cpus(w, harts);
-    w.begin("soc");
-    w.cells("#address-cells", {2});
-    w.cells("#size-cells", {2});
-    w.string("compatible", "simple-bus");
-    w.empty("ranges");
-    write_interrupt_controllers(w, harts);
-    for (const Board::Attached& attached : board.devices()) write_device(w, attached);
-    w.end();
-    write_power(w, "poweroff", 0x5555);
-    write_power(w, "reboot", 0x7777);
-    w.end();
-    return w.finish();
+    constexpr std::size_t kMaxBootargs = 64 << 10;
+    if (bootargs.size() > kMaxBootargs || bootargs.find('\0') != std::string::npos) return {};
+    const Handles handles{std::clamp(harts, 1u, kMaxHarts)};
+    TreeWriter tree((32 << 10) + bootargs.size() + board.devices().size() * 1024);
+    tree.begin("");
+    tree.cells("#address-cells", {2});
+    tree.cells("#size-cells", {2});
+    tree.text("compatible", {"riscv-virtio"});
+    tree.text("model", {"riscv-virtio,trapeze"});
+    tree.begin("chosen");
+    if (!bootargs.empty()) tree.text("bootargs", {bootargs});
+    tree.text("stdout-path", {fmt::format("/soc/serial@{:x}", kUartBase)});
+    tree.end();
+    tree.begin(fmt::format("memory@{:x}", ram_base));
+    tree.text("device_type", {"memory"});
+    tree.reg(ram_base, ram_bytes);
+    tree.end();
+    write_cpus(tree, handles);
+    tree.begin("soc");
+    tree.cells("#address-cells", {2});
+    tree.cells("#size-cells", {2});
+    tree.text("compatible", {"simple-bus"});
+    tree.flag("ranges");
+    write_interrupt_controllers(tree, handles);
+    write_devices(tree, board, handles);
+    tree.end();
+    if (board.find("finisher")) {
+        write_syscon(tree, "poweroff", 0x5555, handles);
+        write_syscon(tree, "reboot", 0x7777, handles);
+    }
+    tree.end();
+    return tree.finish();
 }
 
 Result<std::string> device_tree_text(std::span<const u8> blob) {
-    const auto wrong = [](int code, int offset) {
-        return Error{fmt::format("device tree: {} (at offset {}); make it again with dtc", fdt_strerror(code), offset)};
-    };
-    if (blob.size() < sizeof(fdt_header)) return Error{"device tree: shorter than its header; make it again with dtc"};
-    if (const int code = fdt_check_full(blob.data(), blob.size()); code != 0) return wrong(code, 0);
-    std::string text = "/dts-v1/;\n";
-    int depth = -1, node = -1;
-    std::vector<int> open;
-    while ((node = fdt_next_node(blob.data(), node, &depth)) >= 0) {
-        while (static_cast<int>(open.size()) > depth) text += std::string(open.size() - 1, '\t') + "};\n", open.pop_back();
+    if (blob.size() < sizeof(fdt_header)) return Error{fmt::format("the device tree has only {} bytes, less than its header", blob.size())};
+    std::vector<u64> aligned((blob.size() + 7) / 8); // libfdt reads words in place
+    std::memcpy(aligned.data(), blob.data(), blob.size());
+    const void* fdt = aligned.data();
+    if (const int error = fdt_check_full(fdt, blob.size())) return tree_error(error);
+    std::string out = "/dts-v1/;\n\n";
+    int depth = -1, previous = -1;
+    for (int node = fdt_next_node(fdt, -1, &depth); node >= 0 && depth >= 0; node = fdt_next_node(fdt, node, &depth)) {
+        if (depth > kMaxDepth) return Error{fmt::format("the device tree nests nodes deeper than {} levels", kMaxDepth)};
+        for (; previous >= depth; --previous) out += std::string(static_cast<std::size_t>(previous), '\t') + "};\n";
         const std::string indent(static_cast<std::size_t>(depth), '\t');
-        const char* name = fdt_get_name(blob.data(), node, nullptr);
-        text += indent + (name && *name ? name : "/") + " {\n";
-        open.push_back(node);
-        int property = 0;
-        fdt_for_each_property_offset(property, blob.data(), node) {
-            int length = 0;
-            const char* key = nullptr;
-            const auto* value = static_cast<const u8*>(fdt_getprop_by_offset(blob.data(), property, &key, &length));
-            text += indent + "\t" + (key ? key : "?") + " = [";
-            for (int i = 0; value && i < length; ++i) text += fmt::format("{}{:02x}", i ? " " : "", value[i]);
-            text += "];\n";
-        }
+        const std::string name = printable(fdt_get_name(fdt, node, nullptr));
+        out += fmt::format("{}{} {{\n", indent, name.empty() ? "/" : name);
+        append_properties(fdt, node, indent + '\t', out);
+        previous = depth;
     }
-    while (!open.empty()) text += std::string(open.size() - 1, '\t') + "};\n", open.pop_back();
-    if (node != -FDT_ERR_NOTFOUND) return wrong(node, 0);
-    return text;
+    for (; previous >= 0; --previous) out += std::string(static_cast<std::size_t>(previous), '\t') + "};\n";
+    return out;
 }
 
 } // namespace trapeze

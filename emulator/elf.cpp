@@ -1,7 +1,6 @@
-// ELF64 for RISC-V (System V ABI; RISC-V ELF psABI). Every offset, size and count is checked before it is used.
+// The ELF reader. Every offset, size and count of the file is checked before it is used, and each refusal is a sentence.
 #include "emulator/loader.hpp"
 
-#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,126 +10,250 @@ namespace trapeze {
 
 namespace {
 
-constexpr std::size_t kMaxSymbols = 1 << 20;
+// ELF-64 Object File Format, version 1.5, and the RISC-V ELF psABI.
+struct FileHeader {
+    u8 ident[16];
+    u16 type, machine;
+    u32 version;
+    u64 entry, program_offset, section_offset;
+    u32 flags;
+    u16 header_size, program_entry_size, program_count, section_entry_size, section_count, section_names;
+};
+static_assert(sizeof(FileHeader) == 64);
+struct ProgramHeader {
+    u32 type, flags;
+    u64 offset, virtual_address, physical_address, file_size, memory_size, align;
+};
+static_assert(sizeof(ProgramHeader) == 56);
+struct SectionHeader {
+    u32 name, type;
+    u64 flags, address, offset, size;
+    u32 link, info;
+    u64 align, entry_size;
+};
+static_assert(sizeof(SectionHeader) == 64);
+struct Symbol {
+    u32 name;
+    u8 info, other;
+    u16 section;
+    u64 value, size;
+};
+static_assert(sizeof(Symbol) == 24);
 
-/// A value at an offset of the file; nullopt when it is not all inside.
-template <class T> std::optional<T> at(const std::vector<u8>& bytes, u64 offset) {
-    if (sizeof(T) > bytes.size() || offset > bytes.size() - sizeof(T)) return std::nullopt;
-    T value;
-    std::memcpy(&value, bytes.data() + offset, sizeof value);
-    return value;
-}
+constexpr u8 kMagic[4] = {0x7f, 'E', 'L', 'F'};
+constexpr u8 kClass64 = 2, kLittleEndian = 1;
+constexpr u16 kExecutable = 2, kShared = 3, kMachineRiscv = 243;
+constexpr u32 kLoad = 1, kInterpreter = 3, kSymbolTable = 2, kFlagExecute = 1, kFlagWrite = 2, kFlagRead = 4;
+constexpr u16 kUndefined = 0, kAbsolute = 0xfff1;
+
+// Bounds far above any real guest, so that a file of garbage costs little.
+constexpr u16 kMaxProgramHeaders = 512;
+constexpr u64 kMaxSegmentBytes = u64{64} << 30;
+constexpr u64 kMaxSymbols = 1 << 20, kMaxSymbolBytes = u64{64} << 20, kMaxSymbolName = 1024, kMaxInterpreter = 4096;
 
 const char* machine_name(u16 machine) {
     switch (machine) {
-    case EM_X86_64: return "x86-64";
-    case EM_386: return "x86 (32-bit)";
-    case EM_AARCH64: return "Arm (64-bit)";
-    case EM_ARM: return "Arm (32-bit)";
-    case EM_PPC64: return "PowerPC";
-    case EM_S390: return "s390";
-    default: return "another machine";
+    case 3: return "x86 (32-bit)";
+    case 8: return "MIPS";
+    case 20: return "PowerPC";
+    case 21: return "PowerPC 64";
+    case 22: return "S/390";
+    case 40: return "ARM (32-bit)";
+    case 62: return "x86-64";
+    case 183: return "AArch64 (64-bit ARM)";
+    case 247: return "BPF";
+    case 258: return "LoongArch";
+    default: return nullptr;
     }
 }
 
-Result<Elf64_Ehdr> check_header(const std::vector<u8>& bytes, const std::string& name) {
-    if (!looks_like_elf(bytes)) return Error{name + ": this is not an ELF file; give a RISC-V ELF program or kernel"};
-    if (bytes.size() > EI_CLASS && bytes[EI_CLASS] != ELFCLASS64)
-        return Error{name + ": this ELF file is 32-bit; the machine is RV64, build it with -march=rv64gc -mabi=lp64d"};
-    const auto header = at<Elf64_Ehdr>(bytes, 0);
-    if (!header) return Error{fmt::format("{}: the ELF header is cut off after {} bytes; the file is truncated, copy it again", name, bytes.size())};
-    if (header->e_ident[EI_DATA] != ELFDATA2LSB) return Error{name + ": this ELF file is big-endian; RISC-V here is little-endian"};
-    if (header->e_machine != EM_RISCV)
-        return Error{fmt::format("{}: this program is for {} (ELF machine {}), not for RISC-V; build it with riscv64-linux-gnu-gcc", name,
-                                 machine_name(header->e_machine), header->e_machine)};
-    if (header->e_type != ET_EXEC && header->e_type != ET_DYN)
-        return Error{fmt::format("{}: ELF type {} cannot be run; link it to an executable (ET_EXEC) first", name, header->e_type)};
-    if (header->e_phentsize != sizeof(Elf64_Phdr) || header->e_phnum == 0)
-        return Error{name + ": the file has no usable program headers; link it to an executable first"};
-    return *header;
+const char* type_name(u16 type) {
+    switch (type) {
+    case 0: return "of no type";
+    case 1: return "an object file that is not linked";
+    case 4: return "a core dump";
+    default: return "of an unknown type";
+    }
 }
 
-Result<void> read_segments(ElfImage& elf, const Elf64_Ehdr& header, const std::string& name) {
-    for (unsigned i = 0; i < header.e_phnum; ++i) {
-        const u64 offset = header.e_phoff + u64{i} * sizeof(Elf64_Phdr);
-        const auto program = header.e_phoff <= elf.bytes.size() ? at<Elf64_Phdr>(elf.bytes, offset) : std::nullopt;
-        if (!program) return Error{fmt::format("{}: program header {} lies outside the file ({} bytes); the file is truncated, copy it again", name, i, elf.bytes.size())};
-        const bool inside = program->p_filesz <= elf.bytes.size() && program->p_offset <= elf.bytes.size() - program->p_filesz;
-        if (program->p_type == PT_INTERP && inside) {
-            elf.interpreter.assign(reinterpret_cast<const char*>(elf.bytes.data() + program->p_offset), program->p_filesz);
-            elf.interpreter = elf.interpreter.substr(0, elf.interpreter.find('\0'));
-        }
-        if (program->p_type != PT_LOAD || program->p_memsz == 0) continue;
-        if (!inside) return Error{fmt::format("{}: segment {} lies outside the file ({} bytes); the file is truncated, copy it again", name, i, elf.bytes.size())};
-        if (program->p_filesz > program->p_memsz) return Error{fmt::format("{}: segment {} is larger in the file than in memory; the file is damaged", name, i)};
-        if (program->p_vaddr + program->p_memsz < program->p_vaddr || program->p_paddr + program->p_memsz < program->p_paddr)
-            return Error{fmt::format("{}: segment {} wraps around the end of the address space; the file is damaged", name, i)};
-        if (header.e_phoff >= program->p_offset && header.e_phoff + u64{header.e_phnum} * sizeof(Elf64_Phdr) <= program->p_offset + program->p_filesz)
-            elf.program_headers_address = program->p_vaddr + (header.e_phoff - program->p_offset);
-        elf.segments.push_back({program->p_vaddr, program->p_paddr, program->p_memsz, program->p_offset, program->p_filesz,
-                                (program->p_flags & PF_R) != 0, (program->p_flags & PF_W) != 0, (program->p_flags & PF_X) != 0});
+/// Reads one file; `image_` fills up as the steps succeed.
+class ElfReader {
+  public:
+    ElfReader(std::vector<u8> bytes, const std::string& name) : name_(name) { image_.bytes = std::move(bytes); }
+    Result<ElfImage> read();
+
+  private:
+    template <class... Args> Error refuse(fmt::format_string<Args...> text, Args&&... args) const {
+        return Error{fmt::format("{}: {}", name_, fmt::format(text, std::forward<Args>(args)...))};
     }
-    if (elf.segments.empty()) return Error{name + ": the file has nothing to load (no PT_LOAD segment)"};
-    std::sort(elf.segments.begin(), elf.segments.end(), [](const auto& a, const auto& b) { return a.virtual_address < b.virtual_address; });
-    for (std::size_t i = 1; i < elf.segments.size(); ++i)
-        if (elf.segments[i - 1].virtual_address + elf.segments[i - 1].memory_size > elf.segments[i].virtual_address)
-            return Error{fmt::format("{}: the segments at 0x{:x} and 0x{:x} overlap; check the linker script", name, elf.segments[i - 1].virtual_address,
-                                     elf.segments[i].virtual_address)};
-    return {};
+    u64 size() const { return image_.bytes.size(); }
+    bool inside(u64 offset, u64 bytes) const { return bytes <= size() && offset <= size() - bytes; }
+    template <class T> T at(u64 offset) const { ///< Pre: inside
+        T value;
+        std::memcpy(&value, image_.bytes.data() + offset, sizeof value);
+        return value;
+    }
+    std::optional<Error> check_header() const;
+    std::optional<Error> read_segments();
+    std::optional<Error> read_segment(const ProgramHeader& header, unsigned index);
+    std::optional<Error> check_overlap();
+    std::optional<Error> read_sections();
+    std::optional<Error> read_symbols(const SectionHeader& table);
+    void locate_program_headers();
+
+    std::string name_;
+    ElfImage image_;
+    FileHeader header_{};
+};
+
+std::optional<Error> ElfReader::check_header() const {
+    const std::vector<u8>& b = image_.bytes;
+    if (!looks_like_elf(b)) return refuse("this is not an ELF file; a flat image needs no ELF parser, anything else must be linked to ELF");
+    if (b.size() < sizeof(FileHeader))
+        return refuse("the file is cut short: an ELF header has {} bytes, the file only {}; copy or build it again", sizeof(FileHeader), b.size());
+    if (b[4] != kClass64)
+        return refuse("this is a 32-bit ELF file and the machine has 64 bits; build it with riscv64-linux-gnu-gcc -march=rv64gc");
+    if (b[5] != kLittleEndian)
+        return refuse("this is a big-endian ELF file and the machine is little-endian; build it with riscv64-linux-gnu-gcc");
+    const auto header = at<FileHeader>(0);
+    if (header.machine != kMachineRiscv) {
+        const char* known = machine_name(header.machine);
+        return refuse("this is a program for {}, not for RISC-V; build it with riscv64-linux-gnu-gcc",
+                      known ? std::string(known) : fmt::format("machine number {}", header.machine));
+    }
+    if (header.type != kExecutable && header.type != kShared)
+        return refuse("the file is {}, not an executable; link it with riscv64-linux-gnu-gcc or -ld", type_name(header.type));
+    return std::nullopt;
 }
 
-/// Symbols are a convenience: a damaged table is left out, not an error.
-void read_symbols(ElfImage& elf, const Elf64_Ehdr& header) {
-    for (unsigned i = 0; i < header.e_shnum && header.e_shoff <= elf.bytes.size(); ++i) {
-        const auto section = at<Elf64_Shdr>(elf.bytes, header.e_shoff + u64{i} * sizeof(Elf64_Shdr));
-        if (!section || section->sh_type != SHT_SYMTAB || section->sh_offset > elf.bytes.size()) continue;
-        const auto strings = at<Elf64_Shdr>(elf.bytes, header.e_shoff + u64{section->sh_link} * sizeof(Elf64_Shdr));
-        if (!strings || strings->sh_offset > elf.bytes.size() || strings->sh_size > elf.bytes.size() - strings->sh_offset) continue;
-        const char* text = reinterpret_cast<const char*>(elf.bytes.data() + strings->sh_offset);
-        const std::size_t count = std::min<std::size_t>(section->sh_size / sizeof(Elf64_Sym), kMaxSymbols);
-        for (std::size_t n = 0; n < count; ++n) {
-            const auto symbol = at<Elf64_Sym>(elf.bytes, section->sh_offset + n * sizeof(Elf64_Sym));
-            if (!symbol) return;
-            const unsigned type = ELF64_ST_TYPE(symbol->st_info);
-            if ((type != STT_FUNC && type != STT_NOTYPE && type != STT_OBJECT) || symbol->st_shndx == SHN_UNDEF || symbol->st_name >= strings->sh_size) continue;
-            const std::size_t room = strings->sh_size - symbol->st_name;
-            const std::string symbol_name(text + symbol->st_name, strnlen(text + symbol->st_name, std::min<std::size_t>(room, 256)));
-            // Mapping symbols ($x, $d) and local labels say nothing to people.
-            if (!symbol_name.empty() && symbol_name[0] != '$' && symbol_name[0] != '.') elf.symbols.emplace(symbol_name, symbol->st_value);
-        }
+std::optional<Error> ElfReader::read_segments() {
+    if (header_.program_count == 0) return refuse("the file has no program headers, so there is nothing to load; link it as an executable");
+    if (header_.program_count > kMaxProgramHeaders)
+        return refuse("the file claims {} program headers, more than the {} that are accepted; it is damaged", header_.program_count, kMaxProgramHeaders);
+    if (header_.program_entry_size != sizeof(ProgramHeader))
+        return refuse("its program headers have {} bytes each, not {}; the file is damaged", header_.program_entry_size, sizeof(ProgramHeader));
+    if (!inside(header_.program_offset, u64{header_.program_count} * sizeof(ProgramHeader)))
+        return refuse("its program headers (at offset {:#x}) lie outside the file of {} bytes; it is cut short or damaged", header_.program_offset, size());
+    image_.program_header_count = header_.program_count;
+    for (unsigned i = 0; i < header_.program_count; ++i) {
+        const auto header = at<ProgramHeader>(header_.program_offset + i * sizeof(ProgramHeader));
+        if (auto error = read_segment(header, i)) return error;
     }
-    for (const auto& [symbol_name, address] : elf.symbols) elf.by_address.emplace(address, symbol_name);
+    if (image_.segments.empty()) return refuse("no program header asks for anything to be loaded; link it as an executable");
+    return check_overlap();
+}
+
+std::optional<Error> ElfReader::read_segment(const ProgramHeader& h, unsigned index) {
+    if (h.type != kLoad && h.type != kInterpreter) return std::nullopt;
+    if (!inside(h.offset, h.file_size))
+        return refuse("segment {} takes {} bytes from offset {:#x}, outside the file of {} bytes; the file is cut short or damaged", index,
+                      h.file_size, h.offset, size());
+    if (h.type == kInterpreter) {
+        if (h.file_size > kMaxInterpreter) return refuse("the name of its interpreter has {} bytes; the file is damaged", h.file_size);
+        const auto* text = reinterpret_cast<const char*>(image_.bytes.data() + h.offset);
+        image_.interpreter.assign(text, strnlen(text, h.file_size));
+        return std::nullopt;
+    }
+    if (h.memory_size == 0 && h.file_size == 0) return std::nullopt;
+    if (h.file_size > h.memory_size)
+        return refuse("segment {} has {} bytes in the file but only {} in memory; the file is damaged", index, h.file_size, h.memory_size);
+    if (h.memory_size > kMaxSegmentBytes)
+        return refuse("segment {} asks for {} bytes of memory, more than any machine here has ({} GiB); the file is damaged", index,
+                      h.memory_size, kMaxSegmentBytes >> 30);
+    if (h.virtual_address + h.memory_size < h.virtual_address || h.physical_address + h.memory_size < h.physical_address)
+        return refuse("segment {} runs over the end of the address space; the file is damaged", index);
+    image_.segments.push_back({h.virtual_address, h.physical_address, h.memory_size, h.offset, h.file_size,
+                               (h.flags & kFlagRead) != 0, (h.flags & kFlagWrite) != 0, (h.flags & kFlagExecute) != 0});
+    return std::nullopt;
+}
+
+std::optional<Error> ElfReader::check_overlap() {
+    auto& segments = image_.segments;
+    std::stable_sort(segments.begin(), segments.end(), [](const auto& a, const auto& b) { return a.virtual_address < b.virtual_address; });
+    for (std::size_t i = 1; i < segments.size(); ++i) {
+        const auto& before = segments[i - 1];
+        if (segments[i].virtual_address - before.virtual_address < before.memory_size)
+            return refuse("two of its segments overlap at {:#x}; mend the linker script", segments[i].virtual_address);
+    }
+    return std::nullopt;
+}
+
+void ElfReader::locate_program_headers() {
+    const u64 bytes = u64{header_.program_count} * sizeof(ProgramHeader);
+    for (const auto& s : image_.segments)
+        if (header_.program_offset >= s.file_offset && header_.program_offset - s.file_offset + bytes <= s.file_size)
+            image_.program_headers_address = s.virtual_address + (header_.program_offset - s.file_offset);
+}
+
+std::optional<Error> ElfReader::read_sections() {
+    if (header_.section_count == 0 || header_.section_offset == 0) return std::nullopt; // stripped of them
+    if (header_.section_entry_size != sizeof(SectionHeader))
+        return refuse("its section headers have {} bytes each, not {}; the file is damaged", header_.section_entry_size, sizeof(SectionHeader));
+    if (!inside(header_.section_offset, u64{header_.section_count} * sizeof(SectionHeader)))
+        return refuse("its section headers (at offset {:#x}) lie outside the file of {} bytes; the file is cut short, copy or build it again",
+                      header_.section_offset, size());
+    for (unsigned i = 0; i < header_.section_count; ++i) {
+        const auto section = at<SectionHeader>(header_.section_offset + i * sizeof(SectionHeader));
+        if (section.type != kSymbolTable) continue;
+        return read_symbols(section); // there is at most one
+    }
+    return std::nullopt;
+}
+
+std::optional<Error> ElfReader::read_symbols(const SectionHeader& table) {
+    if (table.link >= header_.section_count || table.entry_size != sizeof(Symbol) || !inside(table.offset, table.size))
+        return refuse("its symbol table does not lie in the file; the file is damaged");
+    const auto strings = at<SectionHeader>(header_.section_offset + u64{table.link} * sizeof(SectionHeader));
+    if (!inside(strings.offset, strings.size)) return refuse("the names of its symbols do not lie in the file; the file is damaged");
+    u64 name_bytes = 0;
+    const u64 count = std::min(table.size / sizeof(Symbol), kMaxSymbols);
+    for (u64 i = 0; i < count && name_bytes < kMaxSymbolBytes; ++i) {
+        const auto symbol = at<Symbol>(table.offset + i * sizeof(Symbol));
+        const u8 type = symbol.info & 15; // 0: label, 1: object, 2: function
+        if (type > 2 || symbol.section == kUndefined || symbol.name >= strings.size) continue;
+        const auto* text = reinterpret_cast<const char*>(image_.bytes.data() + strings.offset + symbol.name);
+        const u64 length = strnlen(text, std::min(strings.size - symbol.name, kMaxSymbolName));
+        // "$x" and the like mark code for tools, ".L" are the compiler's own.
+        if (length == 0 || text[0] == '$' || (length > 1 && text[0] == '.' && text[1] == 'L')) continue;
+        std::string name(text, length);
+        name_bytes += length;
+        if (symbol.section != kAbsolute) image_.by_address.emplace(symbol.value, name);
+        image_.symbols.emplace(std::move(name), symbol.value);
+    }
+    return std::nullopt;
+}
+
+Result<ElfImage> ElfReader::read() {
+    if (auto error = check_header()) return *error;
+    header_ = at<FileHeader>(0);
+    image_.entry = header_.entry;
+    image_.is_executable = header_.type == kExecutable;
+    if (auto error = read_segments()) return *error;
+    locate_program_headers();
+    if (auto error = read_sections()) return *error;
+    return std::move(image_);
 }
 
 } // namespace
 
-bool looks_like_elf(std::span<const u8> bytes) { return bytes.size() >= SELFMAG && !std::memcmp(bytes.data(), ELFMAG, SELFMAG); }
+bool looks_like_elf(std::span<const u8> bytes) { return bytes.size() >= 4 && std::equal(kMagic, kMagic + 4, bytes.begin()); }
 
 Result<ElfImage> parse_elf(std::vector<u8> bytes, const std::string& name) {
-    const auto header = check_header(bytes, name);
-    if (!header) return Error{header.error()};
-    ElfImage elf;
-    elf.bytes = std::move(bytes);
-    elf.entry = header.value().e_entry;
-    elf.is_executable = header.value().e_type == ET_EXEC;
-    elf.program_header_count = header.value().e_phnum;
-    if (const auto segments = read_segments(elf, header.value(), name); !segments) return Error{segments.error()};
-    read_symbols(elf, header.value());
-    return elf;
+    if (bytes.empty()) return Error{fmt::format("{}: the file is empty", name)};
+    return ElfReader(std::move(bytes), name).read();
 }
 
 std::optional<u64> ElfImage::symbol(const std::string& name) const {
     const auto found = symbols.find(name);
-    return found == symbols.end() ? std::nullopt : std::optional(found->second);
+    return found != symbols.end() ? std::optional(found->second) : std::nullopt;
 }
 
 std::string ElfImage::describe(u64 address) const {
-    auto next = by_address.upper_bound(address);
-    if (next == by_address.begin()) return {};
-    --next;
-    constexpr u64 kFarthest = 1 << 20; // beyond that the name would mislead
-    if (address - next->first > kFarthest) return {};
-    return address == next->first ? next->second : fmt::format("{}+0x{:x}", next->second, address - next->first);
+    const bool loaded = std::any_of(segments.begin(), segments.end(), [&](const Segment& s) { return address - s.virtual_address < s.memory_size; });
+    auto after = by_address.upper_bound(address);
+    if (!loaded || after == by_address.begin()) return {};
+    const auto& [start, name] = *std::prev(after);
+    return start == address ? name : fmt::format("{}+{:#x}", name, address - start);
 }
 
 } // namespace trapeze

@@ -1,6 +1,6 @@
 #include "emulator/machine.hpp"
 
-#include "emulator/devices/virtio_block.hpp"
+#include "emulator/devices/virtio_blk.hpp"
 
 #include <fmt/format.h>
 
@@ -17,12 +17,15 @@ Result<Machine> Machine::create(const MachineConfig& config) {
     if (config.harts < 1 || config.harts > kMaxHarts) return Error{fmt::format("{} harts cannot be had; give 1 to {}", config.harts, kMaxHarts)};
     if (config.ram_bytes < kSmallestRam || config.ram_bytes > kLargestRam || config.ram_bytes & kPageMask)
         return Error{fmt::format("{} bytes of memory cannot be had; give 1 MiB to 8 GiB in whole pages of 4 KiB", config.ram_bytes)};
+    if (config.disk.size() % VirtioBlk::kSectorBytes)
+        return Error{fmt::format("a disk of {} bytes cannot be had; fill its image up to a multiple of {} bytes", config.disk.size(),
+                                 VirtioBlk::kSectorBytes)};
     return Machine(config);
 }
 
 Machine::Machine(const MachineConfig& config) : ram(config.ram_bytes), board(config.harts), config_(config) {
     for (u32 id = 0; id < config.harts; ++id) harts.emplace_back(id);
-    if (!config.disk.empty()) board.attach(std::make_unique<VirtioBlock>(Disk(config.disk)), kVirtioBase, VirtioBlock::kSize, kVirtioIrq);
+    if (!config.disk.empty()) board.attach(std::make_unique<VirtioBlk>(config.disk), kVirtioBase, VirtioBlk::kSize, kVirtioIrq);
     config_.disk.clear(); // the board has it
     firmware.enabled = config.builtin_firmware;
     firmware.status.fill(config.builtin_firmware ? Firmware::HartStatus::Stopped : Firmware::HartStatus::Started);
@@ -35,7 +38,9 @@ void Machine::charge(u64 cycles) {
 void Machine::reset() {
     board.reset();
     for (Hart& hart : harts) hart.reset(kRamBase);
+    firmware.status.fill(config_.builtin_firmware ? Firmware::HartStatus::Stopped : Firmware::HartStatus::Started);
     current_hart = 0, turn_used_ = 0;
+    halt_traced_ = false;
 }
 
 bool Machine::operator==(const Machine& other) const {
@@ -46,7 +51,7 @@ bool Machine::operator==(const Machine& other) const {
     };
     return std::equal(harts.begin(), harts.end(), other.harts.begin(), other.harts.end(),
                       [](const Hart& a, const Hart& b) { return a.state == b.state; }) &&
-           firmware == other.firmware && board_bytes(board) == board_bytes(other.board) && ram == other.ram;
+           current_hart == other.current_hart && turn_used_ == other.turn_used_ && firmware == other.firmware && board_bytes(board) == board_bytes(other.board) && ram == other.ram;
 }
 
 Stop run_with_firmware(Hart& hart, std::span<Hart> harts, Firmware& firmware, Bus& bus, u64 budget, const Watch& watch) {

@@ -1,127 +1,160 @@
+// Windows of the CLINT and the PLIC are tried first; everything else is attached.
 #include "emulator/devices/board.hpp"
-
 #include "emulator/devices/finisher.hpp"
 #include "emulator/devices/uart.hpp"
-#include "emulator/devices/virtio_block.hpp"
+#include "emulator/devices/virtio_mmio.hpp"
 #include "emulator/mem/ram.hpp"
+
+#include <algorithm>
+#include <utility>
 
 namespace trapeze {
 
-bool DmaMemory::read(u64 address, std::span<u8> out) const {
-    return address >= base && out.size() <= size && address - base <= size - out.size() && ram.read(address - base + offset, out);
+namespace {
+bool inside(u64 address, unsigned size, u64 base, u64 bytes) { return address - base < bytes && size <= bytes - (address - base); }
+
+std::vector<Board::Attached> clone_devices(const std::vector<Board::Attached>& devices) {
+    std::vector<Board::Attached> copies;
+    copies.reserve(devices.size());
+    for (const auto& d : devices) copies.push_back({d.device->clone(), d.base, d.size, d.irq});
+    return copies;
 }
-bool DmaMemory::write(u64 address, std::span<const u8> in) const {
-    return address >= base && in.size() <= size && address - base <= size - in.size() && ram.write(address - base + offset, in);
+} // namespace
+
+bool DmaMemory::read(u64 address, std::span<u8> out) const {
+    if (address < base || address - base > size || out.size() > size - (address - base)) return false;
+    return ram.read(address - base + offset, out);
 }
 
-Board::Board(unsigned harts) : clint(harts), plic(harts), harts_(harts) {
+bool DmaMemory::write(u64 address, std::span<const u8> in) const {
+    if (address < base || address - base > size || in.size() > size - (address - base)) return false;
+    return ram.write(address - base + offset, in);
+}
+
+Board::Board(unsigned harts) : clint(std::min(harts, kMaxHarts)), plic(std::min(harts, kMaxHarts)), harts_(std::min(harts, kMaxHarts)) {
     attach(std::make_unique<Finisher>(), kFinisherBase, Finisher::kSize, 0);
     attach(std::make_unique<Uart>(), kUartBase, Uart::kSize, kUartIrq);
-    for (unsigned i = 0; i < kVirtioSlots; ++i)
-        attach(std::make_unique<VirtioBlock>(), kVirtioBase + i * kVirtioStride, VirtioBlock::kSize, kVirtioIrq + i);
+    for (unsigned slot = 0; slot < kVirtioSlots; ++slot)
+        attach(std::make_unique<VirtioEmpty>(), kVirtioBase + slot * kVirtioStride, VirtioMmio::kSize, kVirtioIrq + slot);
 }
+
 Board::Board(const Board& other)
-    : clint(other.clint), plic(other.plic), halt(other.halt), tohost(other.tohost), harts_(other.harts_) {
-    for (const Attached& a : other.devices_) devices_.push_back({a.device->clone(), a.base, a.size, a.irq});
-}
+    : clint(other.clint), plic(other.plic), halt(other.halt), tohost(other.tohost), harts_(other.harts_),
+      devices_(clone_devices(other.devices_)) {}
+
 Board& Board::operator=(const Board& other) {
     if (this != &other) *this = Board(other);
     return *this;
 }
 
 Device& Board::attach(std::unique_ptr<Device> device, u64 base, u64 size, unsigned irq) {
-    for (Attached& a : devices_)
-        if (a.base == base) return *(a = {std::move(device), base, size, irq}).device;
+    const auto same = std::find_if(devices_.begin(), devices_.end(), [&](const Attached& d) { return d.base == base; });
+    if (same != devices_.end()) {
+        *same = {std::move(device), base, size, irq};
+        return *same->device;
+    }
     devices_.push_back({std::move(device), base, size, irq});
     return *devices_.back().device;
 }
 
-Device* Board::find(const std::string& name) {
-    for (Attached& a : devices_)
-        if (name == a.device->name()) return a.device.get();
+const Device* Board::find(const std::string& name) const {
+    for (const auto& d : devices_)
+        if (name == d.device->name()) return d.device.get();
     return nullptr;
 }
-const Device* Board::find(const std::string& name) const { return const_cast<Board*>(this)->find(name); }
+
+Device* Board::find(const std::string& name) { return const_cast<Device*>(std::as_const(*this).find(name)); }
 
 Board::Attached* Board::at(u64 address, unsigned size) {
-    for (Attached& a : devices_)
-        if (address - a.base < a.size && size <= a.size - (address - a.base)) return &a;
+    for (auto& d : devices_)
+        if (inside(address, size, d.base, d.size)) return &d;
     return nullptr;
 }
 
 bool Board::read(u64 address, unsigned size, u64& value, DeviceContext& context) {
-    if (address - kClintBase < Clint::kSize) return value = clint.read(address - kClintBase, size, context.ticks), true;
-    if (address - kPlicBase < Plic::kSize) {
-        lines(0, context.ticks); // levels first: a claim must see what is asserted now
-        return value = plic.read(address - kPlicBase, size), true;
+    if (inside(address, size, kClintBase, Clint::kSize)) {
+        value = clint.read(address - kClintBase, size, context.ticks);
+    } else if (inside(address, size, kPlicBase, Plic::kSize)) {
+        lines(0, context.ticks); // the PLIC sees its sources as they are now
+        value = plic.read(address - kPlicBase, size);
+    } else if (Attached* d = at(address, size)) {
+        value = d->device->read(address - d->base, size, context);
+    } else {
+        return false;
     }
-    Attached* a = at(address, size);
-    if (a) value = a->device->read(address - a->base, size, context);
-    return a != nullptr;
+    return true;
 }
 
 bool Board::write(u64 address, unsigned size, u64 value, DeviceContext& context) {
-    if (address - kClintBase < Clint::kSize) return clint.write(address - kClintBase, size, value), true;
-    if (address - kPlicBase < Plic::kSize) return plic.write(address - kPlicBase, size, value), true;
-    Attached* a = at(address, size);
-    if (!a) return false;
-    a->device->write(address - a->base, size, value, context);
-    if (const auto request = a->device->halt_request(); request && !halt) halt = request;
+    if (inside(address, size, kClintBase, Clint::kSize)) {
+        clint.write(address - kClintBase, size, value);
+    } else if (inside(address, size, kPlicBase, Plic::kSize)) {
+        plic.write(address - kPlicBase, size, value);
+    } else if (Attached* d = at(address, size)) {
+        d->device->write(address - d->base, size, value, context);
+        if (!halt) halt = d->device->halt_request();
+    } else {
+        return false;
+    }
     return true;
 }
 
 u64 Board::lines(unsigned hart, u64 ticks) {
-    for (const Attached& a : devices_)
-        if (a.irq) plic.set_level(a.irq, a.device->irq(), a.device->irq_raises());
-    u64 lines = 0;
-    if (clint.msip(hart)) lines |= irq_bit(Irq::Msi);
-    if (ticks >= clint.mtimecmp(hart)) lines |= irq_bit(Irq::Mti);
-    if (plic.asserted(2 * hart)) lines |= irq_bit(Irq::Mei);
-    if (plic.asserted(2 * hart + 1)) lines |= irq_bit(Irq::Sei);
-    return lines;
+    if (hart >= harts_) return 0;
+    for (const auto& d : devices_)
+        if (d.irq) plic.set_level(d.irq, d.device->irq(), d.device->irq_raises());
+    u64 pending = 0;
+    if (clint.msip(hart)) pending |= irq_bit(Irq::Msi);
+    if (ticks >= clint.mtimecmp(hart)) pending |= irq_bit(Irq::Mti);
+    if (plic.asserted(2 * hart)) pending |= irq_bit(Irq::Mei);
+    if (plic.asserted(2 * hart + 1)) pending |= irq_bit(Irq::Sei);
+    return pending;
 }
 
-u64 Board::next_tick(unsigned hart) const { return clint.mtimecmp(hart); }
+u64 Board::next_tick(unsigned hart) const { return hart < harts_ ? clint.mtimecmp(hart) : ~u64{0}; }
 
 void Board::type(std::string_view text) {
-    if (Device* uart = find("uart")) uart->type(text);
+    if (Device* console = find("uart")) console->type(text);
 }
 
 std::string Board::take_output() {
-    std::string all;
-    for (Attached& a : devices_) all += a.device->take_output();
-    return all;
+    Device* console = find("uart");
+    return console ? console->take_output() : std::string();
 }
 
 void Board::print(std::string_view text) {
-    if (Device* uart = find("uart")) uart->print(text);
+    if (Device* console = find("uart")) console->print(text);
 }
 
 std::string Board::take_typed(std::size_t most) {
-    Device* uart = find("uart");
-    return uart ? uart->take_typed(most) : std::string();
+    Device* console = find("uart");
+    return console ? console->take_typed(most) : std::string();
 }
 
 void Board::reset() {
     clint.reset();
     plic.reset();
-    for (Attached& a : devices_) a.device->reset();
+    for (auto& d : devices_) d.device->reset();
     halt.reset();
 }
 
-void Board::state(StateArchive& a) {
-    clint.state(a);
-    plic.state(a);
-    for (Attached& attached : devices_) attached.device->state(a);
-    Halt h = halt.value_or(Halt{});
-    bool halted = halt.has_value();
-    a(halted), a(h.code), a(h.reset);
-    if (a.loading()) halt = halted ? std::optional(h) : std::nullopt;
+void Board::state(StateArchive& archive) {
+    clint.state(archive);
+    plic.state(archive);
+    u8 flags = static_cast<u8>((halt ? 1 : 0) | (halt && halt->reset ? 2 : 0) | (tohost ? 4 : 0));
+    u32 code = halt ? halt->code : 0;
+    u64 address = tohost.value_or(0);
+    archive(flags), archive(code), archive(address);
+    if (archive.loading()) {
+        halt = flags & 1 ? std::optional(Halt{code, (flags & 2) != 0}) : std::nullopt;
+        tohost = flags & 4 ? std::optional(address) : std::nullopt;
+    }
+    for (auto& d : devices_) d.device->state(archive);
 }
 
 std::vector<Board::Window> Board::windows() const {
-    std::vector<Window> all{{"clint", kClintBase, Clint::kSize, 0}, {"plic", kPlicBase, Plic::kSize, 0}};
-    for (const Attached& a : devices_) all.push_back({a.device->name(), a.base, a.size, a.irq});
+    std::vector<Window> all = {{"clint", kClintBase, Clint::kSize, 0}, {"plic", kPlicBase, Plic::kSize, 0}};
+    for (const auto& d : devices_) all.push_back({d.device->name(), d.base, d.size, d.irq});
     return all;
 }
 

@@ -26,10 +26,10 @@ class Finisher final : public Device {
     }
     std::optional<Halt> halt_request() const override { return request_; }
     void state(StateArchive& a) override {
-        Halt halt = request_.value_or(Halt{});
-        bool set = request_.has_value();
-        a(set), a(halt.code), a(halt.reset);
-        if (a.loading()) request_ = set ? std::optional(halt) : std::nullopt;
+        u8 set = request_.has_value(), reset = request_ && request_->reset;
+        u32 code = request_ ? request_->code : 0;
+        a(set), a(code), a(reset);
+        if (a.loading()) request_ = set ? std::optional(Halt{code, reset != 0}) : std::nullopt;
     }
     std::vector<DeviceTreeProperty> device_tree() const override { return {{"compatible", {}, {"sifive,test1", "sifive,test0", "syscon"}}}; }
 

@@ -15,7 +15,15 @@ void Plic::reset() {
     raises_ = {};
 }
 
-void Plic::state(StateArchive& a) { a(priority_), a(level_), a(raises_), a(pending_), a(claimed_), a(enable_), a(threshold_); }
+void Plic::state(StateArchive& a) {
+    a(priority_), a(raises_), a(enable_), a(threshold_);
+    for (auto* flags : {&level_, &pending_, &claimed_})
+        for (bool& flag : *flags) {
+            u8 byte = flag; // a bool read from a file could hold anything
+            a(byte);
+            flag = byte & 1;
+        }
+}
 
 void Plic::set_level(unsigned source, bool level, u32 raises) {
     if (source == 0 || source >= kSources) return;

@@ -7,59 +7,84 @@ namespace trapeze {
 
 namespace {
 enum Register : u64 { kData = 0, kInterruptEnable = 1, kInterruptId = 2, kLineControl = 3, kModemControl = 4, kLineStatus = 5, kModemStatus = 6, kScratch = 7 };
-constexpr u8 kReceiveEnable = 1, kTransmitEnable = 2;
-constexpr u8 kDataReady = 1, kTransmitEmpty = 0x60;
-constexpr u8 kIdNone = 1, kIdTransmit = 2, kIdReceive = 4, kIdFifos = 0xc0;
-constexpr u8 kModemConnected = 0xb0; // carrier, data set ready, clear to send
+constexpr u8 kIerReceive = 1, kIerTransmit = 2;
+constexpr u8 kIdNone = 1, kIdTransmit = 2, kIdReceive = 4, kIdTimeout = 0xc, kIdFifo = 0xc0;
+constexpr u8 kDivisorLatch = 0x80;
+constexpr u8 kLoop = 0x10;
+constexpr u8 kDataReady = 1, kTransmitterEmpty = 0x60;
+constexpr u8 kFifoEnable = 1, kFifoClearReceive = 2;
+constexpr std::size_t kFifoBytes = 16;
 } // namespace
 
-void Uart::reset() { *this = Uart(); }
-
-bool Uart::irq() const {
-    const bool receive = interrupt_enable_ & kReceiveEnable && !typed_.empty();
-    const bool transmit = interrupt_enable_ & kTransmitEnable && transmit_empty_pending_;
-    return receive || transmit;
+void Uart::reset() {
+    ier_ = lcr_ = scratch_ = fcr_ = 0;
+    raises_ = 0;
+    mcr_ = 8;
+    divisor_low_ = 12, divisor_high_ = 0;
+    transmit_interrupt_ = false;
+    in_fifo_ = 0;
 }
 
-void Uart::type(std::string_view text) {
-    typed_.append(text.substr(0, kMaxTyped - std::min(kMaxTyped, typed_.size())));
+void Uart::look() { in_fifo_ = static_cast<u8>(std::min(waiting(), fcr_ & kFifoEnable ? kFifoBytes : 1)); }
+
+u8 Uart::receive() {
+    look();
+    if (!in_fifo_) return 0;
+    const u8 byte = static_cast<u8>(input_[taken_++]);
+    --in_fifo_;
+    ++raises_; // what still waits asks again
+    if (taken_ == input_.size() || taken_ >= 4096) input_.erase(0, taken_), taken_ = 0;
+    return byte;
+}
+
+void Uart::transmit(u8 byte) {
+    transmit_interrupt_ = true;
     ++raises_;
+    if (!(mcr_ & kLoop)) {
+        const char c = static_cast<char>(byte);
+        print({&c, 1});
+    } else if (waiting() < kMaxInput) {
+        // What is sent arrives at the end of the FIFO, before what waits on the line.
+        input_.insert(taken_ + in_fifo_, 1, static_cast<char>(byte));
+        if (in_fifo_ < kFifoBytes) ++in_fifo_;
+    }
 }
 
-std::string Uart::take_output() { return std::exchange(printed_, {}); }
-
-void Uart::print(std::string_view text) {
-    if (printed_.size() >= kMaxPrinted) printed_.erase(0, kMaxPrinted / 2);
-    printed_ += text;
+u8 Uart::interrupt_id() const {
+    static constexpr std::size_t kTriggers[] = {1, 4, 8, 14};
+    if ((ier_ & kIerReceive) && waiting())
+        return (fcr_ & kFifoEnable) && waiting() < kTriggers[fcr_ >> 6] ? kIdTimeout : kIdReceive;
+    if ((ier_ & kIerTransmit) && transmit_interrupt_) return kIdTransmit;
+    return kIdNone;
 }
 
-std::string Uart::take_typed(std::size_t most) {
-    std::string taken = typed_.substr(0, most);
-    typed_.erase(0, most);
-    return taken;
+u8 Uart::modem_status() const {
+    if (!(mcr_ & kLoop)) return 0xb0; // carrier, data set ready, clear to send
+    return static_cast<u8>((mcr_ & 2) << 3 | (mcr_ & 1) << 5 | (mcr_ & 4) << 4 | (mcr_ & 8) << 4);
+}
+
+void Uart::set_fifo_control(u8 value) {
+    if ((value & kFifoClearReceive) || ((value ^ fcr_) & kFifoEnable)) {
+        taken_ += std::min<std::size_t>(in_fifo_, waiting());
+        in_fifo_ = 0;
+    }
+    fcr_ = value & 0xc9;
 }
 
 u64 Uart::read(u64 offset, unsigned, DeviceContext&) {
+    const bool latch = lcr_ & kDivisorLatch;
     switch (offset) {
-    case kData:
-        if (dlab()) return divisor_low_;
-        if (typed_.empty()) return 0;
-        ++raises_; // what is still waiting asks again
-        return static_cast<u8>(take_typed(1)[0]);
-    case kInterruptEnable: return dlab() ? divisor_high_ : interrupt_enable_;
+    case kData: return latch ? divisor_low_ : receive();
+    case kInterruptEnable: return latch ? divisor_high_ : ier_;
     case kInterruptId: {
-        const u8 fifos = fifo_control_ & 1 ? kIdFifos : 0;
-        if (interrupt_enable_ & kReceiveEnable && !typed_.empty()) return fifos | kIdReceive;
-        if (interrupt_enable_ & kTransmitEnable && transmit_empty_pending_) {
-            transmit_empty_pending_ = false; // reading its id acknowledges it
-            return fifos | kIdTransmit;
-        }
-        return fifos | kIdNone;
+        const u8 id = interrupt_id();
+        if (id == kIdTransmit) transmit_interrupt_ = false;
+        return id | (fcr_ & kFifoEnable ? kIdFifo : 0);
     }
-    case kLineControl: return line_control_;
-    case kModemControl: return modem_control_;
-    case kLineStatus: return kTransmitEmpty | (typed_.empty() ? 0 : kDataReady);
-    case kModemStatus: return kModemConnected;
+    case kLineControl: return lcr_;
+    case kModemControl: return mcr_;
+    case kLineStatus: look(); return kTransmitterEmpty | (in_fifo_ ? kDataReady : 0);
+    case kModemStatus: return modem_status();
     case kScratch: return scratch_;
     default: return 0;
     }
@@ -67,44 +92,71 @@ u64 Uart::read(u64 offset, unsigned, DeviceContext&) {
 
 void Uart::write(u64 offset, unsigned, u64 value, DeviceContext&) {
     const u8 byte = static_cast<u8>(value);
+    const bool latch = lcr_ & kDivisorLatch;
     switch (offset) {
     case kData:
-        if (dlab()) {
-            divisor_low_ = byte;
-        } else {
-            const char c = static_cast<char>(byte);
-            print({&c, 1});
-            transmit_empty_pending_ = true;
-            ++raises_;
-        }
+        if (latch) divisor_low_ = byte;
+        else transmit(byte);
         break;
     case kInterruptEnable:
-        if (dlab()) {
+        if (latch) {
             divisor_high_ = byte;
         } else {
-            if (!(interrupt_enable_ & kTransmitEnable) && byte & kTransmitEnable) transmit_empty_pending_ = true;
-            interrupt_enable_ = byte & 0x0f;
+            if (byte & ~ier_ & kIerTransmit) transmit_interrupt_ = true; // enabling it while empty asks at once
+            ier_ = byte & 0xf;
             ++raises_;
         }
         break;
-    case kInterruptId:
-        fifo_control_ = byte & 0xc9;
-        if (byte & 2) typed_.clear();
-        break;
-    case kLineControl: line_control_ = byte; break;
-    case kModemControl: modem_control_ = byte & 0x1f; break;
+    case kInterruptId: set_fifo_control(byte); break;
+    case kLineControl: lcr_ = byte; break;
+    case kModemControl: mcr_ = byte & 0x1f; break;
     case kScratch: scratch_ = byte; break;
     default: break;
     }
 }
 
-void Uart::state(StateArchive& a) {
-    a(typed_), a(printed_), a(interrupt_enable_), a(fifo_control_), a(line_control_), a(modem_control_), a(scratch_);
-    a(divisor_low_), a(divisor_high_), a(transmit_empty_pending_), a(raises_);
+void Uart::type(std::string_view text) {
+    const std::size_t taken = std::min(text.size(), kMaxInput - std::min(kMaxInput, waiting()));
+    input_.append(text.substr(0, taken));
+    dropped_input_ += text.size() - taken;
+    ++raises_;
+}
+
+void Uart::print(std::string_view text) {
+    if (text.size() > kMaxOutput / 2) {
+        dropped_output_ += text.size() - kMaxOutput / 2;
+        text.remove_prefix(text.size() - kMaxOutput / 2);
+    }
+    if (output_.size() + text.size() > kMaxOutput) { // drop in large pieces, so that a byte costs little
+        const std::size_t drop = std::max(text.size(), kMaxOutput / 16);
+        output_.erase(0, drop);
+        dropped_output_ += drop;
+    }
+    output_.append(text);
+}
+
+std::string Uart::take_output() { return std::exchange(output_, {}); }
+
+std::string Uart::take_typed(std::size_t most) {
+    std::string text;
+    while (text.size() < most && waiting()) text += static_cast<char>(receive());
+    return text;
+}
+
+void Uart::state(StateArchive& archive) {
+    input_.erase(0, taken_), taken_ = 0;
+    for (u8* reg : {&ier_, &lcr_, &mcr_, &scratch_, &fcr_, &divisor_low_, &divisor_high_, &in_fifo_}) archive(*reg);
+    u8 pending = transmit_interrupt_;
+    archive(pending), archive(raises_);
+    transmit_interrupt_ = pending & 1;
+    archive(input_), archive(output_), archive(dropped_output_), archive(dropped_input_);
+    if (input_.size() > kMaxInput) input_.resize(kMaxInput);
+    if (output_.size() > kMaxOutput) output_.resize(kMaxOutput);
+    in_fifo_ = static_cast<u8>(std::min<std::size_t>({in_fifo_, kFifoBytes, waiting()}));
 }
 
 std::vector<DeviceTreeProperty> Uart::device_tree() const {
-    return {{"compatible", {}, {"ns16550a"}}, {"clock-frequency", {3686400}, {}}};
+    return {{"compatible", {}, {"ns16550a"}}, {"clock-frequency", {3'686'400}, {}}};
 }
 
 } // namespace trapeze

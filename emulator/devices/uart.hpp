@@ -1,5 +1,7 @@
-// UART 16550A at its byte registers (National Semiconductor PC16550D data sheet). Transmission takes no time; the receive FIFO has
-// 16 bytes as seen by the guest, behind it waits what was typed. Known inaccuracy: no baud rate, no receive time-out.
+// UART 16550A, as QEMU virt's: byte registers, a receive FIFO of 16 bytes, output that is sent at once.
+// Typed bytes wait in a queue ("the line") until the guest looks at the chip, so that a driver that clears the FIFO while it
+// starts does not lose what was typed before.
+// Known inaccuracies: the transmitter takes no time; the receive time-out interrupt comes at once; no line errors, no break.
 #pragma once
 
 #include "emulator/devices/device.hpp"
@@ -9,16 +11,16 @@ namespace trapeze {
 class Uart final : public Device {
   public:
     static constexpr u64 kSize = 0x100;
-    static constexpr std::size_t kMaxTyped = 64 << 10;   ///< bytes waiting for the guest; more are dropped
-    static constexpr std::size_t kMaxPrinted = 1 << 20;  ///< bytes waiting for the host; the oldest are dropped
+    static constexpr std::size_t kMaxOutput = 1 << 20; ///< bytes kept until taken; older ones are dropped and counted
+    static constexpr std::size_t kMaxInput = 64 << 10; ///< typed bytes kept; further ones are dropped and counted
 
     const char* name() const override { return "uart"; }
     const char* node_name() const override { return "serial"; }
     std::unique_ptr<Device> clone() const override { return std::make_unique<Uart>(*this); }
-    void reset() override;
+    void reset() override; ///< the registers; typed and printed bytes stay
     u64 read(u64 offset, unsigned size, DeviceContext& context) override;
     void write(u64 offset, unsigned size, u64 value, DeviceContext& context) override;
-    bool irq() const override;
+    bool irq() const override { return (interrupt_id() & 1) == 0; }
     u32 irq_raises() const override { return raises_; }
     void type(std::string_view text) override;
     std::string take_output() override;
@@ -27,14 +29,27 @@ class Uart final : public Device {
     void state(StateArchive& archive) override;
     std::vector<DeviceTreeProperty> device_tree() const override;
 
-  private:
-    bool dlab() const { return line_control_ & 0x80; }
+    u64 dropped_output() const { return dropped_output_; }
+    u64 dropped_input() const { return dropped_input_; }
 
-    std::string typed_;
-    std::string printed_;
-    u8 interrupt_enable_ = 0, fifo_control_ = 0, line_control_ = 0, modem_control_ = 0, scratch_ = 0, divisor_low_ = 0, divisor_high_ = 0;
+  private:
+    std::size_t waiting() const { return input_.size() - taken_; }
+    void look();              ///< bytes of the line enter the FIFO
+    u8 receive();
+    void transmit(u8 byte);
+    u8 interrupt_id() const;  ///< IIR without the FIFO bits; bit 0 set: none
+    u8 modem_status() const;
+    void set_fifo_control(u8 value);
+
+    u8 ier_ = 0, lcr_ = 0, mcr_ = 8, scratch_ = 0, fcr_ = 0;
+    u8 divisor_low_ = 12, divisor_high_ = 0;
+    bool transmit_interrupt_ = false; ///< the transmitter became empty and IIR was not read since
     u32 raises_ = 0;
-    bool transmit_empty_pending_ = false; ///< THRE interrupt not acknowledged yet
+    u8 in_fifo_ = 0;                  ///< bytes at the head of the input that have entered the FIFO
+    std::string input_;               ///< bytes before taken_ are gone
+    std::size_t taken_ = 0;
+    std::string output_;
+    u64 dropped_output_ = 0, dropped_input_ = 0;
 };
 
 } // namespace trapeze

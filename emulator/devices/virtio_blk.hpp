@@ -1,0 +1,51 @@
+// The virtio block device (virtio 1.2, section 5.2): sectors of 512 bytes, read, write, flush and get-id.
+// The image is never written: changed pieces of 4 KiB are kept beside it, shared between copies until written, so that copying
+// a machine costs no copy of its disk. `image` gives the contents as they are now.
+// Known inaccuracies: a request over 64 MiB, or beyond 256 MiB in one notification, is answered with an I/O error.
+#pragma once
+
+#include "emulator/devices/virtio_mmio.hpp"
+
+#include <map>
+
+namespace trapeze {
+
+class VirtioBlk final : public VirtioMmio {
+  public:
+    static constexpr u64 kSectorBytes = 512;
+    static constexpr u64 kMaxRequestBytes = u64{64} << 20, kMaxNotificationBytes = u64{256} << 20;
+
+    /// Range: a multiple of 512 bytes; a rest is not reachable.
+    explicit VirtioBlk(std::vector<u8> image) : base_(std::make_shared<const std::vector<u8>>(std::move(image))) {}
+
+    const char* name() const override { return "virtio-blk"; }
+    std::unique_ptr<Device> clone() const override { return std::make_unique<VirtioBlk>(*this); }
+    void state(StateArchive& archive) override;
+
+    u64 sectors() const { return base_->size() / kSectorBytes; }
+    std::vector<u8> image() const;
+    /// Bytes that differ from the image it was made with are in this many pieces of 4 KiB.
+    std::size_t changed_pieces() const { return changed_.size(); }
+
+  protected:
+    u32 device_id() const override { return 2; }
+    u64 features() const override;
+    u8 config_byte(u64 offset) const override;
+    void begin_notification() override { notification_bytes_ = 0; }
+    bool serve(unsigned queue, VirtioChain& chain) override;
+
+  private:
+    static constexpr u64 kPiece = 4096;
+    using Piece = std::array<u8, kPiece>;
+
+    enum class Status : u8 { Ok = 0, IoError = 1, Unsupported = 2 };
+    bool transfer(u32 type, u64 sector, VirtioChain& chain, Status& status); ///< false: malformed
+    void read_disk(u64 at, std::span<u8> out) const;  ///< Pre: in the image, inside one piece
+    void write_disk(u64 at, std::span<const u8> in);  ///< Pre: as for read_disk
+
+    std::shared_ptr<const std::vector<u8>> base_;
+    std::map<u64, std::shared_ptr<Piece>> changed_; ///< by number of the piece
+    u64 notification_bytes_ = 0;
+};
+
+} // namespace trapeze

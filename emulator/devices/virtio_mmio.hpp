@@ -1,0 +1,110 @@
+// The virtio transport over memory-mapped registers, version 2 (virtio 1.2, section 4.2), with split virtqueues (section 2.7).
+// A concrete device (virtio_blk.hpp) says its number, features and configuration space, and serves one chain of buffers at a time.
+//
+// Everything in the rings is the guest's and is checked: a chain longer than the queue, an address outside memory, a buffer to
+// read after one to write, or an index that runs ahead sets DEVICE_NEEDS_RESET, and the device stops until it is reset (section 2.1.2).
+// Known inaccuracies: requests are served at the notification, in no time; the legacy interface (version 1) and VIRTIO_F_EVENT_IDX
+// are not offered; a driver that does not accept VIRTIO_F_VERSION_1 is served all the same, as QEMU does.
+#pragma once
+
+#include "emulator/devices/device.hpp"
+
+#include <array>
+
+namespace trapeze {
+
+/// The buffers of one request: those that the device reads, then those that it writes, each as one run of bytes.
+class VirtioChain {
+  public:
+    struct Buffer {
+        u64 address;
+        u32 bytes;
+    };
+    VirtioChain(const DmaMemory& memory, std::vector<Buffer> readable, std::vector<Buffer> writable);
+
+    u64 readable_left() const { return readable_left_; }
+    u64 writable_left() const { return writable_left_; }
+    u64 written() const { return written_; }
+    /// Takes the next bytes that the driver gave. False when there are fewer, or when they lie outside memory.
+    bool read(std::span<u8> out);
+    /// Puts the next bytes for the driver. False as for read.
+    bool write(std::span<const u8> in);
+    /// Leaves `bytes` of the writable part as they are.
+    void skip_writable(u64 bytes);
+
+  private:
+    struct Cursor {
+        std::size_t buffer = 0;
+        u64 done = 0; ///< bytes of that buffer
+    };
+    const DmaMemory& memory_;
+    std::vector<Buffer> readable_, writable_;
+    Cursor read_at_, write_at_;
+    u64 readable_left_ = 0, writable_left_ = 0, written_ = 0;
+};
+
+class VirtioMmio : public Device {
+  public:
+    static constexpr u64 kSize = 0x1000;
+    static constexpr unsigned kMaxQueues = 2;
+    static constexpr u32 kQueueSize = 256;
+    static constexpr u64 kVersion1 = u64{1} << 32, kIndirect = u64{1} << 28;
+
+    const char* node_name() const override { return "virtio_mmio"; }
+    void reset() override;
+    u64 read(u64 offset, unsigned size, DeviceContext& context) override;
+    void write(u64 offset, unsigned size, u64 value, DeviceContext& context) override;
+    bool irq() const override { return interrupts_ != 0; }
+    u32 irq_raises() const override { return raises_; }
+    void state(StateArchive& archive) override;
+    std::vector<DeviceTreeProperty> device_tree() const override { return {{"compatible", {}, {"virtio,mmio"}}}; }
+
+  protected:
+    virtual u32 device_id() const = 0; ///< section 5; 0: an empty slot
+    virtual u64 features() const { return 0; } ///< besides VERSION_1 and INDIRECT_DESC
+    virtual unsigned queues() const { return 1; }
+    virtual u8 config_byte(u64) const { return 0; }
+    virtual void begin_notification() {}
+    /// Serves a request. False: it is malformed, and the device needs a reset.
+    virtual bool serve(unsigned, VirtioChain&) { return false; }
+
+  private:
+    struct Queue {
+        u32 size = kQueueSize;
+        u32 ready = 0;
+        u64 descriptors = 0, driver = 0, device = 0; ///< bus addresses of the three parts
+        u16 next_available = 0, next_used = 0;
+    };
+    struct Descriptor {
+        u64 address;
+        u32 bytes;
+        u16 flags, next;
+    };
+    u64 read_register(u64 offset) const;
+    void write_register(u64 offset, u32 value, DeviceContext& context);
+    void write_queue(Queue& queue, u64 offset, u32 value);
+    void set_status(u32 value);
+    void needs_reset();
+    void interrupt(u32 reason) { interrupts_ |= reason, ++raises_; }
+    bool notified(unsigned index, const DmaMemory& memory); ///< false: malformed
+    bool serve_head(unsigned index, u16 head, const DmaMemory& memory);
+    bool gather(const Queue& queue, u16 head, const DmaMemory& memory, std::vector<VirtioChain::Buffer>& readable,
+                std::vector<VirtioChain::Buffer>& writable) const;
+
+    u32 status_ = 0, interrupts_ = 0, raises_ = 0, device_select_ = 0, driver_select_ = 0, queue_select_ = 0;
+    u64 driver_features_ = 0;
+    std::array<Queue, kMaxQueues> queues_{};
+};
+
+/// A slot without a device: it answers with the magic value and device number 0.
+class VirtioEmpty final : public VirtioMmio {
+  public:
+    const char* name() const override { return "virtio"; }
+    std::unique_ptr<Device> clone() const override { return std::make_unique<VirtioEmpty>(*this); }
+
+  protected:
+    u32 device_id() const override { return 0; }
+    unsigned queues() const override { return 0; }
+};
+
+} // namespace trapeze
