@@ -1,0 +1,95 @@
+-- The build: a static library for each folder, the programs, the tests. Works with premake5 and with premake4
+-- (`premake4 --file=premake5.lua gmake`). What is generated goes to $TRAPEZE_BUILD_DIR, or build/.
+dofile(".ci/premake4-names.lua")
+
+local root = os.getcwd()
+local out = os.getenv("TRAPEZE_BUILD_DIR") or (root .. "/build")
+local capstone = os.getenv("TRAPEZE_CAPSTONE") -- a folder with include/ and libcapstone.a, "system", or nothing
+
+local function has_sources(pattern) return #os.matchfiles(root .. "/" .. pattern) > 0 end
+
+workspace "Trapeze"
+  configurations { "Release", "Debug", "Sanitize" }
+  location(out)
+
+local function common(kind_of_project, target_folder)
+  kind(kind_of_project)
+  language "C++"
+  cppdialect "C++20"
+  location(out)
+  includedirs { root }
+  externalincludedirs { "/usr/include/imgui", "/usr/include/imgui/backends", "/usr/include/lua5.4", "/usr/include/SDL2" }
+  buildoptions { "-Wall", "-Wextra", "-g" }
+  if not capstone then
+    defines { "TRAPEZE_NO_CAPSTONE" }
+  elseif capstone ~= "system" then
+    externalincludedirs { capstone .. "/include" }
+  end
+  filter { "configurations:Release" }
+    buildoptions { "-O2" }
+    targetdir(out .. "/" .. target_folder)
+    objdir(out .. "/obj/release")
+  filter { "configurations:Debug" }
+    targetdir(out .. "/debug/" .. target_folder)
+    objdir(out .. "/obj/debug")
+  filter { "configurations:Sanitize" }
+    buildoptions { "-O1", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined" }
+    linkoptions { "-fsanitize=address,undefined" }
+    targetdir(out .. "/sanitize/" .. target_folder)
+    objdir(out .. "/obj/sanitize")
+  filter {}
+end
+
+-- Dependencies point one way (docs/architecture.md); .ci/check-layers reads this table.
+local layers = {
+  { name = "emulator", uses = {} },
+  { name = "hypervisor-sim", uses = { "emulator" } },
+  { name = "container-sim", uses = { "emulator" } },
+  { name = "scenarios", uses = { "hypervisor-sim", "container-sim", "emulator" } },
+  { name = "ui", uses = { "scenarios", "hypervisor-sim", "container-sim", "emulator" } },
+}
+local system = {
+  emulator = { "fdt", "fmt" },
+  scenarios = { "lua5.4", "md4c" },
+  ui = { "SDL2", "imgui", "GL", "stb" },
+}
+
+for _, layer in ipairs(layers) do
+  if has_sources(layer.name .. "/**.cpp") then
+    project(layer.name)
+      common("StaticLib", "lib")
+      files { layer.name .. "/**.cpp" }
+      removefiles { "ui/main.cpp", "scenarios/guests/**" }
+  end
+end
+
+-- Links the layers from `top` down, and the libraries that they need.
+local function link_from(top)
+  local from = false
+  for i = #layers, 1, -1 do
+    from = from or layers[i].name == top
+    if from and has_sources(layers[i].name .. "/**.cpp") then links { layers[i].name } end
+  end
+  for i = #layers, 1, -1 do
+    if has_sources(layers[i].name .. "/**.cpp") and system[layers[i].name] then links(system[layers[i].name]) end
+  end
+  if capstone then
+    if capstone ~= "system" then libdirs { capstone } end
+    links { "capstone" }
+  end
+  links { "pthread", "dl" }
+end
+
+local function program(name, sources, excluded, more)
+  project(name)
+    common("ConsoleApp", "bin")
+    files(sources)
+    if excluded then removefiles(excluded) end
+    link_from("ui")
+    if more then links(more) end
+end
+
+if has_sources("ui/main.cpp") then program("trapeze", { "ui/main.cpp" }) end
+if has_sources("tests/main.cpp") then program("trapeze-tests", { "tests/**.cpp" }, { "tests/fuzz/**", "tests/bench/**" }) end
+if has_sources("tests/fuzz/*.cpp") then program("trapeze-fuzz", { "tests/fuzz/*.cpp" }) end
+if has_sources("tests/bench/*.cpp") and os.getenv("TRAPEZE_BENCH") then program("trapeze-bench", { "tests/bench/*.cpp" }, nil, { "benchmark" }) end

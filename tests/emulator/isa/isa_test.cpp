@@ -1,0 +1,88 @@
+// The instruction and CSR tables: decoding, compressed expansion, disassembly.
+#include "emulator/isa/isa.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace trapeze;
+
+TEST_CASE("decode: every row's match decodes to its own row") {
+    for (std::size_t i = 0; i < kOpCount; ++i) {
+        const Op op = static_cast<Op>(i);
+        CAPTURE(row(op).mnemonic);
+        CHECK(decode(row(op).match).op == op);
+    }
+}
+
+TEST_CASE("decode: immediates are sign-extended and scaled as section 2.3 says") {
+    CHECK(decode(0xfff50513).imm == -1);              // addi a0, a0, -1
+    CHECK(decode(0xfe000ee3).imm == -4);              // beq zero, zero, -4
+    CHECK(decode(0xffdff06f).imm == -4);              // j -4
+    CHECK(decode(0x80000537).imm == INT32_MIN);       // lui a0, 0x80000
+    CHECK(decode(0xfea12e23).imm == -4);              // sw a0, -4(sp)
+    CHECK(decode(0x18051073).imm == 0x180);           // csrw satp, a0
+    CHECK(decode(0x43f55513).imm == 63);              // srai a0, a0, 63
+}
+
+TEST_CASE("decode: words that are no instruction are illegal") {
+    for (u32 word : {0u, 0xffffffffu, 0x00000073u | 2u << 20, 0x0000000bu}) {
+        CAPTURE(word);
+        CHECK(decode(word).op == Op::Illegal);
+    }
+}
+
+TEST_CASE("compressed: well-known encodings expand to their base instruction") {
+    const auto text = [](u16 half) { return disassemble_by_table(half, 0x1000); };
+    CHECK(text(0x4501) == "addi a0, zero, 0");  // c.li a0, 0
+    CHECK(text(0x8082) == "jalr zero, 0(ra)");  // c.jr ra
+    CHECK(text(0x852e) == "add a0, zero, a1");  // c.mv a0, a1
+    CHECK(text(0x1141) == "addi sp, sp, -16");  // c.addi sp, -16
+    CHECK(text(0xe406) == "sd ra, 8(sp)");      // c.sdsp ra, 8
+    CHECK(text(0x60a2) == "ld ra, 8(sp)");      // c.ldsp ra, 8
+    CHECK(text(0x7139) == "addi sp, sp, -64");  // c.addi16sp -64
+    CHECK(text(0x0800) == "addi s0, sp, 16");   // c.addi4spn
+    CHECK(text(0xa001) == "jal zero, 0x1000");  // c.j .
+    CHECK(text(0x9002) == "ebreak");
+    CHECK(expand_compressed(0) == 0);
+}
+
+TEST_CASE("compressed: every half-word expands to something that decodes, or is illegal") {
+    unsigned legal = 0;
+    for (u32 half = 0; half < 0x10000; ++half) {
+        if (is_long(static_cast<u16>(half))) continue;
+        const u32 full = expand_compressed(static_cast<u16>(half));
+        if (!full) continue;
+        ++legal;
+        REQUIRE(decode(full).op != Op::Illegal);
+        REQUIRE(decode(half).length == 2);
+    }
+    CHECK(legal > 40000);
+}
+
+TEST_CASE("csrs: numbers, names and slots agree") {
+    for (std::size_t i = 0; i < kCsrCount; ++i) {
+        const CsrRow& r = csr_row_at(i);
+        CAPTURE(r.name);
+        CHECK(r.slot == i);
+        CHECK(csr_row(static_cast<u16>(r.csr)) == &r);
+        CHECK(csr_by_name(r.name) == &r);
+        CHECK(slot(r.csr) == i);
+    }
+    CHECK(csr_row(0x800) == nullptr);
+    CHECK(csr_lowest_priv(static_cast<u16>(Csr::satp)) == Priv::S);
+    CHECK(csr_read_only(static_cast<u16>(Csr::mhartid)));
+}
+
+TEST_CASE("disassembly: privileged instructions are written as people write them") {
+    CHECK(disassemble(0x18051073, 0) == "csrw satp, a0");
+    CHECK(disassemble(0x10002573, 0) == "csrr a0, sstatus");
+    CHECK(disassemble(0x10200073, 0) == "sret");
+    CHECK(disassemble(0xfe000ee3, 0x1004) == "beq zero, zero, 0x1000");
+}
+
+TEST_CASE("disassembly: total over random words") {
+    u64 seed = 1;
+    for (int i = 0; i < 200000; ++i) {
+        seed = seed * 6364136223846793005 + 1442695040888963407;
+        REQUIRE(!disassemble(static_cast<u32>(seed >> 32), 0x8000'0000).empty());
+    }
+}
