@@ -12,7 +12,7 @@ namespace {
 
 // SBI specification 2.0: extension ids (each chapter's title) and error codes (table 1).
 namespace eid {
-constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kShutdown = 8, kBase = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = 0x52464e43,
+constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kShutdown = 8, kBase = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = Firmware::kRemoteFence,
               kHsm = 0x48534d, kReset = 0x53525354, kConsole = 0x4442434e;
 }
 constexpr i64 kSuccess = 0, kFailed = -1, kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6;

@@ -15,6 +15,8 @@ class Hart;
 class Firmware {
   public:
     bool enabled = false;
+    /// Extension id (a7) of remote fences: after such a call a VMM's shadow tables are as stale as a TLB.
+    static constexpr u64 kRemoteFence = 0x52464e43;
 
     /// Puts the harts where a kernel expects them: hart 0 at `entry` in S-mode with a0 = hart id, a1 = device tree; others stopped.
     void start(std::span<Hart> harts, u64 entry, u64 device_tree, Bus& bus);

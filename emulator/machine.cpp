@@ -57,6 +57,7 @@ bool Machine::operator==(const Machine& other) const {
 Stop run_with_firmware(Hart& hart, std::span<Hart> harts, Firmware& firmware, Bus& bus, u64 budget, const Watch& watch) {
     u64 executed = 0;
     while (true) {
+        if (executed && !watch.empty() && watch_hits(watch, hart, bus)) return {StopKind::Breakpoint, {}, hart.id(), executed};
         Stop stop = hart.run(bus, budget - executed, watch);
         executed += stop.executed;
         stop.executed = executed;

@@ -1,5 +1,8 @@
 // The VMM: host code in seat S of the machine that runs one guest machine in a chosen mode. It presents to the guest what the
-// hart presents to it: harts, a board at QEMU virt's addresses, firmware. A value: copies together with its Machine.
+// hart presents to it: a hart, a board at QEMU virt's addresses, firmware. A value: copies together with its Machine.
+//
+// Time: under trap-and-emulate the guest's time is the machine's, so it sees what its exits cost. Under interpret it is the virtual
+// hart's own (a cycle an instruction, idle time skipped), so that the guest runs exactly as bare; the machine's cycles say the cost.
 //
 // Usage:
 //   auto vmm = Vmm::create(machine, {.mode = Mode::TrapAndEmulate});
@@ -10,6 +13,8 @@
 #include "emulator/base/result.hpp"
 #include "emulator/loader.hpp"
 #include "emulator/machine.hpp"
+#include "hypervisor-sim/dossier.hpp"
+#include "hypervisor-sim/shadow_paging.hpp"
 
 #include <array>
 #include <deque>
@@ -34,18 +39,6 @@ const ModeRow& mode_row(Mode mode);
 /// The mode with this name; the error lists the names that exist and says when one is not available.
 Result<Mode> mode_by_name(const std::string& name);
 
-enum class ExitReason : u8 {
-#define EXIT_REASON(id, ...) id,
-#include "hypervisor-sim/exit_reasons.def"
-    Count,
-};
-struct ExitReasonRow {
-    const char* name;
-    const char* section;
-    const char* sentence;
-};
-const ExitReasonRow& exit_reason_row(ExitReason reason);
-
 /// What one operation of the VMM costs, in cycles. Data: scenarios ship several (TOML files with a source for each number).
 struct CostModel {
     std::string name = "flat";
@@ -59,36 +52,6 @@ struct CostModel {
     u64 inject = 100;           ///< deliver a trap or interrupt into the guest
     u64 resume = 200;           ///< register restore and sret
     u64 interpret = 30;         ///< one instruction interpreted
-};
-
-/// One thing that the VMM did about an exit.
-struct DossierStep {
-    std::string text;    ///< "decode csrw satp, t0", "virtual satp: 0x0 -> 0x8000000000080300"
-    u64 cost = 0;        ///< modelled cycles
-};
-/// A CSR of the virtual hart that an exit changed.
-struct CsrChange {
-    u16 number = 0;
-    u64 before = 0, after = 0;
-};
-/// Everything about one exit. The steps' costs add up to `cost`.
-struct ExitDossier {
-    u64 number = 0;           ///< 1 for the first exit of the run
-    u64 time = 0;             ///< cycles of the machine at the trap
-    ExitReason reason = ExitReason::CsrAccess;
-    Trap hardware;            ///< the trap as the hart delivered it to the VMM
-    u64 guest_pc = 0;
-    u32 word = 0;             ///< the instruction, 0 when there is none (interrupts, fetch faults)
-    Priv believed = Priv::S;  ///< the privilege that the guest believes it had
-    Priv real = Priv::U;      ///< the privilege that it had
-    Priv believed_after = Priv::S;
-    u64 resume_pc = 0;
-    bool injected = false;    ///< a trap was delivered into the guest
-    Trap injection;           ///< which, when injected
-    std::vector<DossierStep> steps;
-    std::vector<CsrChange> changes;
-    u64 cost = 0;
-    bool complete = false;    ///< false while the VMM has not handled it yet
 };
 
 struct VmConfig {
@@ -116,7 +79,7 @@ class Vmm {
     static u64 machine_bytes(const VmConfig& config);
     Result<LoadedGuest> load(Machine& machine, std::vector<u8> bytes, const std::string& name);
 
-    /// Runs the guest. A unit of budget is one guest instruction, or the handling of one exit. With NextExit it returns when the hart
+    /// Runs the guest. Watches are the guest's: virtual addresses of its code, CSRs that it writes, traps that it takes. A unit of budget is one guest instruction, or the handling of one exit. With NextExit it returns when the hart
     /// has trapped and the exit is not handled yet (in_hypervisor() is true); with ExitHandled when an exit has been handled.
     /// Invariant: run(a) then run(b) leaves the same state as run(a + b).
     VmmStop run(Machine& machine, u64 budget, Until until = Until::Budget, const Watch& watch = {});
@@ -137,24 +100,62 @@ class Vmm {
     const std::deque<ExitDossier>& ledger() const { return ledger_; }
     u64 exits() const { return exits_; }
     u64 exits(ExitReason reason) const { return exit_counts_[static_cast<std::size_t>(reason)]; }
-    u64 interpreted() const { return interpreted_; }   ///< instructions that the VMM executed itself
+    u64 interpreted() const { return interpreted_; }   ///< instructions that the VMM executed itself, on the virtual hart
     u64 guest_instructions(const Machine& machine) const; ///< retired by the guest, directly or emulated
     u64 table_entries_read() const { return table_entries_read_; }
     u64 shadow_fills() const { return shadow_fills_; }
     u64 shadow_flushes() const { return shadow_flushes_; }
-    u64 vmm_bytes() const;                             ///< machine memory that the VMM uses for this VM (shadow tables)
+    u64 vmm_bytes() const { return shadow_.pages_used() * kPageSize; } ///< machine memory that the VMM uses for this VM (shadow tables)
+    /// Drops what the harts remember besides their state, so that a restored copy and the original go on alike.
+    void flush_caches(Machine& machine);
     const Board& board() const { return board_; }
     Board& board() { return board_; }
 
   private:
-    // Its owner completes this: virtual hart, virtual board and firmware, shadow tables, pending exit.
     explicit Vmm(const VmConfig& config);
+    void set_up_host(Machine& machine);
+
+    // vmm.cpp: what the techniques share
+    VmmStop interpret(Machine& machine, u64 budget, const Watch& watch);
+    bool runnable() const { return !firmware_.enabled || firmware_.status[0] == Firmware::HartStatus::Started; }
+    u64 time_to_wakeup() const; ///< cycles until a timer that the guest has enabled; ~0: none
+
+    // trap_and_emulate.cpp
+    VmmStop trap_and_emulate(Machine& machine, u64 budget, Until until, const Watch& watch);
+    void begin_exit(Machine& machine, const Trap& trap);
+    void handle_exit(Machine& machine);
+    ExitReason classify(const Trap& trap, u32 word, Bus& bus) const;
+    ExitReason classify_page_fault(const Trap& trap, Bus& bus) const;
+    ExitReason classify_instruction(u32 word) const;
+    void emulate(Machine& machine, ExitDossier& dossier);
+    void fill_shadow(Machine& machine, ExitDossier& dossier);
+    u64 shadow_permissions(u64 va, Bus& bus) const;
+    void follow_fence(Machine& machine, ExitDossier& dossier, const Instruction& instruction);
+    void flush_shadow(Machine& machine, ExitDossier& dossier, unsigned roots, const char* why);
+    void note_delivery(Machine& machine, ExitDossier& dossier, const Trap& trap);
+    void note_changes(ExitDossier& dossier, const std::array<u64, kCsrCount>& before) const;
+    bool mprv_in_force() const;
+    ShadowKey view() const;
+
+    // world_switch.cpp: between the virtual hart and the real one
+    bool enter(Machine& machine);
+    bool wake(Machine& machine, ExitDossier* dossier);
+    void inject_pending(Machine& machine, ExitDossier* dossier);
+    void load_real_hart(Machine& machine);
+    void save_real_hart(Machine& machine, u64 pc);
+    void kick(Machine& machine);
+    u64 next_timer() const;
+    void copy_from_real(HartState& to, const HartState& real) const;
+
     VmConfig config_;
     Hart vhart_;
     Board board_;
     Firmware firmware_;
+    ShadowTables shadow_;
     u64 ram_offset_ = 0;
-    bool pending_ = false;
+    bool pending_ = false;   ///< an exit waits to be handled
+    bool entered_ = false;   ///< the guest's registers are on the real hart
+    u64 entry_retired_ = 0;  ///< the real hart's retired instructions at the last entry
     std::deque<ExitDossier> ledger_;
     std::array<u64, static_cast<std::size_t>(ExitReason::Count)> exit_counts_{};
     u64 exits_ = 0, interpreted_ = 0, table_entries_read_ = 0, shadow_fills_ = 0, shadow_flushes_ = 0;

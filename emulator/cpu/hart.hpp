@@ -86,6 +86,13 @@ class Hart {
     PageWalk translate_as(Priv priv, u64 va, Access access, Bus& bus) const;
     /// Reads through translation for debuggers, tracers and kernels; stops at the first byte that is not mapped. Returns bytes read.
     std::size_t peek(u64 va, std::span<u8> out, Bus& bus) const;
+    /// Physical memory protection's verdict (section 3.7) for an access by a privilege: whether it is allowed, and whether the same holds
+    /// for every byte of its page.
+    struct Protection {
+        bool allowed;
+        bool whole_page;
+    };
+    Protection protection(u64 physical, unsigned bytes, Access access, Priv priv) const;
     /// The instruction word at `va`, 16 bits alone when compressed; nullopt when it cannot be fetched.
     std::optional<u32> fetch_word(u64 va, Bus& bus) const;
 
@@ -105,5 +112,9 @@ class Hart {
     u32 id_;
     std::unique_ptr<HartCache> cache_;
 };
+
+/// True when the debugger watches the instruction that the hart is about to execute. Hart::run does not ask this of its first one, so
+/// whoever runs a hart in several stretches asks between them.
+bool watch_hits(const Watch& watch, const Hart& hart, Bus& bus);
 
 } // namespace trapeze

@@ -280,13 +280,6 @@ bool writes_watched_csr(const Watch& watch, const Instruction& insn) {
     return writes && std::find(watch.csr_writes.begin(), watch.csr_writes.end(), static_cast<u16>(insn.imm)) != watch.csr_writes.end();
 }
 
-bool watch_hits(const Watch& watch, const Hart& hart, Bus& bus) {
-    if (std::find(watch.pcs.begin(), watch.pcs.end(), hart.state.pc) != watch.pcs.end()) return true;
-    if (watch.csr_writes.empty()) return false;
-    const auto word = hart.fetch_word(hart.state.pc, bus);
-    return word && writes_watched_csr(watch, decode(*word));
-}
-
 Trap interrupt_trap(u64 cause, u64 pc) {
     Trap trap;
     trap.cause = cause;
@@ -310,6 +303,13 @@ class FloatScope {
 };
 
 } // namespace
+
+bool watch_hits(const Watch& watch, const Hart& hart, Bus& bus) {
+    if (std::find(watch.pcs.begin(), watch.pcs.end(), hart.state.pc) != watch.pcs.end()) return true;
+    if (watch.csr_writes.empty()) return false;
+    const auto word = hart.fetch_word(hart.state.pc, bus);
+    return word && writes_watched_csr(watch, decode(*word));
+}
 
 Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
     FloatScope floats(state);

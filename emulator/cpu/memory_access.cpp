@@ -192,6 +192,10 @@ Place locate(const HartState& s, u64 va, unsigned bytes, Access access, Bus& bus
 
 } // namespace
 
+Hart::Protection Hart::protection(u64 physical, unsigned bytes, Access access, Priv priv) const {
+    const PmpVerdict verdict = pmp_check(state, physical, bytes, access, priv);
+    return {verdict.allowed, verdict.whole_page};
+}
 PageWalk Hart::translate_as(Priv priv, u64 va, Access access, Bus& bus) const { return walk(state, priv, va, access, bus); }
 PageWalk Hart::translate(u64 va, Access access, Bus& bus) const { return walk(state, effective_priv(state, access), va, access, bus); }
 

@@ -1,0 +1,290 @@
+// Trap-and-emulate: the guest, kernel and programs alike, runs in real U-mode. What is sensitive traps; the VMM executes that one
+// instruction on the virtual hart, whose privilege is the one the guest believes it has, with the same row of the instruction table
+// that the real hart would have used. An exception of the guest's own is thereby delivered to its own handler.
+//
+// Known inaccuracy: a page fault that only a stale shadow entry hides is seen when the guest fences, as with a TLB.
+#include "hypervisor-sim/vmm.hpp"
+
+#include <algorithm>
+
+namespace trapeze::vmm {
+
+namespace {
+
+Access access_of(const Trap& trap) {
+    if (trap.is(Cause::InstructionPageFault)) return Access::Fetch;
+    return trap.is(Cause::LoadPageFault) ? Access::Load : Access::Store;
+}
+
+bool is_page_fault(const Trap& trap) {
+    return trap.is(Cause::InstructionPageFault) || trap.is(Cause::LoadPageFault) || trap.is(Cause::StorePageFault);
+}
+
+bool is_csr_access(Op op) { return row(op).format == Format::Csr || row(op).format == Format::CsrI; }
+bool writes_csr(const Instruction& insn) { return insn.op == Op::csrrw || insn.op == Op::csrrwi || insn.rs1 != 0; }
+
+/// CSRs that decide what a shadow entry may allow but are not part of a view's key.
+bool changes_every_view(Csr csr) {
+    return (csr >= Csr::pmpcfg0 && csr <= Csr::pmpaddr15) || csr == Csr::menvcfg;
+}
+
+/// True when a device of the board answers at this guest physical address.
+bool has_device(const Board& board, u64 address) {
+    if (address - kClintBase < Clint::kSize || address - kPlicBase < Plic::kSize) return true;
+    return std::any_of(board.devices().begin(), board.devices().end(), [&](const auto& at) { return address - at.base < at.size; });
+}
+
+unsigned guest_level(u64 page_size) { return page_size >= u64{1} << 30 ? 2 : page_size >= u64{1} << 21 ? 1 : 0; }
+
+} // namespace
+
+// --- The loop ----------------------------------------------------------------------------------------------------------------
+
+VmmStop Vmm::trap_and_emulate(Machine& machine, u64 budget, Until until, const Watch& watch) {
+    VmmStop result;
+    const auto end = [&](VmmStopKind kind) { return result.kind = kind, result; };
+    if (entered_) kick(machine);
+    while (true) {
+        if (board_.halt) return end(VmmStopKind::Halted);
+        if (result.executed >= budget) return end(VmmStopKind::Budget);
+        if (pending_) {
+            handle_exit(machine);
+            ++result.executed;
+            if (until == Until::ExitHandled) return end(VmmStopKind::Exit);
+            if (watch.every_trap && ledger_.back().injected) return end(VmmStopKind::Breakpoint);
+            continue;
+        }
+        if (!entered_ && !enter(machine)) {
+            if (!board_.halt) return end(VmmStopKind::Idle);
+            continue;
+        }
+        Bus bus = guest_bus(machine);
+        const bool from_exit = result.executed != 0 && machine.hart().state.retired == entry_retired_;
+        if (from_exit && !watch.empty() && watch_hits(watch, vhart_, bus)) return end(VmmStopKind::Breakpoint);
+        const Stop stop = machine.run(budget - result.executed, watch);
+        result.executed += stop.executed;
+        if (stop.kind == StopKind::SeatTrap) {
+            begin_exit(machine, stop.trap);
+            if (until == Until::NextExit) return end(VmmStopKind::Exit);
+        } else if (stop.kind != StopKind::Budget) {
+            return end(stop.kind == StopKind::Breakpoint ? VmmStopKind::Breakpoint : VmmStopKind::Halted);
+        }
+    }
+}
+
+// --- Why: the exit as it arrives ---------------------------------------------------------------------------------------------
+
+void Vmm::begin_exit(Machine& machine, const Trap& trap) {
+    save_real_hart(machine, trap.epc);
+    pending_ = true;
+    Bus bus = guest_bus(machine);
+
+    ExitDossier dossier;
+    if (ledger_.size() >= kLedgerSize) { // its vectors' memory is used again
+        dossier.steps = std::move(ledger_.front().steps), dossier.steps.clear();
+        dossier.changes = std::move(ledger_.front().changes), dossier.changes.clear();
+        ledger_.pop_front();
+    }
+    dossier.number = ++exits_;
+    dossier.time = machine.cycles();
+    dossier.hardware = trap;
+    dossier.guest_pc = trap.epc;
+    dossier.believed = dossier.believed_after = vhart_.state.priv;
+    dossier.real = trap.from;
+    dossier.resume_pc = trap.epc;
+    if (!trap.is_interrupt()) dossier.word = vhart_.fetch_word(trap.epc, bus).value_or(0);
+    dossier.reason = classify(trap, dossier.word, bus);
+    ++exit_counts_[static_cast<std::size_t>(dossier.reason)];
+
+    Event event;
+    event.kind = EventKind::VmExit;
+    event.time = dossier.time, event.pc = trap.epc, event.a = trap.tval, event.tag = 1;
+    event.from = static_cast<u8>(trap.from) & 3, event.to = static_cast<u8>(trap.to) & 3;
+    if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(exit_reason_row(dossier.reason).name);
+    machine.trace.add(event);
+    ledger_.push_back(std::move(dossier));
+}
+
+ExitReason Vmm::classify(const Trap& trap, u32 word, Bus& bus) const {
+    if (trap.is_interrupt()) return ExitReason::Interrupt;
+    if (is_page_fault(trap)) return classify_page_fault(trap, bus);
+    if (trap.is(Cause::EcallFromU)) return vhart_.state.priv == Priv::S && firmware_.enabled ? ExitReason::SbiCall : ExitReason::GuestSyscall;
+    if (trap.is(Cause::IllegalInstruction)) return classify_instruction(word);
+    return ExitReason::GuestException;
+}
+
+ExitReason Vmm::classify_page_fault(const Trap& trap, Bus& bus) const {
+    const Access access = access_of(trap);
+    if (access != Access::Fetch && mprv_in_force()) return ExitReason::Replay;
+    const PageWalk walk = vhart_.translate(trap.tval, access, bus);
+    if (walk.outcome != PageWalk::Outcome::Ok) return ExitReason::GuestPageFault;
+    if (!bus.in_ram(walk.physical, 1)) return has_device(board_, walk.physical) ? ExitReason::Mmio : ExitReason::GuestException;
+    if (access == Access::Store && bus.watched_page(walk.physical)) return ExitReason::Mmio;
+    const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
+    const bool may_mark = !walk.update_ad || vhart_.protection(walk.leaf_address, sizeof(u64), Access::Store, Priv::S).allowed;
+    if (!protection.allowed || !may_mark) return ExitReason::GuestException;
+    return protection.whole_page ? ExitReason::ShadowMiss : ExitReason::Replay;
+}
+
+ExitReason Vmm::classify_instruction(u32 word) const {
+    const Instruction insn = decode(word);
+    const InstructionRow& r = row(insn.op);
+    const bool fpu_off = !(vhart_.state[Csr::mstatus] & mstatus::FS);
+    if (is_csr_access(insn.op)) {
+        const u16 number = static_cast<u16>(insn.imm);
+        const CsrRow* csr = csr_row(number);
+        if (csr && csr->gate == Gate::Fs && fpu_off) return ExitReason::FpuEnable;
+        return vhart_.csr_access_traps(number, writes_csr(insn)) ? ExitReason::GuestException : ExitReason::CsrAccess;
+    }
+    if (r.gate == Gate::Fs && fpu_off) return ExitReason::FpuEnable;
+    if (insn.op == Op::Illegal || vhart_.instruction_traps(insn.op)) return ExitReason::GuestException;
+    switch (insn.op) {
+    case Op::sret: case Op::mret: return ExitReason::TrapReturn;
+    case Op::sfence_vma: return ExitReason::Fence;
+    case Op::wfi: return ExitReason::Wfi;
+    default: return ExitReason::GuestException;
+    }
+}
+
+// --- What is done about it -----------------------------------------------------------------------------------------------------
+
+void Vmm::handle_exit(Machine& machine) {
+    ExitDossier& dossier = ledger_.back();
+    const CostModel& costs = config_.costs;
+    const auto before = vhart_.state.csrs;
+    dossier.add(StepKind::Trap, costs.trap, dossier.hardware.cause, dossier.hardware.tval);
+    if (dossier.reason == ExitReason::Interrupt) dossier.add(StepKind::HostInterrupt, 0, dossier.hardware.cause);
+    else if (dossier.reason == ExitReason::ShadowMiss) fill_shadow(machine, dossier);
+    else emulate(machine, dossier);
+    note_changes(dossier, before);
+    const bool views_changed = std::any_of(dossier.changes.begin(), dossier.changes.end(),
+                                           [](const CsrChange& change) { return changes_every_view(static_cast<Csr>(change.number)); });
+    if (views_changed) flush_shadow(machine, dossier, shadow_.drop_all(), "memory protection or environment changed");
+    machine.charge(dossier.cost);
+    pending_ = false;
+    const bool resumed = enter(machine);
+    if (!resumed) dossier.resume_pc = vhart_.state.pc, dossier.believed_after = vhart_.state.priv;
+    dossier.complete = true;
+}
+
+/// Executes the instruction on the virtual hart, as the guest believes it to be executed.
+void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
+    const CostModel& costs = config_.costs;
+    Bus bus = guest_bus(machine);
+    HartState& v = vhart_.state;
+    if (dossier.word) dossier.add(StepKind::Decode, costs.decode, dossier.word, dossier.guest_pc);
+    if (is_page_fault(dossier.hardware) && dossier.reason != ExitReason::Replay) {
+        const PageWalk walk = vhart_.translate(dossier.hardware.tval, access_of(dossier.hardware), bus);
+        table_entries_read_ += walk.steps;
+        if (walk.steps) dossier.add(StepKind::Walk, costs.walk_entry * walk.steps, dossier.hardware.tval, walk.steps);
+        if (dossier.reason == ExitReason::Mmio) dossier.add(StepKind::Device, costs.device, walk.physical);
+    }
+    if (dossier.reason == ExitReason::Replay) dossier.add(StepKind::Replay, 0, dossier.hardware.tval);
+
+    v.cycles = machine.cycles() - 1; // the trap's own cycle is the instruction's
+    const Hart::StepResult result = vhart_.step(bus);
+    v.cycles = machine.cycles();
+    if (result.trapped && result.trap.to == Priv::M && firmware_.enabled) {
+        const u64 extension = v.x[17], function = v.x[16];
+        dossier.add(StepKind::Firmware, costs.emulate, extension, function);
+        firmware_.serve(result.trap, std::span(&vhart_, 1), 0, bus);
+        if (extension == Firmware::kRemoteFence) flush_shadow(machine, dossier, shadow_.drop_translated(), "remote fence");
+    } else if (result.trapped) {
+        note_delivery(machine, dossier, result.trap);
+    } else {
+        ++interpreted_;
+        dossier.add(StepKind::Emulate, costs.emulate, v.pc, static_cast<u64>(v.priv));
+        if (result.instruction.op == Op::sfence_vma) follow_fence(machine, dossier, result.instruction);
+    }
+}
+
+/// A fence with an address forgets the guest's page there, whatever its size; one without forgets everything. The ASID operand only
+/// allows less to be forgotten, so it is not needed for correctness.
+void Vmm::follow_fence(Machine& machine, ExitDossier& dossier, const Instruction& instruction) {
+    if (instruction.rs1 == 0) return flush_shadow(machine, dossier, shadow_.drop_translated(), "sfence.vma");
+    const u64 va = vhart_.state.x[instruction.rs1];
+    const unsigned cleared = shadow_.drop_address(machine.ram, va);
+    dossier.add(StepKind::FlushAddress, cleared ? config_.costs.shadow_flush : 0, va, cleared);
+}
+
+void Vmm::flush_shadow(Machine& machine, ExitDossier& dossier, unsigned roots, const char* why) {
+    dossier.add(StepKind::FlushAll, config_.costs.shadow_flush * roots, roots);
+    if (!roots) return;
+    ++shadow_flushes_;
+    Event event;
+    event.kind = EventKind::ShadowFlush;
+    event.time = machine.cycles(), event.pc = dossier.guest_pc, event.a = roots, event.tag = 1;
+    if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(why);
+    machine.trace.add(event);
+}
+
+/// What the current view may do with the page at `va` without asking the VMM: what the guest's tables and protection allow, but
+/// no store before the guest's own entry is dirty.
+u64 Vmm::shadow_permissions(u64 va, Bus& bus) const {
+    const auto allowed = [&](Access access) {
+        const PageWalk walk = vhart_.translate_as(vhart_.state.priv, va, access, bus);
+        if (walk.outcome != PageWalk::Outcome::Ok || walk.update_ad || !bus.in_ram(walk.physical & ~kPageMask, kPageSize)) return false;
+        if (access == Access::Store && bus.watched_page(walk.physical)) return false;
+        const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
+        return protection.allowed && protection.whole_page;
+    };
+    u64 permissions = allowed(Access::Fetch) ? pte::X : 0;
+    if (mprv_in_force()) return permissions;
+    if (allowed(Access::Load)) permissions |= pte::R | (allowed(Access::Store) ? pte::W : 0);
+    return permissions;
+}
+
+void Vmm::fill_shadow(Machine& machine, ExitDossier& dossier) {
+    const CostModel& costs = config_.costs;
+    Bus bus = guest_bus(machine);
+    const u64 va = dossier.hardware.tval;
+    const Access access = access_of(dossier.hardware);
+    const PageWalk walk = vhart_.translate(va, access, bus);
+    table_entries_read_ += walk.steps;
+    if (walk.steps) dossier.add(StepKind::Walk, costs.walk_entry * walk.steps, va, walk.steps);
+    if (walk.update_ad) {
+        bus.ram.write_value(bus.ram_offset(walk.leaf_address), walk.leaf);
+        dossier.add(StepKind::SetAccessed, costs.walk_entry, walk.leaf_address, walk.leaf);
+    }
+    const u64 permissions = shadow_permissions(va, bus);
+    const u64 needed = access == Access::Fetch ? pte::X : access == Access::Load ? pte::R : pte::W;
+    if (!(permissions & needed)) return emulate(machine, dossier); // an entry would not help, so nothing is lost but this one's speed
+
+    const HostPhys page = to_host(GuestPhys(walk.physical & ~kPageMask));
+    shadow_.install(machine.ram, view(), va & ~kPageMask, page, permissions, guest_level(walk.page_size));
+    ++shadow_fills_;
+    dossier.add(StepKind::Fill, costs.shadow_fill, va & ~kPageMask, page.value);
+    if (shadow_.take_exhausted()) {
+        dossier.add(StepKind::Exhausted, costs.shadow_flush);
+        flush_shadow(machine, dossier, 1, "no page is left for tables");
+    }
+    Event event;
+    event.kind = EventKind::ShadowFill;
+    event.time = machine.cycles(), event.pc = va & ~kPageMask, event.a = page.value, event.tag = 1;
+    machine.trace.add(event);
+}
+
+// --- The dossier -----------------------------------------------------------------------------------------------------------------
+
+void Vmm::note_delivery(Machine& machine, ExitDossier& dossier, const Trap& trap) {
+    dossier.injected = true;
+    dossier.injection = trap;
+    dossier.add(StepKind::Deliver, config_.costs.inject, trap.cause, vhart_.state.pc);
+    Event event;
+    event.kind = EventKind::VmInject;
+    event.time = machine.cycles(), event.pc = trap.epc, event.a = trap.tval, event.detail = pack_cause(trap.cause), event.tag = 1;
+    event.from = static_cast<u8>(trap.from) & 3, event.to = static_cast<u8>(trap.to) & 3;
+    machine.trace.add(event);
+}
+
+void Vmm::note_changes(ExitDossier& dossier, const std::array<u64, kCsrCount>& before) const {
+    for (std::size_t i = 0; i < kCsrCount; ++i) {
+        if (before[i] == vhart_.state.csrs[i]) continue;
+        const u16 number = static_cast<u16>(csr_row_at(i).csr);
+        const auto known = std::find_if(dossier.changes.begin(), dossier.changes.end(), [&](const CsrChange& c) { return c.number == number; });
+        if (known != dossier.changes.end()) known->after = vhart_.state.csrs[i];
+        else dossier.changes.push_back({number, before[i], vhart_.state.csrs[i]});
+    }
+}
+
+} // namespace trapeze::vmm

@@ -1,0 +1,156 @@
+// The VMM: set-up, the mode table, and the mode interpret. trap_and_emulate.cpp and world_switch.cpp hold the rest.
+#include "hypervisor-sim/vmm.hpp"
+
+#include "emulator/devices/virtio_blk.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace trapeze::vmm {
+
+namespace {
+
+constexpr ModeRow kModes[] = {
+#define MODE(id, name, available, kernel_privilege, sentence) {name, available, kernel_privilege, sentence},
+#include "hypervisor-sim/modes.def"
+};
+
+std::string mode_names(bool only_available) {
+    std::string names;
+    for (const ModeRow& mode : kModes)
+        if (mode.available || !only_available) names += (names.empty() ? "" : ", ") + std::string(mode.name);
+    return names;
+}
+
+constexpr u64 kSmallestGuest = u64{4} << 20;
+constexpr u64 kAlignment = u64{2} << 20;
+constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
+constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
+constexpr u64 kFlatImageWithFirmware = kRamBase + 0x20'0000;
+
+/// Machine RAM before the guest's: the VMM's own pages.
+u64 own_bytes(const VmConfig& config) {
+    const u64 wanted = std::max(u64{4} << 20, config.ram_bytes / 64);
+    return (wanted + kAlignment - 1) & ~(kAlignment - 1);
+}
+
+Result<void> check(const Machine& machine, const VmConfig& config) {
+    const ModeRow& mode = mode_row(config.mode);
+    if (config.mode == Mode::Bare) return Error{"mode bare has no hypervisor; run the guest on the machine itself"};
+    if (!mode.available) return Error{fmt::format("mode {} is not available yet; available: {}", mode.name, mode_names(true))};
+    if (machine.config().builtin_firmware)
+        return Error{"the machine has firmware of its own, so the VMM cannot set it up; create it with builtin_firmware = false"};
+    if (machine.harts.size() != 1)
+        return Error{fmt::format("the machine has {} harts, but a VM runs on one so far; create it with 1", machine.harts.size())};
+    if (config.ram_bytes < kSmallestGuest || config.ram_bytes & kPageMask)
+        return Error{fmt::format("{} bytes cannot be a guest's memory; give at least 4 MiB in whole pages of 4 KiB", config.ram_bytes)};
+    if (config.ram_bytes > machine.ram.size() || machine.ram.size() - config.ram_bytes < own_bytes(config))
+        return Error{fmt::format("a guest of {} MiB needs a machine of {} MiB, this one has {}; give the machine more, or the guest less",
+                                 config.ram_bytes >> 20, Vmm::machine_bytes(config) >> 20, machine.ram.size() >> 20)};
+    if (config.disk.size() % VirtioBlk::kSectorBytes)
+        return Error{fmt::format("a disk of {} bytes cannot be had; fill its image up to a multiple of {} bytes", config.disk.size(),
+                                 VirtioBlk::kSectorBytes)};
+    return {};
+}
+
+} // namespace
+
+const ModeRow& mode_row(Mode mode) {
+    static constexpr ModeRow kNone{"none", false, "none", "No such mode."};
+    const auto index = static_cast<std::size_t>(mode);
+    return index < std::size(kModes) ? kModes[index] : kNone;
+}
+
+Result<Mode> mode_by_name(const std::string& name) {
+    for (std::size_t i = 0; i < std::size(kModes); ++i) {
+        if (name != kModes[i].name) continue;
+        if (!kModes[i].available) return Error{fmt::format("mode {} is not available yet; available: {}", name, mode_names(true))};
+        return static_cast<Mode>(i);
+    }
+    return Error{fmt::format("there is no mode \"{}\"; the modes are: {}", name, mode_names(false))};
+}
+
+Vmm::Vmm(const VmConfig& config)
+    : config_(config), board_(1), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {
+    if (!config.disk.empty()) board_.attach(std::make_unique<VirtioBlk>(config.disk), kVirtioBase, VirtioBlk::kSize, kVirtioIrq);
+    config_.disk.clear(); // the board has it
+}
+
+u64 Vmm::machine_bytes(const VmConfig& config) { return config.ram_bytes + own_bytes(config); }
+
+Result<Vmm> Vmm::create(Machine& machine, const VmConfig& config) {
+    if (const auto checked = check(machine, config); !checked) return Error{checked.error()};
+    Vmm vmm(config);
+    vmm.set_up_host(machine);
+    return vmm;
+}
+
+/// Does what M-mode firmware and the start of a hypervisor would: every trap comes to S, and S is the VMM's seat.
+void Vmm::set_up_host(Machine& machine) {
+    Hart& hart = machine.hart();
+    Bus bus = machine.bus();
+    hart.reset(0);
+    hart.write_csr(Csr::medeleg, ~u64{0}, bus);
+    hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
+    hart.write_csr(Csr::mcounteren, ~u64{0}, bus);
+    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE, bus);
+    hart.write_csr(Csr::pmpaddr0, ~u64{0}, bus);
+    hart.write_csr(Csr::pmpcfg0, kPmpAllNapot, bus);
+    hart.write_csr(Csr::mie, irq_bit(Irq::Sti) | irq_bit(Irq::Ssi), bus);
+    hart.state.priv = Priv::S;
+    hart.occupy(Priv::S);
+}
+
+Result<LoadedGuest> Vmm::load(Machine& machine, std::vector<u8> bytes, const std::string& name) {
+    Bus bus = guest_bus(machine);
+    auto guest = place_image(bus, std::move(bytes), name, config_.firmware ? kFlatImageWithFirmware : kRamBase);
+    if (!guest) return guest;
+    const auto tree = place_device_tree(bus, 1, config_.bootargs);
+    if (!tree) return Error{tree.error()};
+    guest->device_tree = tree.value();
+    const std::span<Hart> harts(&vhart_, 1);
+    if (config_.firmware) firmware_.start(harts, guest->entry, guest->device_tree, bus);
+    else start_bare(harts, guest->entry, guest->device_tree);
+    return guest;
+}
+
+Bus Vmm::guest_bus(Machine& machine) { return {machine.ram, board_, machine.trace, kRamBase, ram_offset_, config_.ram_bytes, 1}; }
+
+void Vmm::flush_caches(Machine& machine) {
+    vhart_.flush_all();
+    for (Hart& hart : machine.harts) hart.flush_all();
+}
+
+VmmStop Vmm::run(Machine& machine, u64 budget, Until until, const Watch& watch) {
+    return config_.mode == Mode::Interpret ? interpret(machine, budget, watch) : trap_and_emulate(machine, budget, until, watch);
+}
+
+u64 Vmm::time_to_wakeup() const {
+    const u64 wakeup = next_wakeup(vhart_, board_);
+    return wakeup == ~u64{0} ? wakeup : wakeup - std::min(wakeup, vhart_.state.cycles);
+}
+
+/// Runs the virtual hart alone. There is no hardware under the guest, so there are no exits.
+VmmStop Vmm::interpret(Machine& machine, u64 budget, const Watch& watch) {
+    Bus bus = guest_bus(machine);
+    VmmStop result;
+    while (true) {
+        if (board_.halt) return result.kind = VmmStopKind::Halted, result;
+        if (result.executed >= budget) return result.kind = VmmStopKind::Budget, result;
+        if (!runnable()) return result.kind = VmmStopKind::Idle, result;
+        const u64 retired = vhart_.state.retired;
+        const Stop stop = run_with_firmware(vhart_, std::span(&vhart_, 1), firmware_, bus, budget - result.executed, watch);
+        result.executed += stop.executed;
+        interpreted_ += vhart_.state.retired - retired;
+        machine.charge(stop.executed * config_.costs.interpret);
+        if (stop.kind == StopKind::Breakpoint) return result.kind = VmmStopKind::Breakpoint, result;
+        if (stop.kind != StopKind::Wfi) continue;
+        const u64 wait = time_to_wakeup();
+        if (wait == ~u64{0}) return result.kind = VmmStopKind::Idle, result;
+        vhart_.state.cycles += wait;
+        machine.charge(wait);
+    }
+}
+
+} // namespace trapeze::vmm

@@ -1,0 +1,165 @@
+// The world switch: the guest's registers go onto the real hart before it runs there, and come back when it has trapped. What the
+// guest may do directly in U-mode is set up here: its translation (the shadow root of its view), floating point, and reading time.
+#include "hypervisor-sim/vmm.hpp"
+
+#include <algorithm>
+
+namespace trapeze::vmm {
+
+namespace {
+constexpr u64 kTimeCounter = u64{1} << 1; // the bit of xcounteren for `time`
+constexpr int kMostInjections = 4;        // each one masks what could follow it, so this is never reached by rights
+} // namespace
+
+bool Vmm::mprv_in_force() const {
+    const HartState& v = vhart_.state;
+    return v.priv == Priv::M && v[Csr::mstatus] & mstatus::MPRV && static_cast<Priv>(get_field(v[Csr::mstatus], mstatus::MPP)) != Priv::M;
+}
+
+ShadowKey Vmm::view() const {
+    const HartState& v = vhart_.state;
+    ShadowKey key;
+    key.priv = v.priv;
+    key.replay = mprv_in_force();
+    const u64 table = v[Csr::satp];
+    if (v.priv == Priv::M || get_field(table, satp::MODE) == satp::kBare) return key;
+    key.satp = table;
+    key.sum = v.priv == Priv::S && v[Csr::mstatus] & mstatus::SUM;
+    key.mxr = v[Csr::mstatus] & mstatus::MXR;
+    return key;
+}
+
+/// The state that a guest can change without the VMM: x, f, fcsr and the dirtiness of FS, pc, and its reservation.
+void Vmm::copy_from_real(HartState& to, const HartState& real) const {
+    to.x = real.x;
+    to.f = real.f;
+    to.pc = real.pc;
+    to[Csr::fcsr] = real[Csr::fcsr];
+    to[Csr::mstatus] = (to[Csr::mstatus] & ~mstatus::FS) | (real[Csr::mstatus] & mstatus::FS);
+    to.reserved = real.reserved;
+    to.reservation = real.reservation - ram_offset_;
+    to.reserved_value = real.reserved_value;
+    to.retired += real.retired - entry_retired_;
+    to.cycles = real.cycles;
+}
+
+HartState Vmm::guest_state(const Machine& machine) const {
+    HartState state = vhart_.state;
+    if (entered_) copy_from_real(state, machine.hart().state);
+    return state;
+}
+
+u64 Vmm::guest_instructions(const Machine& machine) const {
+    return vhart_.state.retired + (entered_ ? machine.hart().state.retired - entry_retired_ : 0);
+}
+
+void Vmm::save_real_hart(Machine& machine, u64 pc) {
+    HartState& real = machine.hart().state;
+    copy_from_real(vhart_.state, real);
+    vhart_.state.pc = pc;
+    real[Csr::mip] &= ~irq_bit(Irq::Ssi);
+    entered_ = false;
+}
+
+/// Tick at which the next timer of the guest's that it has enabled becomes due; those that are due already do not count. ~0: none.
+u64 Vmm::next_timer() const {
+    const HartState& v = vhart_.state;
+    const u64 now = ticks_of(v.cycles), machine_timer = board_.next_tick(0), supervisor_timer = v[Csr::stimecmp];
+    u64 next = ~u64{0};
+    if (v[Csr::mie] & irq_bit(Irq::Mti) && machine_timer > now) next = machine_timer;
+    if (v[Csr::mie] & irq_bit(Irq::Sti) && v[Csr::menvcfg] & menvcfg::STCE && supervisor_timer > now) next = std::min(next, supervisor_timer);
+    return next;
+}
+
+void Vmm::load_real_hart(Machine& machine) {
+    const HartState& v = vhart_.state;
+    Hart& hart = machine.hart();
+    HartState& real = hart.state;
+    real.x = v.x;
+    real.f = v.f;
+    real[Csr::fcsr] = v[Csr::fcsr];
+    real.reserved = v.reserved;
+    real.reservation = v.reservation + ram_offset_;
+    real.reserved_value = v.reserved_value;
+    real[Csr::mstatus] = (v[Csr::mstatus] & mstatus::FS) | mstatus::SPIE; // SPP = U
+    real[Csr::scounteren] = vhart_.csr_access_traps(static_cast<u16>(Csr::time), false) ? 0 : kTimeCounter;
+
+    // The machine's timer stands in for the guest's next one. What is due already is either injected or masked by the guest.
+    real[Csr::stimecmp] = next_timer();
+
+    const u64 root = shadow_.select(machine.ram, view());
+    if (shadow_.take_dropped() || real[Csr::satp] != root) hart.flush_translations();
+    real[Csr::satp] = root;
+
+    real[Csr::sepc] = v.pc;
+    hart.return_from_trap(Priv::S);
+    entry_retired_ = real.retired;
+    entered_ = true;
+    kick(machine);
+}
+
+/// Makes the real hart trap at once when something is pending for the guest that no trap will announce: a typed key, for one. A
+/// software interrupt to oneself, as another thread of a host would send it.
+void Vmm::kick(Machine& machine) {
+    Bus host = machine.bus(), guest = guest_bus(machine);
+    vhart_.state.cycles = machine.cycles();
+    if (vhart_.pending_interrupt(guest) && !machine.hart().pending_interrupt(host)) machine.hart().state[Csr::mip] |= irq_bit(Irq::Ssi);
+}
+
+/// Ends a wait when an interrupt that the guest has enabled is pending, or will be by a timer. False: it goes on.
+bool Vmm::wake(Machine& machine, ExitDossier* dossier) {
+    Bus bus = guest_bus(machine);
+    HartState& v = vhart_.state;
+    if (!(vhart_.mip(bus) & v[Csr::mie])) {
+        const u64 wait = time_to_wakeup();
+        if (wait == ~u64{0}) return false;
+        machine.charge(wait);
+        v.cycles = machine.cycles();
+        if (dossier) dossier->add(StepKind::Idle, 0, wait);
+        if (!(vhart_.mip(bus) & v[Csr::mie])) return false;
+    }
+    v.waiting = false;
+    return true;
+}
+
+void Vmm::inject_pending(Machine& machine, ExitDossier* dossier) {
+    Bus bus = guest_bus(machine);
+    for (int i = 0; i < kMostInjections && vhart_.pending_interrupt(bus); ++i) {
+        const auto before = vhart_.state.csrs;
+        const Hart::StepResult taken = vhart_.step(bus);
+        machine.charge(config_.costs.inject);
+        vhart_.state.cycles = machine.cycles();
+        if (taken.trap.to == Priv::M && firmware_.enabled) firmware_.serve(taken.trap, std::span(&vhart_, 1), 0, bus);
+        if (!dossier) continue;
+        note_delivery(machine, *dossier, taken.trap);
+        note_changes(*dossier, before);
+    }
+}
+
+/// Puts the guest onto the real hart, with what is pending for it delivered. False: it waits for an interrupt that nothing scheduled
+/// will bring, or has been switched off.
+bool Vmm::enter(Machine& machine) {
+    ExitDossier* const dossier = ledger_.empty() ? nullptr : &ledger_.back();
+    vhart_.state.cycles = machine.cycles();
+    if (board_.halt || !runnable()) return false;
+    if (vhart_.state.waiting && !wake(machine, dossier)) return false;
+    // The way back is charged before looking for interrupts, so that none can become due unseen in between.
+    machine.charge(config_.costs.resume);
+    vhart_.state.cycles = machine.cycles();
+    inject_pending(machine, dossier);
+    load_real_hart(machine);
+
+    Event event;
+    event.kind = EventKind::VmEntry;
+    event.time = machine.cycles(), event.pc = vhart_.state.pc, event.tag = 1;
+    event.from = static_cast<u8>(Priv::S) & 3, event.to = static_cast<u8>(Priv::U) & 3;
+    if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(std::string("virtual ") + priv_letter(vhart_.state.priv) + "-mode");
+    machine.trace.add(event);
+    if (!dossier) return true;
+    dossier->add(StepKind::Resume, config_.costs.resume, vhart_.state.pc, static_cast<u64>(vhart_.state.priv));
+    dossier->resume_pc = vhart_.state.pc;
+    dossier->believed_after = vhart_.state.priv;
+    return true;
+}
+
+} // namespace trapeze::vmm
