@@ -85,6 +85,7 @@ bool Machine::runnable(const Hart& hart) const { return firmware.status[hart.id(
 Stop Machine::run(u64 budget, const Watch& watch) {
     u64 executed = 0;
     unsigned idle = 0; // harts in a row that had nothing to do
+    bool first = true; // only the run that this call begins with may stand at a breakpoint that was reported already
     Stop stop;
     while (true) {
         Hart& hart = harts[current_hart];
@@ -94,7 +95,9 @@ Stop Machine::run(u64 budget, const Watch& watch) {
         if (runnable(hart)) {
             const u64 turn = harts.size() == 1 ? budget - executed : std::min(kTurn - turn_used_, budget - executed);
             Bus view = bus();
-            stop = run_with_firmware(hart, harts, firmware, view, turn, watch);
+            const bool at_watch = !first && !watch.empty() && !hart.state.waiting && !hart.pending_interrupt(view) && watch_hits(watch, hart, view);
+            first = false;
+            stop = at_watch ? Stop{StopKind::Breakpoint, {}, hart.id(), 0} : run_with_firmware(hart, harts, firmware, view, turn, watch);
             executed += stop.executed;
             turn_used_ += stop.executed;
             if (stop.executed) idle = 0;

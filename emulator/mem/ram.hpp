@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace trapeze {
@@ -27,8 +28,11 @@ class Ram {
     /// Copies out of / into RAM. Returns false, with nothing done, when the range is not inside RAM.
     bool read(u64 offset, std::span<u8> out) const;
     bool write(u64 offset, std::span<const u8> in);
-    template <class T> bool read(u64 offset, T& out) const { return read(offset, std::span(reinterpret_cast<u8*>(&out), sizeof out)); }
-    template <class T> bool write_value(u64 offset, const T& in) {
+    /// The same for one value; containers go through spans.
+    template <class T> requires(std::is_trivially_copyable_v<T> && !std::is_convertible_v<T&, std::span<u8>>)
+    bool read(u64 offset, T& out) const { return read(offset, std::span(reinterpret_cast<u8*>(&out), sizeof out)); }
+    template <class T> requires(std::is_trivially_copyable_v<T> && !std::is_convertible_v<const T&, std::span<const u8>>)
+    bool write_value(u64 offset, const T& in) {
         return write(offset, std::span(reinterpret_cast<const u8*>(&in), sizeof in));
     }
     bool fill(u64 offset, u64 bytes, u8 value);
