@@ -1,0 +1,5 @@
+# Loops for ever in its first instruction.
+.text
+.globl _start
+_start:
+    j _start

@@ -1,0 +1,3 @@
+#include "../libc/libc.h"
+
+int main(void) { return (int)power_off(); }
