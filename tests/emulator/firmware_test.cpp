@@ -1,0 +1,174 @@
+// The built-in firmware (RISC-V SBI specification 2.0), called directly and by programs.
+#include "emulator/loader.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace trapeze;
+
+namespace {
+
+constexpr u64 kBaseId = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = 0x52464e43, kHsm = 0x48534d, kReset = 0x53525354, kDebug = 0x4442434e;
+constexpr i64 kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6;
+
+struct Fixture {
+    Machine machine = make();
+    static Machine make() {
+        MachineConfig config;
+        config.ram_bytes = 16 << 20;
+        config.harts = 3;
+        Machine m = std::move(Machine::create(config)).value();
+        REQUIRE(load_guest_bytes(m, std::vector<u8>(64, 0), "flat"));
+        return m;
+    }
+    struct Answer {
+        i64 error;
+        u64 value;
+    };
+    /// An ecall from S-mode on a hart, delivered and served.
+    Answer call(u64 extension, u64 function, u64 a0 = 0, u64 a1 = 0, u64 a2 = 0, unsigned hart = 0) {
+        Hart& h = machine.hart(hart);
+        Bus bus = machine.bus();
+        h.state.priv = Priv::S;
+        h.state.x[17] = extension, h.state.x[16] = function, h.state.x[10] = a0, h.state.x[11] = a1, h.state.x[12] = a2;
+        Trap trap;
+        trap.cause = static_cast<u64>(Cause::EcallFromS), trap.epc = h.state.pc;
+        const u64 pc = h.state.pc;
+        trap = h.deliver(trap, bus);
+        REQUIRE(trap.to == Priv::M);
+        machine.firmware.serve(trap, machine.harts, hart, bus);
+        if (!machine.board.halt && machine.firmware.status[hart] == Firmware::HartStatus::Started) {
+            CHECK(h.state.priv == Priv::S);
+            CHECK(h.state.pc == pc + 4);
+        }
+        return {static_cast<i64>(h.state.x[10]), h.state.x[11]};
+    }
+};
+} // namespace
+
+TEST_CASE_FIXTURE(Fixture, "A kernel starts in S-mode on hart 0, with exceptions and interrupts delegated to it") {
+    const HartState& s = machine.hart().state;
+    CHECK(s.priv == Priv::S);
+    CHECK(s.pc == kRamBase + 0x20'0000);
+    CHECK(s.x[10] == 0);
+    CHECK((s[Csr::mideleg] & 0x222) == 0x222);
+    for (Cause c : {Cause::IllegalInstruction, Cause::Breakpoint, Cause::EcallFromU, Cause::LoadPageFault, Cause::StorePageFault, Cause::InstructionPageFault})
+        CHECK(bit(s[Csr::medeleg], static_cast<unsigned>(c)));
+    CHECK_FALSE(bit(s[Csr::medeleg], static_cast<unsigned>(Cause::EcallFromS)));
+    CHECK((s[Csr::menvcfg] & menvcfg::STCE) != 0);
+    CHECK((s[Csr::mstatus] & mstatus::FS) == 0);
+    CHECK(machine.firmware.status[1] == Firmware::HartStatus::Stopped);
+}
+
+TEST_CASE_FIXTURE(Fixture, "4: Base says version 2.0 and which extensions there are") {
+    CHECK(call(kBaseId, 0).value == u64{2} << 24);
+    for (u64 present : {kBaseId, kTime, kIpi, kRfence, kHsm, kReset, kDebug}) CHECK(call(kBaseId, 3, present).value == 1);
+    CHECK(call(kBaseId, 3, 0x1234567).value == 0);
+    CHECK(call(kBaseId, 99).error == kNotSupported);
+    CHECK(call(0x1234567, 0).error == kNotSupported);
+    CHECK(machine.trace.count(EventKind::FirmwareCall) == 11);
+}
+
+TEST_CASE_FIXTURE(Fixture, "6: set_timer moves the supervisor's timer") {
+    Bus bus = machine.bus();
+    CHECK(call(kTime, 0, 500).error == 0);
+    CHECK(machine.hart().state[Csr::stimecmp] == 500);
+    CHECK((machine.hart().mip(bus) & irq_bit(Irq::Sti)) == 0);
+    call(kTime, 0, 0);
+    CHECK((machine.hart().mip(bus) & irq_bit(Irq::Sti)) != 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "7, 8: IPIs and fences go to a mask of harts that must exist") {
+    Bus bus = machine.bus();
+    CHECK(call(kIpi, 0, 0b10, 1).error == 0); // hart 1 + 1
+    CHECK((machine.hart(2).mip(bus) & irq_bit(Irq::Ssi)) != 0);
+    CHECK((machine.hart(1).mip(bus) & irq_bit(Irq::Ssi)) == 0);
+    CHECK(call(kIpi, 0, 0, ~u64{0}).error == 0); // all
+    CHECK((machine.hart(1).mip(bus) & irq_bit(Irq::Ssi)) != 0);
+    CHECK(call(kIpi, 0, 0b1000, 0).error == kInvalidParam);
+    CHECK(call(kIpi, 0, 1, 3).error == kInvalidParam);
+    CHECK(call(kRfence, 0, 0b111).error == 0);
+    CHECK(call(kRfence, 1, 0b111, 0).error == 0);
+    CHECK(call(kRfence, 1, ~u64{0}, 0).error == kInvalidParam);
+    CHECK(call(kRfence, 50).error == kNotSupported);
+}
+
+TEST_CASE_FIXTURE(Fixture, "9: harts are started once, at an address in RAM, and stop") {
+    CHECK(call(kHsm, 2, 1).value == 1); // stopped
+    CHECK(call(kHsm, 0, 1, 0x1000).error == kInvalidAddress);
+    CHECK(call(kHsm, 0, 7, kRamBase).error == kInvalidParam);
+    CHECK(call(kHsm, 0, 1, kRamBase + 0x100, 42).error == 0);
+    CHECK(machine.hart(1).state.pc == kRamBase + 0x100);
+    CHECK(machine.hart(1).state.x[10] == 1);
+    CHECK(machine.hart(1).state.x[11] == 42);
+    CHECK(machine.hart(1).state.priv == Priv::S);
+    CHECK(call(kHsm, 0, 1, kRamBase).error == kAlreadyAvailable);
+    CHECK(call(kHsm, 2, 1).value == 0);
+    CHECK(call(kHsm, 2, 9).error == kInvalidParam);
+    call(kHsm, 1, 0, 0, 0, 1);
+    CHECK(call(kHsm, 2, 1).value == 1);
+    CHECK(call(kHsm, 3, 0x8000'0000).error == kNotSupported);
+    CHECK(call(kHsm, 3, 0).error == 0);
+    CHECK(machine.hart().state.waiting);
+}
+
+TEST_CASE_FIXTURE(Fixture, "10: shutdown, failure and reboot") {
+    SUBCASE("shutdown") {
+        call(kReset, 0, 0, 0);
+        CHECK(machine.board.halt.value() == Halt{0, false});
+    }
+    SUBCASE("system failure") {
+        call(kReset, 0, 0, 1);
+        CHECK(machine.board.halt.value() == Halt{1, false});
+    }
+    SUBCASE("reboot") {
+        call(kReset, 0, 1, 0);
+        CHECK(machine.board.halt.value() == Halt{0, true});
+    }
+    SUBCASE("legacy") {
+        call(8, 0);
+        CHECK(machine.board.halt.value() == Halt{0, false});
+    }
+    SUBCASE("an unknown kind") {
+        CHECK(call(kReset, 0, 77).error == kInvalidParam);
+        CHECK_FALSE(machine.board.halt);
+    }
+}
+
+TEST_CASE_FIXTURE(Fixture, "12: the debug console writes from and reads into RAM, and only RAM") {
+    const std::string hello = "hello";
+    machine.ram.write(0x500, std::span(reinterpret_cast<const u8*>(hello.data()), hello.size()));
+    CHECK(call(kDebug, 0, 5, kRamBase + 0x500).value == 5);
+    CHECK(call(kDebug, 2, '!').error == 0);
+    CHECK(machine.board.take_output() == "hello!");
+    machine.board.type("ab");
+    CHECK(call(kDebug, 1, 10, kRamBase + 0x600).value == 2);
+    u16 typed = 0;
+    machine.ram.read(0x600, typed);
+    CHECK(typed == ('a' | 'b' << 8));
+    for (u64 address : {u64{0}, kUartBase, kRamBase + (16 << 20) - 2, ~u64{0}}) {
+        CHECK(call(kDebug, 0, 5, address).error == kInvalidParam);
+        CHECK(call(kDebug, 1, 5, address).error == kInvalidParam);
+    }
+    CHECK(call(kDebug, 0, 5, kRamBase, 1).error == kInvalidParam); // upper half of the address
+    CHECK(call(kDebug, 0, ~u64{0}, kRamBase).value <= 16 << 20);   // a huge count is served in part
+}
+
+TEST_CASE_FIXTURE(Fixture, "5: the legacy console") {
+    call(1, 0, 'x');
+    CHECK(machine.board.take_output() == "x");
+    CHECK(call(2, 0).error == -1);
+    machine.board.type("y");
+    CHECK(call(2, 0).error == 'y');
+}
+
+TEST_CASE_FIXTURE(Fixture, "A trap that nobody handles switches the machine off with a sentence") {
+    Hart& h = machine.hart();
+    Bus bus = machine.bus();
+    h.write_csr(Csr::medeleg, 0, bus);
+    Trap trap;
+    trap.cause = static_cast<u64>(Cause::LoadPageFault), trap.epc = 0x1234;
+    trap = h.deliver(trap, bus);
+    machine.firmware.serve(trap, machine.harts, 0, bus);
+    CHECK(machine.board.halt.value() == Halt{1, false});
+    CHECK(machine.board.take_output().find("load page fault") != std::string::npos);
+}
