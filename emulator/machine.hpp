@@ -21,8 +21,8 @@ namespace trapeze {
 struct MachineConfig {
     u64 ram_bytes = u64{128} << 20; ///< 1 MiB .. 8 GiB, a multiple of 4096
     unsigned harts = 1;             ///< 1..8
-    std::string bootargs;           ///< /chosen/bootargs of the device tree
-    std::vector<u8> disk;           ///< image of the virtio block device; empty: no disk
+    std::string bootargs = {};      ///< /chosen/bootargs of the device tree
+    std::vector<u8> disk = {};      ///< image of the virtio block device, whole sectors of 512 bytes; empty: no disk. The board takes it over
     bool builtin_firmware = true;   ///< SBI firmware sits in M-mode; false: the program starts in M-mode
 };
 
@@ -30,7 +30,7 @@ class Machine {
   public:
     static Result<Machine> create(const MachineConfig& config);
 
-    /// Runs all harts, in turns, for at most `budget` instructions each. The firmware's seat is served inside; any other stop returns.
+    /// Runs all harts, in turns, for at most `budget` instructions in all. The firmware's seat is served inside; any other stop returns.
     /// Wfi with a scheduled timer skips the time; Wfi without returns StopKind::Wfi (the machine waits for input).
     /// Invariant: run(a) followed by run(b) leaves the same state as run(a + b); Stop::executed says how much was used.
     Stop run(u64 budget, const Watch& watch = {});
