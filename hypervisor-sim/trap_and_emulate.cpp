@@ -6,6 +6,7 @@
 #include "hypervisor-sim/vmm.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace trapeze::vmm {
 
@@ -80,7 +81,9 @@ void Vmm::begin_exit(Machine& machine, const Trap& trap) {
     Bus bus = guest_bus(machine);
 
     ExitDossier dossier;
-    if (ledger_.size() >= kLedgerSize) { // its vectors' memory is used again
+    if (ledger_.size() < kLedgerSize) {
+        dossier.steps.reserve(6);
+    } else { // its vectors' memory is used again
         dossier.steps = std::move(ledger_.front().steps), dossier.steps.clear();
         dossier.changes = std::move(ledger_.front().changes), dossier.changes.clear();
         ledger_.pop_front();
@@ -278,7 +281,12 @@ void Vmm::note_delivery(Machine& machine, ExitDossier& dossier, const Trap& trap
 }
 
 void Vmm::note_changes(ExitDossier& dossier, const std::array<u64, kCsrCount>& before) const {
+    constexpr std::size_t kStride = 16;
     for (std::size_t i = 0; i < kCsrCount; ++i) {
+        if (i % kStride == 0 && i + kStride <= kCsrCount && std::memcmp(&before[i], &vhart_.state.csrs[i], kStride * sizeof(u64)) == 0) {
+            i += kStride - 1;
+            continue;
+        }
         if (before[i] == vhart_.state.csrs[i]) continue;
         const u16 number = static_cast<u16>(csr_row_at(i).csr);
         const auto known = std::find_if(dossier.changes.begin(), dossier.changes.end(), [&](const CsrChange& c) { return c.number == number; });

@@ -49,7 +49,9 @@ inline u32 host_flags() {
     return (raised & FE_INVALID ? kNV : 0) | (raised & FE_DIVBYZERO ? kDZ : 0) | (raised & FE_OVERFLOW ? kOF : 0) |
            (raised & FE_UNDERFLOW ? kUF : 0) | (raised & FE_INEXACT ? kNX : 0);
 }
-inline void clear_host_flags() { std::feclearexcept(FE_ALL_EXCEPT); }
+inline void clear_host_flags() {
+    if (std::fetestexcept(FE_ALL_EXCEPT)) std::feclearexcept(FE_ALL_EXCEPT); // clearing is slow, and seldom needed
+}
 
 /// The host's rounding mode for one operation.
 class RoundingScope {

@@ -36,10 +36,12 @@ void Plic::set_level(unsigned source, bool level, u32 raises) {
 
 u32 Plic::best(unsigned context) const {
     u32 best = 0;
-    for (u32 source = 1; source < kSources; ++source) {
-        const bool enabled = enable_[context][source / 32] >> (source % 32) & 1;
-        if (pending_[source] && !claimed_[source] && enabled && priority_[source] > threshold_[context] && (!best || priority_[source] > priority_[best])) best = source;
-    }
+    for (u32 word = 0; word < kSources / 32; ++word)
+        for (u32 enabled = enable_[context][word]; enabled; enabled &= enabled - 1) {
+            const u32 source = word * 32 + static_cast<u32>(std::countr_zero(enabled));
+            if (pending_[source] && !claimed_[source] && priority_[source] > threshold_[context] && (!best || priority_[source] > priority_[best]))
+                best = source;
+        }
     return best;
 }
 
