@@ -88,6 +88,8 @@ class Vmm {
     bool in_hypervisor() const { return pending_; }
     /// What the guest believes: its virtual hart, in step with the real one.
     HartState guest_state(const Machine& machine) const;
+    /// Puts the guest into this state, as a debugger that edits registers or a test does; an exit that waits is forgotten.
+    void set_guest_state(Machine& machine, const HartState& state);
     /// The virtual hart, for translation and peeking with the guest's own tables on guest_bus().
     const Hart& guest_hart() const { return vhart_; }
     Bus guest_bus(Machine& machine);

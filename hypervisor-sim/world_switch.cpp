@@ -49,6 +49,14 @@ HartState Vmm::guest_state(const Machine& machine) const {
     return state;
 }
 
+void Vmm::set_guest_state(Machine& machine, const HartState& state) {
+    if (entered_) save_real_hart(machine, state.pc);
+    pending_ = false;
+    vhart_.state = state;
+    vhart_.flush_all();
+    shadow_.drop_all();
+}
+
 u64 Vmm::guest_instructions(const Machine& machine) const {
     return vhart_.state.retired + (entered_ ? machine.hart().state.retired - entry_retired_ : 0);
 }
