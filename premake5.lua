@@ -50,7 +50,7 @@ local layers = {
 }
 local system = {
   emulator = { "fdt", "fmt" },
-  scenarios = { "lua5.4", "md4c" },
+  scenarios = { "lua5.4-c++", "md4c" },
   ui = { "SDL2", "imgui", "GL", "stb" },
 }
 

@@ -7,7 +7,6 @@
 //   session->step_back();
 #pragma once
 
-#include "container-sim/kernel.hpp"
 #include "emulator/base/result.hpp"
 #include "emulator/machine.hpp"
 #include "hypervisor-sim/vmm.hpp"
@@ -30,7 +29,6 @@ struct SessionConfig {
     unsigned harts = 1;
     u32 record = kAllClasses;       ///< event classes kept on the trace
     vmm::CostModel costs;
-    std::vector<container::ContainerSpec> containers; ///< when not empty: the seat is the container kernel, `guest` and `mode` are not used
     u64 checkpoint_every = 2'000'000; ///< units of progress between checkpoints; 0: none, and no going back
 };
 
@@ -61,13 +59,13 @@ class Session {
     static Result<Session> create(const SessionConfig& config);
 
     /// Progress since the start: instructions run or trapped, plus exits and system calls handled. Steps count in this unit.
-    u64 position() const { return position_; }
-    RunEnd run(u64 budget);                  ///< until budget, breakpoint, idle, halt
-    RunEnd step() { return run_until(Target::Step, 1); }              ///< F11: one unit
+    u64 position() const { return now_.position; }
+    RunEnd run(u64 budget) { return run_until(Target::Units, budget); } ///< until budget, breakpoint, idle, halt
+    RunEnd step() { return run(1); }              ///< F11: one unit
     RunEnd step_over();                      ///< F10: to the next instruction of this function, calls and traps included
     RunEnd run_to_trap(u64 budget = kSearchBudget) { return run_until(Target::Trap, budget); } ///< F7: until the next trap (or exit) was taken
     RunEnd run_to_return(u64 budget = kSearchBudget);                 ///< Shift+F7: until that trap's return
-    Result<void> step_back() { return go_to(position_ == 0 ? 0 : position_ - 1); } ///< Shift+F10
+    Result<void> step_back() { return go_to(position() == 0 ? 0 : position() - 1); } ///< Shift+F10
     /// Goes to any earlier or later position by restoring a checkpoint and running forward; input typed before it is replayed.
     Result<void> go_to(u64 position);
     void reset() { (void)go_to(0); }
@@ -76,22 +74,23 @@ class Session {
     /// Keys typed at the guest's console; logged with the position.
     void type(const std::string& text);
     /// Everything printed so far (the last megabyte).
-    const std::string& console() const { return console_; }
+    const std::string& console() const { return now_.console; }
 
     // What the panels draw. "real" is the machine's hart; "guest" what the guest believes (the same when bare).
     const SessionConfig& config() const { return config_; }
-    Machine& machine() { return machine_; }
-    const Machine& machine() const { return machine_; }
-    const vmm::Vmm* vmm() const { return vmm_ ? &*vmm_ : nullptr; }
-    const container::Kernel* kernel() const { return kernel_ ? &*kernel_ : nullptr; }
+    Machine& machine() { return now_.machine; }
+    const Machine& machine() const { return now_.machine; }
+    const vmm::Vmm* vmm() const { return now_.vmm ? &*now_.vmm : nullptr; }
     const LoadedGuest& guest() const { return guest_; }
     HartState real_state() const;
     HartState guest_state() const;
     Lane lane() const;
-    const std::vector<LaneChange>& lanes() const { return lanes_; } ///< the newest 10,000
-    const Trace& trace() const { return machine_.trace; }
-    bool halted() const { return halted_; }
-    u32 exit_code() const { return exit_code_; } ///< the guest's own, once halted
+    /// A CSR of one of the states above, as software would read it.
+    u64 csr(const HartState& state, Csr csr) const;
+    const std::vector<LaneChange>& lanes() const { return now_.lanes; } ///< the newest 10,000
+    const Trace& trace() const { return now_.machine.trace; }
+    bool halted() const { return now_.halted; }
+    u32 exit_code() const { return now_.exit_code; } ///< the guest's own, once halted
     /// Reads what the guest sees at a virtual address. Returns the number of bytes that are mapped.
     std::size_t peek(u64 va, std::span<u8> out) const;
     /// One line of code as the guest sees it.
@@ -116,22 +115,56 @@ class Session {
     /// Resolves "enable_paging_satp", "0x80200000", "main+8". The error names the text and how symbols are listed.
     Result<u64> resolve(const std::string& expression) const;
 
+    /// Bytes of console output ever printed; console() holds the end of it.
+    u64 printed() const { return now_.printed; }
+
   private:
-    enum class Target : u8 { Step, Trap, Budget };
+    enum class Target : u8 { Units, Trap };
+    /// Everything that changes while a session runs, and so everything that going back restores.
+    struct Situation {
+        explicit Situation(Machine m) : machine(std::move(m)) {}
+        Machine machine;
+        std::optional<vmm::Vmm> vmm;
+        u64 position = 0;
+        bool halted = false;
+        u32 exit_code = 0;
+        u64 printed = 0;
+        std::string console;
+        std::vector<LaneChange> lanes;
+        u64 lanes_seen = 0; ///< trace events that `lanes` knows
+    };
+    struct Input {
+        u64 position;
+        std::string text;
+    };
+
+    explicit Session(Machine machine) : now_(std::move(machine)) {}
     RunEnd run_until(Target target, u64 budget);
+    RunEnd advance(Target target, u64 units);
+    void settle();
+    void note_lanes();
+    void note_lane(u64 time, Lane lane, u64 pc);
+    bool checkpoint_due() const;
+    void take_checkpoint();
+    void apply_input();
+    Watch watch(Target target) const;
+    bool at_breakpoint() const;
+    bool stops_at(const Breakpoint& breakpoint) const;
 
     SessionConfig config_;
-    Machine machine_;
-    std::optional<vmm::Vmm> vmm_;
-    std::optional<container::Kernel> kernel_;
     LoadedGuest guest_;
-    u64 position_ = 0;
-    bool halted_ = false;
-    u32 exit_code_ = 0;
-    std::string console_;
-    std::vector<LaneChange> lanes_;
+    Situation now_;
+    std::vector<Situation> checkpoints_; ///< in order of position; the first is the start
+    std::vector<Input> inputs_;          ///< in order of position
+    std::size_t next_input_ = 0;         ///< of inputs_, the first that is not applied yet
     std::vector<Breakpoint> breakpoints_;
-    explicit Session(Machine machine) : machine_(std::move(machine)) {}
 };
+
+/// The file of a guest: a path that exists, or the name of a shipped guest. The error lists the shipped ones.
+Result<std::string> find_guest(const std::string& name);
+/// Where what was built is: $TRAPEZE_BUILD_DIR, or beside the running program.
+std::string build_folder();
+/// Where the lessons and cost models are: $TRAPEZE_ROOT, or beside the running program.
+std::string root_folder();
 
 } // namespace trapeze::scenarios

@@ -1,0 +1,63 @@
+// The command line: one program, a verb for each job. Everything that the window does can be done here.
+#pragma once
+
+#include "scenarios/lesson.hpp"
+#include "scenarios/session.hpp"
+
+#include <optional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace trapeze::scenarios {
+
+/// How the window is opened and drawn.
+struct DebuggerOptions {
+    std::string screenshot;   ///< file of a PNG to write instead of opening a window; empty: open it
+    unsigned width = 1280, height = 800; ///< pixels
+    unsigned frames = 4;      ///< drawn before the screenshot
+    std::string keys;         ///< pressed before the screenshot, such as "F7,F11"
+    std::string state_file;   ///< on leaving, the state of the session as text goes here; empty: nowhere
+    bool light = false;
+    float scale = 1.0f;
+    bool card = false;        ///< begin with the card that offers what to do
+};
+/// The debugger window, which lives in a layer above: opens on a session, with a lesson when there is one. Returns the exit status.
+using DebuggerEntry = int (*)(Session session, std::optional<LessonRun> lesson, const DebuggerOptions& options);
+
+/// Exit statuses: 0 done, 1 failed, 2 wrong usage, 3 the instruction limit was reached.
+inline constexpr int kFailed = 1, kUsage = 2, kLimit = 3;
+
+/// Runs the verb in argv. Guests' own exit codes are passed on by `boot`.
+int run_command_line(int argc, char** argv, DebuggerEntry debugger);
+
+// The verbs; each adds its subcommand, and sets `status` when it runs.
+struct Verbs {
+    CLI::App& app;
+    DebuggerEntry debugger;
+    int& status;
+};
+void add_boot(Verbs verbs);
+void add_trace(Verbs verbs);
+void add_compare(Verbs verbs);
+void add_lesson(Verbs verbs);
+void add_debug(Verbs verbs);
+void add_isa(Verbs verbs);
+int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options);
+
+/// Options that choose a guest and how it runs, shared by several verbs.
+struct GuestOptions {
+    std::string guest, mode = "bare", memory = "128M", append, drive, bios = "builtin", costs = "flat";
+    unsigned harts = 1;
+    void add_to(CLI::App& verb, bool with_mode);
+    /// The session that these ask for; the error is one of usage.
+    Result<SessionConfig> config() const;
+};
+/// "128M", "1G", "65536" to bytes.
+Result<u64> parse_size(const std::string& text);
+/// Prints "trapeze: SENTENCE" to standard error and returns `status`.
+int complain(const std::string& sentence, int status);
+
+} // namespace trapeze::scenarios

@@ -1,0 +1,197 @@
+// trapeze lesson: plays a lesson in the terminal, or opens the debugger on it. Also what happens without a verb.
+#include "scenarios/cli.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <iostream>
+
+namespace trapeze::scenarios {
+
+namespace {
+
+constexpr std::size_t kWidth = 92;
+
+void print_wrapped(const std::string& text, const std::string& indent) {
+    std::size_t column = 0;
+    std::string word;
+    const auto flush = [&] {
+        if (word.empty()) return;
+        if (column && column + 1 + word.size() > kWidth) fmt::print("\n"), column = 0;
+        fmt::print("{}{}", column ? " " : indent, word);
+        column += (column ? 1 : indent.size()) + word.size();
+        word.clear();
+    };
+    for (char c : text) {
+        if (c == '\n') flush(), fmt::print("\n"), column = 0;
+        else if (c == ' ') flush();
+        else word += c;
+    }
+    flush();
+    fmt::print("\n");
+}
+
+bool has_display() {
+    const auto set = [](const char* name) {
+        const char* value = std::getenv(name);
+        return value && *value;
+    };
+    return set("DISPLAY") || set("WAYLAND_DISPLAY");
+}
+
+/// Plays in the terminal. Without someone to ask it takes the right answers, and says so.
+class Player {
+  public:
+    Player(LessonRun& run, std::optional<Session>& session) : run_(run), session_(session), interactive_(isatty(STDIN_FILENO)) {}
+
+    Result<void> play() {
+        fmt::print("{}\n{}\n", run_.lesson().title, std::string(run_.lesson().title.size(), '='));
+        for (const std::string& text : run_.lesson().introduction) print_wrapped(text, "");
+        if (!interactive_) fmt::print("(Nobody is at the keyboard: the right answers are taken.)\n");
+        if (const auto started = run_.start(session_); !started) return started;
+        while (!run_.finished()) {
+            if (const auto played = play_step(); !played) return played;
+            if (const auto advanced = run_.advance(session_); !advanced) return advanced;
+        }
+        fmt::print("\nDone: {} of {} predictions were right.\n", run_.right(), run_.questions());
+        return {};
+    }
+
+  private:
+    std::string ask(const std::string& prompt) {
+        fmt::print("{}", prompt);
+        std::fflush(stdout);
+        std::string line;
+        if (!std::getline(std::cin, line)) interactive_ = false;
+        return line;
+    }
+
+    void show_place() const {
+        if (!session_) return;
+        fmt::print("\n");
+        for (const Session::CodeLine& line : session_->code(2, 2))
+            fmt::print("  {} {}{} {:>10x}  {}{}\n", line.current ? ">" : " ", priv_letter(line.believed), priv_letter(line.real), line.pc, line.text,
+                       line.symbol.empty() ? "" : "    <" + line.symbol + ">");
+        fmt::print("  (first letter: the privilege that the guest believes it has; second: the one it has)\n");
+    }
+
+    void ask_question() {
+        const LessonStep& step = run_.step();
+        for (std::size_t i = 0; i < step.answers.size(); ++i) fmt::print("  {}. {}\n", i + 1, step.answers[i]);
+        while (interactive_) {
+            const std::string line = ask(fmt::format("Your prediction (1-{}): ", step.answers.size()));
+            const long number = std::strtol(line.c_str(), nullptr, 10);
+            if (number >= 1 && static_cast<std::size_t>(number) <= step.answers.size()) return run_.answer(static_cast<std::size_t>(number) - 1);
+        }
+        run_.answer(step.right);
+        fmt::print("Prediction: {}\n", step.right + 1);
+    }
+
+    Result<void> play_step() {
+        const LessonStep& step = run_.step();
+        fmt::print("\n{}. {}\n", run_.index() + 1, step.title);
+        show_place();
+        fmt::print("\n");
+        for (const std::string& text : step.paragraphs) print_wrapped(text, ""), fmt::print("\n");
+        if (!step.answers.empty()) ask_question();
+        if (interactive_ && step.action) ask("Press Enter, and it happens. ");
+        if (const auto acted = run_.act(session_); !acted) return acted;
+        if (!run_.complete()) return Error{fmt::format("{}: after its \"lua do\" the step \"{}\" is not complete; its check does not hold", run_.lesson().file, step.title)};
+        fmt::print("\n");
+        for (const std::string& text : run_.said()) print_wrapped(text, "");
+        if (!step.answers.empty()) {
+            const bool right = *run_.answered() == step.right;
+            fmt::print("{}\n", right ? "Your prediction was right." : fmt::format("Your prediction was wrong; right is {}.", step.right + 1));
+        }
+        return {};
+    }
+
+    LessonRun& run_;
+    std::optional<Session>& session_;
+    bool interactive_;
+};
+
+int play(const std::string& name, const std::string& picture, DebuggerEntry debugger, DebuggerOptions options) {
+    auto lesson = load_lesson(name);
+    if (!lesson) return complain(lesson.error(), kFailed);
+    std::optional<Session> session;
+    LessonRun run(*lesson);
+    if (const auto played = Player(run, session).play(); !played) return complain(played.error(), kFailed);
+    if (picture.empty()) return 0;
+    // The picture shows what the window would: the lesson, after its first trap.
+    LessonRun again(*lesson);
+    session.reset();
+    if (const auto started = again.start(session); !started) return complain(started.error(), kFailed);
+    if (!again.step().answers.empty()) again.answer(again.step().right);
+    if (const auto acted = again.act(session); !acted) return complain(acted.error(), kFailed);
+    options.screenshot = picture;
+    const int status = debugger(std::move(*session), std::move(again), options);
+    if (status == 0) fmt::print("The debugger's picture is in {}.\n", picture);
+    return status;
+}
+
+int open_window(const std::string& name, DebuggerEntry debugger, const DebuggerOptions& options) {
+    auto lesson = load_lesson(name);
+    if (!lesson) return complain(lesson.error(), kFailed);
+    std::optional<Session> session;
+    LessonRun run(std::move(*lesson));
+    if (const auto started = run.start(session); !started) return complain(started.error(), kFailed);
+    if (!session) return complain(run.lesson().file + ": the first step opens no session; give it a \"lua setup\" block", kFailed);
+    return debugger(std::move(*session), std::move(run), options);
+}
+
+} // namespace
+
+int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options) {
+    if (!options.screenshot.empty()) return open_window("watch-a-trap", debugger, options);
+    if (headless || !has_display()) return play("watch-a-trap", picture, debugger, options);
+    options.card = true;
+    return open_window("watch-a-trap", debugger, options);
+}
+
+void add_lesson(Verbs verbs) {
+    auto* verb = verbs.app.add_subcommand("lesson", "play a lesson: in the window, or with --headless (or without a display) in the terminal");
+    struct LessonOptions {
+        std::string name = "watch-a-trap", picture;
+        bool list = false, headless = false;
+    };
+    auto options = std::make_shared<LessonOptions>();
+    verb->add_option("lesson", options->name, "a Markdown file, or a name that --list shows")->capture_default_str();
+    verb->add_flag("--list", options->list, "list the shipped lessons");
+    verb->add_flag("--headless", options->headless, "play it in the terminal");
+    verb->add_option("--picture", options->picture, "with --headless: write the debugger's picture to this PNG file");
+    verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
+        if (options->list)
+            for (const std::string& name : shipped_lessons()) fmt::print("{}\n", name);
+        else if (options->headless || !has_display()) *status = play(options->name, options->picture, debugger, {});
+        else *status = open_window(options->name, debugger, {});
+    });
+}
+
+void add_debug(Verbs verbs) {
+    auto* verb = verbs.app.add_subcommand("debug", "open the debugger on a guest");
+    auto guest = std::make_shared<GuestOptions>();
+    auto options = std::make_shared<DebuggerOptions>();
+    guest->add_to(*verb, true);
+    verb->add_option("--screenshot", options->screenshot, "write a PNG instead of opening a window");
+    verb->add_option("--keys", options->keys, "keys pressed before the screenshot, such as F7,F11");
+    verb->add_option("--size-x", options->width, "width of the window in pixels")->capture_default_str();
+    verb->add_option("--size-y", options->height, "height of the window in pixels")->capture_default_str();
+    verb->add_option("--scale", options->scale, "size of text and everything, 1 to 4")->capture_default_str();
+    verb->add_option("--dump-state", options->state_file, "on leaving, write the session's state to this file as JSON");
+    verb->add_flag("--light", options->light, "light colours");
+    verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
+        auto config = guest->config();
+        if (!config) {
+            *status = complain(config.error(), kUsage);
+            return;
+        }
+        auto session = Session::create(*config);
+        *status = session ? debugger(std::move(*session), std::nullopt, *options) : complain(session.error(), kFailed);
+    });
+}
+
+} // namespace trapeze::scenarios

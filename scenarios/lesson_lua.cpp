@@ -1,0 +1,322 @@
+#include "scenarios/lesson_lua.hpp"
+
+#include <fmt/format.h>
+extern "C" {
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+}
+
+#include <cstdlib>
+#include <cstring>
+
+namespace trapeze::scenarios {
+
+/// What the functions offered to a lesson work on. Debian's liblua5.4-c++ raises errors as C++ exceptions, which stay inside lua_pcall,
+/// so locals are destroyed properly.
+struct LessonLua::State {
+    lua_State* lua = nullptr;
+    std::size_t memory = 0;
+    std::optional<Session>* session = nullptr;
+    std::vector<std::string>* said = nullptr;
+    unsigned calls = 0;
+    u64 units_left = 0;
+    bool over_limit = false;
+};
+
+namespace lua_functions {
+
+using State = LessonLua::State;
+
+State& state_of(lua_State* lua) { return **static_cast<State**>(lua_getextraspace(lua)); }
+
+[[noreturn]] void raise(lua_State* lua, const std::string& sentence) {
+    luaL_where(lua, 1);
+    lua_pushlstring(lua, sentence.data(), sentence.size());
+    lua_concat(lua, 2);
+    lua_error(lua);
+    std::abort(); // lua_error does not return
+}
+
+/// Counts a call to the machine, and gives the open session.
+Session& session_of(lua_State* lua) {
+    State& state = state_of(lua);
+    if (++state.calls > LessonLua::kCalls) raise(lua, "this block calls the machine too often; do less in one step");
+    if (!state.session || !*state.session) raise(lua, "no session is open; begin with session.open{guest = \"tiny-os\", mode = \"bare\"}");
+    return **state.session;
+}
+
+u64 take_units(lua_State* lua, u64 wanted) {
+    State& state = state_of(lua);
+    if (state.units_left == 0) raise(lua, "this block has run the machine as far as one block may; split the step");
+    return std::min(wanted, state.units_left);
+}
+void used_units(lua_State* lua, u64 used) {
+    State& state = state_of(lua);
+    state.units_left -= std::min(state.units_left, used);
+}
+
+std::string text_argument(lua_State* lua, int index) {
+    std::size_t length = 0;
+    const char* text = luaL_checklstring(lua, index, &length);
+    return {text, length};
+}
+
+std::string field(lua_State* lua, const char* name, const char* otherwise) {
+    lua_getfield(lua, 1, name);
+    std::string text = lua_isnil(lua, -1) ? otherwise : text_argument(lua, -1);
+    lua_pop(lua, 1);
+    return text;
+}
+
+int open(lua_State* lua) {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    State& state = state_of(lua);
+    state.calls += 100; // building a machine is work
+    if (state.calls > LessonLua::kCalls) raise(lua, "this block opens too many sessions; split the step");
+    SessionConfig config;
+    config.guest = field(lua, "guest", "tiny-os");
+    config.append = field(lua, "append", "");
+    config.firmware = field(lua, "bios", "builtin") != "none";
+    const auto mode = vmm::mode_by_name(field(lua, "mode", "bare"));
+    if (!mode) raise(lua, mode.error());
+    config.mode = mode.value();
+    auto session = Session::create(config);
+    if (!session) raise(lua, session.error());
+    *state.session = std::move(*session);
+    return 0;
+}
+
+int run_to(lua_State* lua) {
+    const std::string place = text_argument(lua, 1);
+    Session& session = session_of(lua);
+    const auto address = session.resolve(place);
+    if (!address) raise(lua, address.error());
+    const u64 before = session.position();
+    const u64 budget = take_units(lua, 50'000'000);
+    auto kept = session.breakpoints();
+    session.breakpoints() = {{Breakpoint::Kind::Address, address.value(), "lesson", true, 0}};
+    const RunEnd why = session.run(budget);
+    session.breakpoints() = std::move(kept);
+    used_units(lua, session.position() - before);
+    if (why != RunEnd::Breakpoint) raise(lua, fmt::format("the guest never came to {}; is it a symbol of this guest?", place));
+    return 0;
+}
+
+int advance(lua_State* lua, RunEnd (*how)(Session&, u64), u64 most) {
+    Session& session = session_of(lua);
+    const u64 before = session.position();
+    how(session, take_units(lua, most));
+    used_units(lua, session.position() - before);
+    return 0;
+}
+int step(lua_State* lua) {
+    const lua_Integer wanted = luaL_optinteger(lua, 1, 1);
+    Session& session = session_of(lua);
+    const u64 units = take_units(lua, wanted < 1 ? 1 : static_cast<u64>(wanted));
+    session.run(units);
+    used_units(lua, units);
+    return 0;
+}
+int step_back(lua_State* lua) {
+    const auto gone = session_of(lua).step_back();
+    used_units(lua, 2'000'000);
+    if (!gone) raise(lua, gone.error());
+    return 0;
+}
+int next_trap(lua_State* lua) {
+    return advance(lua, [](Session& s, u64 units) { return s.run_to_trap(units); }, 50'000'000);
+}
+int run_to_return(lua_State* lua) {
+    return advance(lua, [](Session& s, u64 units) { return s.run_to_return(std::min<u64>(units, 1'000'000)); }, 1'000'000);
+}
+
+int type(lua_State* lua) {
+    const std::string text = text_argument(lua, 1);
+    session_of(lua).type(text);
+    return 0;
+}
+
+int exits(lua_State* lua) {
+    const std::string reason = luaL_optstring(lua, 1, "");
+    const vmm::Vmm* vmm = session_of(lua).vmm();
+    u64 count = 0;
+    bool known = reason.empty();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(vmm::ExitReason::Count); ++i) {
+        const auto which = static_cast<vmm::ExitReason>(i);
+        if (!reason.empty() && reason != vmm::exit_reason_row(which).name) continue;
+        known = true;
+        count += vmm ? vmm->exits(which) : 0;
+    }
+    if (!known) raise(lua, fmt::format("\"{}\" is no exit reason", reason));
+    lua_pushinteger(lua, static_cast<lua_Integer>(count));
+    return 1;
+}
+
+int last_exit(lua_State* lua) {
+    const vmm::Vmm* vmm = session_of(lua).vmm();
+    if (!vmm || vmm->ledger().empty()) return lua_pushnil(lua), 1;
+    const vmm::ExitDossier& exit = vmm->ledger().back();
+    lua_newtable(lua);
+    const auto set_number = [&](const char* name, u64 value) { lua_pushinteger(lua, static_cast<lua_Integer>(value)), lua_setfield(lua, -2, name); };
+    const auto set_text = [&](const char* name, const std::string& value) { lua_pushstring(lua, value.c_str()), lua_setfield(lua, -2, name); };
+    set_number("number", exit.number), set_number("cost", exit.cost), set_number("pc", exit.guest_pc);
+    set_text("reason", vmm::exit_reason_row(exit.reason).name);
+    set_text("cause", cause_name(exit.hardware.cause));
+    set_text("instruction", exit.word ? disassemble(exit.word, exit.guest_pc) : "none");
+    set_text("sentence", vmm::exit_reason_row(exit.reason).sentence);
+    lua_pushboolean(lua, exit.complete), lua_setfield(lua, -2, "handled");
+    return 1;
+}
+
+int read_register(lua_State* lua) {
+    const std::string name = text_argument(lua, 1);
+    const HartState state = session_of(lua).guest_state();
+    if (name == "pc") return lua_pushinteger(lua, static_cast<lua_Integer>(state.pc)), 1;
+    for (unsigned i = 0; i < 32; ++i)
+        if (name == register_name(i)) return lua_pushinteger(lua, static_cast<lua_Integer>(state.x[i])), 1;
+    raise(lua, fmt::format("\"{}\" is no register; say pc, a0, sp, ...", name));
+}
+
+int read_csr(lua_State* lua, bool real) {
+    const std::string name = text_argument(lua, 1);
+    const Session& session = session_of(lua);
+    const CsrRow* csr = csr_by_name(name.c_str());
+    if (!csr) raise(lua, fmt::format("\"{}\" is no CSR; `trapeze isa` lists them", name));
+    lua_pushinteger(lua, static_cast<lua_Integer>(session.csr(real ? session.real_state() : session.guest_state(), csr->csr)));
+    return 1;
+}
+int guest_csr(lua_State* lua) { return read_csr(lua, false); }
+int real_csr(lua_State* lua) { return read_csr(lua, true); }
+
+int lane(lua_State* lua) {
+    static constexpr const char* kNames[] = {"guest user", "guest kernel", "hypervisor", "hardware"};
+    return lua_pushstring(lua, kNames[static_cast<std::size_t>(session_of(lua).lane())]), 1;
+}
+int instruction(lua_State* lua) {
+    const auto lines = session_of(lua).code(0, 0);
+    return lua_pushstring(lua, lines.empty() ? "none" : lines.front().text.c_str()), 1;
+}
+int mode(lua_State* lua) { return lua_pushstring(lua, vmm::mode_row(session_of(lua).config().mode).name), 1; }
+int console(lua_State* lua) {
+    const std::string& text = session_of(lua).console();
+    return lua_pushlstring(lua, text.data(), text.size()), 1;
+}
+int position(lua_State* lua) { return lua_pushinteger(lua, static_cast<lua_Integer>(session_of(lua).position())), 1; }
+int at(lua_State* lua) {
+    const std::string place = text_argument(lua, 1);
+    const Session& session = session_of(lua);
+    const auto address = session.resolve(place);
+    if (!address) raise(lua, address.error());
+    return lua_pushboolean(lua, session.guest_state().pc == address.value()), 1;
+}
+
+int say(lua_State* lua) {
+    State& state = state_of(lua);
+    if (state.said->size() >= 100) raise(lua, "this lesson says too much in one step");
+    state.said->push_back(text_argument(lua, 1).substr(0, 2000));
+    return 0;
+}
+
+constexpr luaL_Reg kMachine[] = {
+    {"run_to", run_to}, {"step", step}, {"step_back", step_back}, {"next_trap", next_trap}, {"run_to_return", run_to_return}, {"type", type},
+    {"exits", exits}, {"last_exit", last_exit}, {"reg", read_register}, {"csr", guest_csr}, {"real_csr", real_csr}, {"lane", lane},
+    {"instruction", instruction}, {"mode", mode}, {"console", console}, {"position", position}, {"at", at}, {"say", say}, {nullptr, nullptr},
+};
+
+/// Taken out of Lua's own: whatever loads code, reaches files, catches the limits, never ends inside C, or differs between runs.
+constexpr const char* kForbidden[] = {"load", "loadfile", "dofile", "require", "collectgarbage", "pcall", "xpcall", "setmetatable", "getmetatable",
+                                      "rawset", "rawget", "rawequal", "rawlen", "print", "warn"};
+struct Member {
+    const char *library, *name;
+};
+constexpr Member kForbiddenMembers[] = {{"string", "dump"}, {"string", "find"}, {"string", "match"}, {"string", "gmatch"}, {"string", "gsub"},
+                                        {"table", "move"}, {"math", "random"}, {"math", "randomseed"}};
+
+int contains(lua_State* lua) { // contains(text, part): in place of patterns
+    return lua_pushboolean(lua, text_argument(lua, 1).find(text_argument(lua, 2)) != std::string::npos), 1;
+}
+
+void* allocate(void* context, void* old, std::size_t old_bytes, std::size_t new_bytes) {
+    State& state = *static_cast<State*>(context);
+    const std::size_t before = old ? old_bytes : 0;
+    if (new_bytes == 0) {
+        std::free(old);
+        state.memory -= before;
+        return nullptr;
+    }
+    if (state.memory - before + new_bytes > LessonLua::kMemoryBytes) return nullptr;
+    void* fresh = std::realloc(old, new_bytes);
+    if (fresh) state.memory = state.memory - before + new_bytes;
+    return fresh;
+}
+
+void count_hook(lua_State* lua, lua_Debug*) {
+    State& state = state_of(lua);
+    state.over_limit = true;
+    lua_sethook(lua, count_hook, LUA_MASKCOUNT, 1); // from now on every instruction fails
+    luaL_error(lua, "this block runs too long (limit: %d instructions); is there an endless loop?", LessonLua::kInstructions);
+}
+
+int open_libraries(lua_State* lua) {
+    constexpr luaL_Reg kLibraries[] = {{LUA_GNAME, luaopen_base}, {LUA_STRLIBNAME, luaopen_string}, {LUA_TABLIBNAME, luaopen_table}, {LUA_MATHLIBNAME, luaopen_math}};
+    for (const luaL_Reg& library : kLibraries) {
+        luaL_requiref(lua, library.name, library.func, 1);
+        lua_pop(lua, 1);
+    }
+    for (const char* name : kForbidden) lua_pushnil(lua), lua_setglobal(lua, name);
+    for (const Member& member : kForbiddenMembers) {
+        lua_getglobal(lua, member.library);
+        lua_pushnil(lua);
+        lua_setfield(lua, -2, member.name);
+        lua_pop(lua, 1);
+    }
+    for (const luaL_Reg* function = kMachine; function->name; ++function) lua_register(lua, function->name, function->func);
+    lua_register(lua, "contains", contains);
+    lua_newtable(lua);
+    lua_pushcfunction(lua, open);
+    lua_setfield(lua, -2, "open");
+    lua_setglobal(lua, "session");
+    return 0;
+}
+
+} // namespace lua_functions
+
+LessonLua::LessonLua() : state_(std::make_unique<State>()) {
+    state_->lua = lua_newstate(lua_functions::allocate, state_.get());
+    if (!state_->lua) return;
+    *static_cast<State**>(lua_getextraspace(state_->lua)) = state_.get();
+    lua_pushcfunction(state_->lua, lua_functions::open_libraries);
+    if (lua_pcall(state_->lua, 0, 0, 0) != LUA_OK) lua_pop(state_->lua, 1);
+}
+
+LessonLua::~LessonLua() {
+    if (state_->lua) lua_close(state_->lua);
+}
+
+Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std::optional<Session>& session, std::vector<std::string>& said) {
+    lua_State* lua = state_->lua;
+    if (!lua) return Error{"there is no memory for the lesson's interpreter"};
+    state_->session = &session, state_->said = &said;
+    state_->calls = 0, state_->units_left = kUnits, state_->over_limit = false;
+    // Lines of the error are the file's own.
+    const std::string code = std::string(block.line > 1 ? block.line - 1 : 0, '\n') + block.code;
+    const std::string name = "@" + file;
+    lua_sethook(lua, lua_functions::count_hook, LUA_MASKCOUNT, kInstructions);
+    bool result = false;
+    std::string error;
+    if (luaL_loadbufferx(lua, code.data(), code.size(), name.c_str(), "t") == LUA_OK && lua_pcall(lua, 0, 1, 0) == LUA_OK) {
+        result = lua_toboolean(lua, -1);
+    } else {
+        const char* text = lua_tostring(lua, -1);
+        error = text ? text : "an error without a message";
+        if (error == "not enough memory") error = fmt::format("{}:{}: this block needs more than the {} MiB that a lesson has", file, block.line, kMemoryBytes >> 20);
+    }
+    lua_settop(lua, 0);
+    lua_sethook(lua, nullptr, 0, 0);
+    state_->session = nullptr, state_->said = nullptr;
+    if (!error.empty()) return Error{error + " (mend this block of the lesson; docs/lessons.md lists what it can call)"};
+    return result;
+}
+
+} // namespace trapeze::scenarios

@@ -1,0 +1,401 @@
+#include "scenarios/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+namespace trapeze::scenarios {
+
+namespace {
+
+constexpr std::size_t kConsoleBytes = 1 << 20;
+constexpr std::size_t kMaxLanes = 10000;
+constexpr std::size_t kMaxCheckpoints = 24;
+constexpr u64 kOverBudget = 50'000'000; // units that step_over looks for the next instruction
+
+} // namespace
+
+Result<Session> Session::create(const SessionConfig& config) {
+    const auto path = find_guest(config.guest);
+    if (!path) return Error{path.error()};
+    auto image = read_file(path.value());
+    if (!image) return Error{image.error()};
+    std::vector<u8> disk;
+    if (!config.drive.empty()) {
+        auto file = read_file(config.drive);
+        if (!file) return Error{file.error()};
+        disk = std::move(*file);
+    }
+    const bool bare = config.mode == Mode::Bare;
+    vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, disk, config.firmware, config.costs};
+    MachineConfig board;
+    board.ram_bytes = bare ? config.memory_bytes : vmm::Vmm::machine_bytes(vm);
+    board.harts = config.harts;
+    board.bootargs = config.append;
+    board.builtin_firmware = bare && config.firmware;
+    if (bare) board.disk = disk;
+    auto machine = Machine::create(board);
+    if (!machine) return Error{machine.error()};
+
+    Session session(std::move(*machine));
+    session.config_ = config;
+    Machine& own = session.now_.machine;
+    own.trace.record(config.record);
+    if (!bare) {
+        auto created = vmm::Vmm::create(own, vm);
+        if (!created) return Error{created.error()};
+        session.now_.vmm = std::move(*created);
+    }
+    auto guest = bare ? load_guest_bytes(own, std::move(*image), path.value()) : session.now_.vmm->load(own, std::move(*image), path.value());
+    if (!guest) return Error{guest.error()};
+    session.guest_ = std::move(*guest);
+    session.note_lane(0, session.lane(), session.guest_state().pc);
+    session.take_checkpoint();
+    return session;
+}
+
+// --- Running -----------------------------------------------------------------------------------------------------------
+
+Watch Session::watch(Target target) const {
+    Watch watch;
+    watch.every_trap = target == Target::Trap && !now_.vmm;
+    for (const Breakpoint& breakpoint : breakpoints_) {
+        if (!breakpoint.enabled) continue;
+        if (breakpoint.kind == Breakpoint::Kind::Address) watch.pcs.push_back(breakpoint.value);
+        if (breakpoint.kind == Breakpoint::Kind::CsrWrite) watch.csr_writes.push_back(static_cast<u16>(breakpoint.value));
+        if (breakpoint.kind == Breakpoint::Kind::Cause && !now_.vmm) watch.every_trap = true;
+    }
+    return watch;
+}
+
+/// Runs machine or VMM once, for at most `units`, and keeps the position in step.
+RunEnd Session::advance(Target target, u64 units) {
+    const Watch watched = watch(target);
+    if (!now_.vmm) {
+        const Stop stop = now_.machine.run(units, watched);
+        now_.position += stop.executed;
+        switch (stop.kind) {
+        case StopKind::Wfi: return RunEnd::Idle;
+        case StopKind::Halted: return RunEnd::Halted;
+        case StopKind::Breakpoint: return watched.every_trap ? RunEnd::Trap : RunEnd::Breakpoint;
+        default: return RunEnd::Budget;
+        }
+    }
+    const bool every_exit = target == Target::Trap || std::any_of(breakpoints_.begin(), breakpoints_.end(), [](const Breakpoint& b) {
+                                return b.enabled && (b.kind == Breakpoint::Kind::Exit || b.kind == Breakpoint::Kind::Cause);
+                            });
+    const vmm::VmmStop stop = now_.vmm->run(now_.machine, units, every_exit ? vmm::Until::NextExit : vmm::Until::Budget, watched);
+    now_.position += stop.executed;
+    switch (stop.kind) {
+    case vmm::VmmStopKind::Idle: return RunEnd::Idle;
+    case vmm::VmmStopKind::Halted: return RunEnd::Halted;
+    case vmm::VmmStopKind::Breakpoint: return RunEnd::Breakpoint;
+    case vmm::VmmStopKind::Exit: return RunEnd::Exit;
+    default: return RunEnd::Budget;
+    }
+}
+
+/// Brings what is derived from the machine up to date: console, lanes, the end of the run.
+void Session::settle() {
+    Board& board = now_.vmm ? now_.vmm->board() : now_.machine.board;
+    const std::string fresh = board.take_output();
+    now_.printed += fresh.size();
+    now_.console += fresh;
+    if (now_.console.size() > kConsoleBytes) now_.console.erase(0, now_.console.size() - kConsoleBytes / 2);
+    if (board.halt && !now_.halted) {
+        now_.halted = true;
+        now_.exit_code = board.halt->code;
+    }
+    note_lanes();
+}
+
+bool Session::stops_at(const Breakpoint& breakpoint) const {
+    if (!breakpoint.enabled) return false;
+    switch (breakpoint.kind) {
+    case Breakpoint::Kind::Address: return guest_state().pc == breakpoint.value;
+    case Breakpoint::Kind::CsrWrite: {
+        const auto lines = code(0, 0);
+        if (lines.empty()) return false;
+        const Instruction insn = decode(lines.front().word);
+        const Format format = row(insn.op).format;
+        const bool writes = insn.op == Op::csrrw || insn.op == Op::csrrwi || insn.rs1 != 0;
+        return (format == Format::Csr || format == Format::CsrI) && writes && static_cast<u64>(insn.imm) == breakpoint.value;
+    }
+    case Breakpoint::Kind::Cause: {
+        if (now_.vmm) return now_.vmm->in_hypervisor() && now_.vmm->ledger().back().hardware.cause == breakpoint.value;
+        const HartState& s = now_.machine.hart().state;
+        const u64 total = trace().total();
+        return total > trace().first() && trace().at(total - 1).kind == EventKind::TrapTaken &&
+               unpack_cause(trace().at(total - 1).detail) == breakpoint.value && trace().at(total - 1).time <= s.cycles;
+    }
+    case Breakpoint::Kind::Exit:
+        return now_.vmm && now_.vmm->in_hypervisor() && now_.vmm->ledger().back().reason == static_cast<vmm::ExitReason>(breakpoint.value);
+    }
+    return false;
+}
+
+bool Session::at_breakpoint() const {
+    return std::any_of(breakpoints_.begin(), breakpoints_.end(), [this](const Breakpoint& b) { return stops_at(b); });
+}
+
+RunEnd Session::run_until(Target target, u64 budget) {
+    const u64 end = now_.position + std::min(budget, ~u64{0} - now_.position);
+    while (now_.position < end && !now_.halted) {
+        apply_input();
+        u64 units = end - now_.position;
+        if (config_.checkpoint_every) units = std::min(units, config_.checkpoint_every - now_.position % config_.checkpoint_every);
+        if (next_input_ < inputs_.size()) units = std::min(units, inputs_[next_input_].position - now_.position);
+        RunEnd why = advance(target, units);
+        settle();
+        if (checkpoint_due()) take_checkpoint();
+        if (now_.halted) return RunEnd::Halted;
+        if (why == RunEnd::Idle && next_input_ < inputs_.size() && inputs_[next_input_].position == now_.position) continue;
+        if (why == RunEnd::Idle) return why;
+        if (at_breakpoint()) {
+            for (Breakpoint& breakpoint : breakpoints_) breakpoint.hits += stops_at(breakpoint);
+            return RunEnd::Breakpoint;
+        }
+        if (target == Target::Trap && (why == RunEnd::Trap || why == RunEnd::Exit)) return why;
+    }
+    return now_.halted ? RunEnd::Halted : RunEnd::Budget;
+}
+
+RunEnd Session::step_over() {
+    const auto lines = code(0, 1);
+    if (lines.empty()) return step();
+    const Instruction insn = decode(lines.front().word);
+    const Format format = row(insn.op).format;
+    const bool calls = (format == Format::J || format == Format::Jalr) && insn.rd == 1;
+    const bool may_leave = calls || format == Format::Csr || format == Format::CsrI || row(insn.op).sensitivity != Sensitivity::Innocuous;
+    if (!may_leave || insn.op == Op::sret || insn.op == Op::mret) return step();
+    breakpoints_.push_back({Breakpoint::Kind::Address, lines.front().pc + insn.length, "step over", true, 0});
+    const RunEnd why = run(kOverBudget);
+    breakpoints_.pop_back();
+    return why == RunEnd::Breakpoint ? RunEnd::Budget : why;
+}
+
+RunEnd Session::run_to_return(u64 budget) {
+    if (now_.vmm) return now_.vmm->in_hypervisor() ? step() : RunEnd::Budget;
+    const u64 returns = trace().count(EventKind::TrapReturn);
+    RunEnd why = RunEnd::Budget;
+    for (u64 i = 0; i < budget && why == RunEnd::Budget && trace().count(EventKind::TrapReturn) == returns; ++i) why = step();
+    return why;
+}
+
+// --- Going back --------------------------------------------------------------------------------------------------------
+
+bool Session::checkpoint_due() const {
+    return config_.checkpoint_every && now_.position % config_.checkpoint_every == 0 && now_.position > checkpoints_.back().position;
+}
+
+/// Caches are dropped at each checkpoint, so that the run goes on exactly as one that is restored from it.
+void Session::take_checkpoint() {
+    if (now_.vmm) now_.vmm->flush_caches(now_.machine);
+    else
+        for (Hart& hart : now_.machine.harts) hart.flush_all();
+    checkpoints_.push_back(now_);
+    if (checkpoints_.size() <= kMaxCheckpoints) return;
+    // Thin out: of the pairs next to each other the one goes whose absence leaves the smallest gap for its age.
+    std::size_t victim = 1;
+    double best = -1;
+    for (std::size_t i = 1; i + 1 < checkpoints_.size(); ++i) {
+        const double gap = static_cast<double>(checkpoints_[i + 1].position - checkpoints_[i - 1].position);
+        const double age = static_cast<double>(now_.position - checkpoints_[i].position) + 1;
+        if (age / gap > best) best = age / gap, victim = i;
+    }
+    checkpoints_.erase(checkpoints_.begin() + static_cast<std::ptrdiff_t>(victim));
+}
+
+void Session::apply_input() {
+    Board& board = now_.vmm ? now_.vmm->board() : now_.machine.board;
+    for (; next_input_ < inputs_.size() && inputs_[next_input_].position <= now_.position; ++next_input_) {
+        const std::string& text = inputs_[next_input_].text;
+        board.type(text);
+        Event event;
+        event.kind = EventKind::ConsoleInput;
+        event.time = now_.machine.cycles(), event.pc = guest_state().pc, event.a = text.size();
+        now_.machine.trace.add(event);
+    }
+}
+
+void Session::type(const std::string& text) {
+    // What was typed after this point in a run that was gone back from belongs to another history.
+    inputs_.resize(next_input_);
+    inputs_.push_back({now_.position, text});
+    while (checkpoints_.size() > 1 && checkpoints_.back().position >= now_.position) checkpoints_.pop_back();
+    apply_input();
+}
+
+Result<void> Session::go_to(u64 position) {
+    if (!config_.checkpoint_every) return Error{"this session keeps no checkpoints, so it cannot go back; start it with checkpoints"};
+    if (position < now_.position) {
+        std::size_t index = checkpoints_.size() - 1;
+        while (index > 0 && checkpoints_[index].position > position) --index;
+        now_ = checkpoints_[index];
+        if (now_.vmm) now_.vmm->flush_caches(now_.machine);
+        // Input at the very position of a checkpoint came after it was taken.
+        next_input_ = 0;
+        while (next_input_ < inputs_.size() && inputs_[next_input_].position < now_.position) ++next_input_;
+    }
+    std::vector<Breakpoint> kept;
+    kept.swap(breakpoints_);
+    const RunEnd why = run(position - now_.position);
+    breakpoints_.swap(kept);
+    if (now_.position == position) return {};
+    return Error{fmt::format("position {} is not reached: the run {} at {}", position, why == RunEnd::Halted ? "ends" : "waits for input", now_.position)};
+}
+
+// --- What readers see --------------------------------------------------------------------------------------------------
+
+HartState Session::real_state() const { return now_.machine.hart().state; }
+HartState Session::guest_state() const { return now_.vmm ? now_.vmm->guest_state(now_.machine) : real_state(); }
+
+u64 Session::csr(const HartState& state, Csr csr) const {
+    auto& self = const_cast<Session&>(*this); // reading changes nothing
+    Hart view(0);
+    view.state = state;
+    Bus bus = now_.vmm && !(state == real_state()) ? self.now_.vmm->guest_bus(self.now_.machine) : self.now_.machine.bus();
+    return view.read_csr(csr, bus);
+}
+
+Lane Session::lane() const {
+    if (now_.vmm && now_.vmm->in_hypervisor()) return Lane::Hypervisor;
+    const Priv priv = guest_state().priv;
+    if (priv == Priv::U) return Lane::GuestUser;
+    return !now_.vmm && priv == Priv::M && now_.machine.firmware.enabled ? Lane::Hardware : Lane::GuestKernel;
+}
+
+void Session::note_lane(u64 time, Lane lane, u64 pc) {
+    if (!now_.lanes.empty() && now_.lanes.back().lane == lane) return;
+    if (now_.lanes.size() >= kMaxLanes) now_.lanes.erase(now_.lanes.begin(), now_.lanes.begin() + kMaxLanes / 2);
+    now_.lanes.push_back({time, lane, pc});
+}
+
+/// Changes of lane are in the trace: traps, returns, exits and entries.
+void Session::note_lanes() {
+    const Trace& events = trace();
+    const auto guest_lane = [&](unsigned priv) { return static_cast<Priv>(priv) == Priv::U ? Lane::GuestUser : Lane::GuestKernel; };
+    for (u64 i = std::max(now_.lanes_seen, events.first()); i < events.total(); ++i) {
+        const Event& event = events.at(i);
+        switch (event.kind) {
+        case EventKind::TrapTaken:
+        case EventKind::TrapReturn:
+            if (now_.vmm && event.tag == 0) break; // the real hart's: VmExit and VmEntry tell it
+            if (!now_.vmm && static_cast<Priv>(event.to) == Priv::M && now_.machine.firmware.enabled) note_lane(event.time, Lane::Hardware, event.pc);
+            else if (now_.vmm && config_.mode != Mode::Interpret) break; // delivered while the VMM works
+            else note_lane(event.time, guest_lane(event.to), event.pc);
+            break;
+        case EventKind::VmExit: note_lane(event.time, Lane::Hypervisor, event.pc); break;
+        case EventKind::VmEntry: note_lane(event.time, guest_lane(event.to), event.pc); break;
+        default: break;
+        }
+    }
+    now_.lanes_seen = events.total();
+    note_lane(now_.machine.cycles(), lane(), guest_state().pc);
+}
+
+std::size_t Session::peek(u64 va, std::span<u8> out) const {
+    // Reading through translation changes nothing; the buses only hold references.
+    auto& self = const_cast<Session&>(*this);
+    if (!now_.vmm) {
+        Bus bus = self.now_.machine.bus();
+        return now_.machine.hart().peek(va, out, bus);
+    }
+    Hart view(0);
+    view.state = guest_state();
+    Bus bus = self.now_.vmm->guest_bus(self.now_.machine);
+    return view.peek(va, out, bus);
+}
+
+std::vector<Session::CodeLine> Session::code(unsigned before, unsigned after) const {
+    constexpr unsigned kWindow = 256; // bytes looked at before the current instruction
+    const HartState state = guest_state();
+    const Priv real = now_.vmm ? (config_.mode == Mode::TrapAndEmulate ? Priv::U : real_state().priv) : state.priv;
+    const auto read_line = [&](u64 pc, CodeLine& line) {
+        u8 bytes[4] = {};
+        const std::size_t got = peek(pc, std::span(bytes, 4));
+        if (got < 2) return false;
+        line.pc = pc;
+        line.word = static_cast<u32>(bytes[0] | bytes[1] << 8);
+        line.length = is_long(static_cast<u16>(line.word)) ? 4 : 2;
+        if (line.length == 4 && got < 4) return false;
+        if (line.length == 4) line.word |= static_cast<u32>(bytes[2]) << 16 | static_cast<u32>(bytes[3]) << 24;
+        line.text = disassemble(line.word, pc);
+        const auto symbol = guest_.elf.by_address.find(pc);
+        if (symbol != guest_.elf.by_address.end()) line.symbol = symbol->second;
+        line.believed = state.priv, line.real = real;
+        const Instruction insn = decode(line.word);
+        const InstructionRow& r = row(insn.op);
+        line.sensitive = r.sensitivity != Sensitivity::Innocuous;
+        if (r.sensitivity == Sensitivity::ByCsr) {
+            const CsrRow* csr = csr_row(static_cast<u16>(insn.imm));
+            line.sensitive = !csr || csr->sensitivity != Sensitivity::Innocuous;
+        }
+        line.current = pc == state.pc;
+        return true;
+    };
+    // Instructions have two lengths: begin at a symbol, or far enough back that the boundaries have settled.
+    std::vector<CodeLine> lines;
+    u64 start = state.pc - std::min<u64>(state.pc, std::min(kWindow, before * 4));
+    auto symbol = guest_.elf.by_address.upper_bound(state.pc);
+    if (symbol != guest_.elf.by_address.begin() && state.pc - (--symbol)->first <= kWindow) start = std::min(start, symbol->first);
+    start &= ~u64{1};
+    for (u64 pc = start; before && pc < state.pc;) {
+        CodeLine line;
+        if (!read_line(pc, line)) {
+            pc += 2;
+            lines.clear();
+            continue;
+        }
+        if (pc + line.length > state.pc) break;
+        lines.push_back(line);
+        pc += line.length;
+    }
+    if (lines.size() > before) lines.erase(lines.begin(), lines.end() - before);
+    u64 pc = state.pc;
+    for (unsigned i = 0; i <= after; ++i) {
+        CodeLine line;
+        if (!read_line(pc, line)) break;
+        lines.push_back(line);
+        pc += line.length;
+    }
+    return lines;
+}
+
+Result<void> Session::add_breakpoint(const Breakpoint& breakpoint) {
+    if (breakpoint.kind == Breakpoint::Kind::Address && breakpoint.value & 1)
+        return Error{fmt::format("a breakpoint at 0x{:x} cannot fire: instructions begin at even addresses", breakpoint.value)};
+    if (breakpoint.kind == Breakpoint::Kind::CsrWrite) {
+        const CsrRow* csr = csr_row(static_cast<u16>(breakpoint.value));
+        if (!csr) return Error{fmt::format("there is no CSR with number 0x{:x}; `trapeze isa` lists them", breakpoint.value)};
+        if (csr_read_only(static_cast<u16>(breakpoint.value))) return Error{fmt::format("a breakpoint on writes of {} cannot fire: it is read-only", csr->name)};
+    }
+    if (breakpoint.kind == Breakpoint::Kind::Exit && !now_.vmm) return Error{"a breakpoint on exits cannot fire: this session has no hypervisor"};
+    if (breakpoint.kind == Breakpoint::Kind::Exit && config_.mode == Mode::Interpret)
+        return Error{"a breakpoint on exits cannot fire: an interpreted guest never runs on the hart, so it never exits"};
+    breakpoints_.push_back(breakpoint);
+    return {};
+}
+
+void Session::toggle_breakpoint(u64 address) {
+    const auto same = [&](const Breakpoint& b) { return b.kind == Breakpoint::Kind::Address && b.value == address; };
+    if (std::erase_if(breakpoints_, same) == 0) (void)add_breakpoint({Breakpoint::Kind::Address, address, {}, true, 0});
+}
+
+Result<u64> Session::resolve(const std::string& expression) const {
+    const auto number = [](const std::string& text) -> std::optional<u64> {
+        if (text.empty() || !std::isdigit(static_cast<unsigned char>(text[0]))) return std::nullopt;
+        char* end = nullptr;
+        const u64 value = std::strtoull(text.c_str(), &end, 0);
+        return *end ? std::nullopt : std::optional(value);
+    };
+    if (const auto value = number(expression)) return *value;
+    const std::size_t plus = expression.find('+');
+    const auto symbol = guest_.elf.symbol(expression.substr(0, plus));
+    const auto offset = plus == std::string::npos ? std::optional<u64>(0) : number(expression.substr(plus + 1));
+    if (symbol && offset) return *symbol + *offset;
+    return Error{fmt::format("\"{}\" is neither a number nor a symbol of {}; `trapeze symbols {}` lists them", expression, config_.guest, config_.guest)};
+}
+
+} // namespace trapeze::scenarios
