@@ -22,7 +22,6 @@ struct DebuggerOptions {
     std::string state_file;   ///< on leaving, the state of the session as text goes here; empty: nowhere
     bool light = false;
     float scale = 1.0f;
-    bool card = false;        ///< begin with the card that offers what to do
 };
 /// The debugger window, which lives in a layer above: opens on a session, with a lesson when there is one. Returns the exit status.
 using DebuggerEntry = int (*)(Session session, std::optional<LessonRun> lesson, const DebuggerOptions& options);

@@ -148,7 +148,6 @@ int open_window(const std::string& name, DebuggerEntry debugger, const DebuggerO
 int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options) {
     if (!options.screenshot.empty()) return open_window("watch-a-trap", debugger, options);
     if (headless || !has_display()) return play("watch-a-trap", picture, debugger, options);
-    options.card = true;
     return open_window("watch-a-trap", debugger, options);
 }
 

@@ -108,6 +108,7 @@ class Session {
     std::vector<CodeLine> code(unsigned before, unsigned after) const;
 
     std::vector<Breakpoint>& breakpoints() { return breakpoints_; }
+    const std::vector<Breakpoint>& breakpoints() const { return breakpoints_; }
     /// Adds a breakpoint; refused with the reason when it cannot fire.
     Result<void> add_breakpoint(const Breakpoint& breakpoint);
     void toggle_breakpoint(u64 address);

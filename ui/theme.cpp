@@ -1,0 +1,83 @@
+#include "ui/theme.hpp"
+
+#include <filesystem>
+
+namespace trapeze::ui {
+
+namespace {
+
+ImVec4 rgb(unsigned hex, float alpha = 1.0f) {
+    return {static_cast<float>(hex >> 16 & 255) / 255, static_cast<float>(hex >> 8 & 255) / 255, static_cast<float>(hex & 255) / 255, alpha};
+}
+// Okabe and Ito's names.
+constexpr unsigned kOrange = 0xe69f00, kSky = 0x56b4e9, kGreen = 0x009e73, kYellow = 0xf0e442, kBlue = 0x0072b2, kVermillion = 0xd55e00, kPurple = 0xcc79a7;
+
+} // namespace
+
+ImVec4 Theme::privilege(Priv priv) const { return priv == Priv::U ? user : priv == Priv::S ? supervisor : machine; }
+
+ImVec4 Theme::lane(scenarios::Lane lane) const {
+    switch (lane) {
+    case scenarios::Lane::GuestUser: return user;
+    case scenarios::Lane::GuestKernel: return supervisor;
+    case scenarios::Lane::Hypervisor: return hypervisor;
+    default: return hardware;
+    }
+}
+
+Theme dark_theme() {
+    Theme theme;
+    theme.text = rgb(0xe8e6e1), theme.dim = rgb(0x9a9a96), theme.changed = rgb(kYellow), theme.current_line = rgb(kSky, 0.22f);
+    theme.good = rgb(0x35c49a), theme.bad = rgb(0xff8a4c), theme.accent = rgb(kSky), theme.sensitive = rgb(kOrange);
+    theme.user = rgb(kSky), theme.supervisor = rgb(kOrange), theme.machine = rgb(kPurple), theme.hypervisor = rgb(kVermillion), theme.hardware = rgb(0x35c49a);
+    return theme;
+}
+
+Theme light_theme() {
+    Theme theme;
+    theme.text = rgb(0x1e1e1e), theme.dim = rgb(0x63635f), theme.changed = rgb(0xa83c00), theme.current_line = rgb(kSky, 0.35f);
+    theme.good = rgb(0x00704f), theme.bad = rgb(0xb04a00), theme.accent = rgb(kBlue), theme.sensitive = rgb(0x9a5b00);
+    theme.user = rgb(kBlue), theme.supervisor = rgb(0x9a5b00), theme.machine = rgb(0x9c3f74), theme.hypervisor = rgb(0xb84a00), theme.hardware = rgb(kGreen);
+    return theme;
+}
+
+void apply_theme(bool light, float scale) {
+    ImGuiStyle style;
+    if (light) ImGui::StyleColorsLight(&style);
+    else ImGui::StyleColorsDark(&style);
+    const auto set = [&](ImGuiCol slot, const ImVec4& colour) { style.Colors[slot] = colour; };
+    set(ImGuiCol_WindowBg, light ? rgb(0xfbfaf7) : rgb(0x17191c));
+    set(ImGuiCol_MenuBarBg, light ? rgb(0xecebe6) : rgb(0x22252a));
+    set(ImGuiCol_PopupBg, light ? rgb(0xffffff) : rgb(0x22252a));
+    set(ImGuiCol_TitleBg, light ? rgb(0xe3e2dc) : rgb(0x22252a));
+    set(ImGuiCol_TitleBgActive, light ? rgb(0xd5dfe8) : rgb(0x2b3644));
+    set(ImGuiCol_Border, light ? rgb(0xcfcdc6) : rgb(0x34383f));
+    set(ImGuiCol_Text, light ? light_theme().text : dark_theme().text);
+    set(ImGuiCol_Button, light ? rgb(0xd9e6f0) : rgb(0x2c4a63));
+    set(ImGuiCol_ButtonHovered, light ? rgb(0xbcd8ee) : rgb(0x3a6588));
+    set(ImGuiCol_Header, light ? rgb(0xd3e4f2) : rgb(0x2b4258));
+    set(ImGuiCol_HeaderHovered, light ? rgb(0xbcd8ee) : rgb(0x355470));
+    set(ImGuiCol_TableHeaderBg, light ? rgb(0xe9e8e2) : rgb(0x24282d));
+    style.WindowRounding = 0, style.FrameRounding = 3, style.WindowBorderSize = 1;
+    style.WindowPadding = {10, 8}, style.ItemSpacing = {8, 4}, style.CellPadding = {6, 2};
+    style.WindowMenuButtonPosition = ImGuiDir_None;
+    style.ScaleAllSizes(scale);
+    ImGui::GetStyle() = style;
+}
+
+void load_font(float pixels) {
+    constexpr const char* kFonts[] = {
+        "/usr/share/fonts/truetype/jetbrains-mono/JetBrainsMono-Regular.ttf",
+        "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",
+        "/usr/share/fonts/TTF/DejaVuSansMono.ttf",
+    };
+    ImGuiIO& io = ImGui::GetIO();
+    io.Fonts->Clear();
+    static const ImWchar kRanges[] = {0x20, 0xff, 0x2010, 0x2027, 0x2190, 0x21ff, 0x2500, 0x25ff, 0x2713, 0x2717, 0};
+    std::error_code failed;
+    for (const char* file : kFonts)
+        if (std::filesystem::exists(file, failed) && io.Fonts->AddFontFromFileTTF(file, pixels, nullptr, kRanges)) return;
+    io.Fonts->AddFontDefault();
+}
+
+} // namespace trapeze::ui

@@ -1,0 +1,222 @@
+#include "ui/window.hpp"
+
+#include "ui/debugger.hpp"
+#include "ui/panels.hpp"
+
+#include <SDL.h>
+#include <GL/gl.h>
+#include <backends/imgui_impl_opengl3.h>
+#if __has_include(<backends/imgui_impl_sdl2.h>)
+#include <backends/imgui_impl_sdl2.h>
+#else
+#include <backends/imgui_impl_sdl.h>
+#endif
+#include <fmt/format.h>
+#include <stb/stb_image_write.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace trapeze::ui {
+
+namespace {
+
+constexpr float kFontPixels = 15;
+constexpr double kRunMilliseconds = 10;
+
+/// SDL, the window and its context, for as long as it lives.
+class Window {
+  public:
+    static Result<std::unique_ptr<Window>> open(unsigned width, unsigned height, bool hidden) {
+        const auto has_display = [](const char* name) { return std::getenv(name) && *std::getenv(name); };
+        if (!has_display("DISPLAY") && !has_display("WAYLAND_DISPLAY")) SDL_SetHint(SDL_HINT_VIDEODRIVER, "offscreen");
+        SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+        if (SDL_Init(SDL_INIT_VIDEO) != 0) return failure("SDL cannot open a display");
+        SDL_GL_SetAttribute(SDL_GL_CONTEXT_PROFILE_MASK, SDL_GL_CONTEXT_PROFILE_CORE);
+        SDL_GL_SetAttribute(SDL_GL_CONTEXT_MAJOR_VERSION, 3);
+        SDL_GL_SetAttribute(SDL_GL_CONTEXT_MINOR_VERSION, 2);
+        auto window = std::unique_ptr<Window>(new Window);
+        const Uint32 flags = Uint32{SDL_WINDOW_OPENGL} | SDL_WINDOW_RESIZABLE | SDL_WINDOW_ALLOW_HIGHDPI | (hidden ? Uint32{SDL_WINDOW_HIDDEN} : 0u);
+        window->window_ = SDL_CreateWindow("Trapeze", SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED, static_cast<int>(width), static_cast<int>(height), flags);
+        if (!window->window_) return failure("SDL cannot open a window");
+        window->context_ = SDL_GL_CreateContext(window->window_);
+        if (!window->context_) return failure("OpenGL 3.2 is not to be had");
+        SDL_GL_SetSwapInterval(hidden ? 0 : 1);
+        SDL_SetWindowMinimumSize(window->window_, 800, 600);
+        IMGUI_CHECKVERSION();
+        ImGui::CreateContext();
+        ImGui::GetIO().IniFilename = nullptr;
+        ImGui::GetIO().ConfigFlags |= ImGuiConfigFlags_NavEnableKeyboard;
+        ImGui_ImplSDL2_InitForOpenGL(window->window_, window->context_);
+        ImGui_ImplOpenGL3_Init("#version 150");
+        window->ready_ = true;
+        return window;
+    }
+    ~Window() {
+        if (ready_) {
+            ImGui_ImplOpenGL3_Shutdown();
+            ImGui_ImplSDL2_Shutdown();
+            ImGui::DestroyContext();
+        }
+        if (context_) SDL_GL_DeleteContext(context_);
+        if (window_) SDL_DestroyWindow(window_);
+        SDL_Quit();
+    }
+    Window(const Window&) = delete;
+    Window& operator=(const Window&) = delete;
+    SDL_Window* handle() const { return window_; }
+
+  private:
+    Window() = default;
+    static Error failure(const std::string& what) {
+        return {fmt::format("{} ({}); install libgl1-mesa-dri, or use --headless", what, SDL_GetError())};
+    }
+    SDL_Window* window_ = nullptr;
+    SDL_GLContext context_ = nullptr;
+    bool ready_ = false;
+};
+
+class App {
+  public:
+    App(Window& window, Debugger& debugger) : window_(window), debugger_(debugger) {}
+
+    void frame() {
+        prepare_style();
+        ImGui_ImplOpenGL3_NewFrame();
+#if IMGUI_VERSION_NUM >= 18500
+        ImGui_ImplSDL2_NewFrame();
+#else
+        ImGui_ImplSDL2_NewFrame(window_.handle());
+#endif
+        ImGui::NewFrame();
+        Commands commands;
+        const Theme theme = debugger_.light() ? light_theme() : dark_theme();
+        draw(theme, commands);
+        ImGui::Render();
+        const ImVec2 size = ImGui::GetIO().DisplaySize, pixel = ImGui::GetIO().DisplayFramebufferScale;
+        glViewport(0, 0, static_cast<int>(size.x * pixel.x), static_cast<int>(size.y * pixel.y));
+        glClearColor(0.09f, 0.10f, 0.11f, 1);
+        glClear(GL_COLOR_BUFFER_BIT);
+        ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+        for (const Command& command : commands) debugger_.apply(command);
+    }
+
+    void handle_events(bool wait) {
+        SDL_Event event;
+        if (wait && SDL_WaitEventTimeout(&event, 100)) handle(event);
+        while (SDL_PollEvent(&event)) handle(event);
+    }
+
+    Result<void> write_picture(const std::string& file) const {
+        const ImVec2 size = ImGui::GetIO().DisplaySize, pixel = ImGui::GetIO().DisplayFramebufferScale;
+        const int width = static_cast<int>(size.x * pixel.x), height = static_cast<int>(size.y * pixel.y);
+        std::vector<u8> pixels(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3);
+        glPixelStorei(GL_PACK_ALIGNMENT, 1);
+        glReadPixels(0, 0, width, height, GL_RGB, GL_UNSIGNED_BYTE, pixels.data());
+        stbi_flip_vertically_on_write(1);
+        if (!stbi_write_png(file.c_str(), width, height, 3, pixels.data(), width * 3))
+            return Error{file + ": the picture cannot be written there; check the folder and its permissions"};
+        return {};
+    }
+
+  private:
+    void prepare_style() {
+        if (scale_ == debugger_.scale() && light_ == debugger_.light()) return;
+        const bool new_size = scale_ != debugger_.scale();
+        scale_ = debugger_.scale(), light_ = debugger_.light();
+        apply_theme(light_, scale_);
+        if (!new_size) return;
+        load_font(kFontPixels * scale_);
+#if IMGUI_VERSION_NUM < 19200
+        ImGui_ImplOpenGL3_DestroyFontsTexture();
+        ImGui_ImplOpenGL3_CreateFontsTexture();
+#endif
+    }
+
+    void draw(const Theme& theme, Commands& commands) {
+        const float top = draw_menu(debugger_, theme, commands);
+        const ImVec2 size = ImGui::GetIO().DisplaySize;
+        const float strip = ImGui::GetFrameHeight() + ImGui::GetStyle().WindowPadding.y * 2;
+        const bool with_lesson = debugger_.lesson() != nullptr;
+        const Layout layout = trap_layout(size.x, size.y, top, strip, with_lesson);
+        for (const PanelRow& panel : panel_rows()) {
+            if (panel.id == PanelId::Lesson && !with_lesson) continue;
+            const Rectangle& place = layout[panel.id];
+            ImGui::SetNextWindowPos({place.x, place.y});
+            ImGui::SetNextWindowSize({place.width, place.height});
+            ImGuiWindowFlags flags = ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings |
+                                     ImGuiWindowFlags_NoBringToFrontOnFocus;
+            if (panel.id == PanelId::Timeline) flags |= ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoScrollbar;
+            if (ImGui::Begin(panel.title, nullptr, flags)) panel.draw(debugger_, theme, state_, commands);
+            ImGui::End();
+        }
+        draw_overlays(debugger_, theme, state_, commands);
+    }
+
+    void handle(const SDL_Event& event) {
+        ImGui_ImplSDL2_ProcessEvent(&event);
+        if (event.type == SDL_QUIT) debugger_.apply({Action::Quit});
+        if (event.type != SDL_KEYDOWN) return;
+        const SDL_Keymod held = static_cast<SDL_Keymod>(event.key.keysym.mod);
+        const Chord chord{event.key.keysym.sym, (held & KMOD_CTRL) != 0, (held & KMOD_SHIFT) != 0};
+        if (const auto action = action_for(chord)) debugger_.apply({*action});
+    }
+
+    Window& window_;
+    Debugger& debugger_;
+    PanelState state_;
+    float scale_ = 0;
+    bool light_ = false;
+};
+
+Result<void> press_keys(App& app, Debugger& debugger, const std::string& keys) {
+    for (std::size_t at = 0; at < keys.size();) {
+        const std::size_t comma = std::min(keys.find(',', at), keys.size());
+        const std::string name = keys.substr(at, comma - at);
+        at = comma + 1;
+        const auto chord = parse_chord(name);
+        const auto action = chord ? action_for(*chord) : std::nullopt;
+        if (action) debugger.apply({*action});
+        else if (name == "Enter") debugger.apply({debugger.lesson() && debugger.lesson()->complete() ? Action::LessonNext : Action::LessonAct});
+        else if (name.size() == 1 && name[0] >= '1' && name[0] <= '9') debugger.apply({Action::Answer, static_cast<u64>(name[0] - '1')});
+        else return Error{fmt::format("--keys: \"{}\" is no key of the debugger; F1 in the window lists them", name)};
+        app.frame();
+    }
+    return {};
+}
+
+int complain(const std::string& sentence) { return scenarios::complain(sentence, scenarios::kFailed); }
+
+} // namespace
+
+int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun> lesson, const scenarios::DebuggerOptions& options) {
+    if (const auto keys = check_keys(key_rows()); !keys) return complain(keys.error());
+    const bool picture = !options.screenshot.empty();
+    auto window = Window::open(options.width, options.height, picture);
+    if (!window) return complain(window.error());
+    Debugger debugger(std::move(session), std::move(lesson));
+    debugger.set_light(options.light);
+    debugger.set_scale(options.scale);
+    App app(*window.value(), debugger);
+    if (picture) {
+        app.handle_events(false);
+        app.frame();
+        if (const auto pressed = press_keys(app, debugger, options.keys); !pressed) return complain(pressed.error());
+        for (unsigned i = 0; i < options.frames; ++i) app.frame();
+        if (const auto written = app.write_picture(options.screenshot); !written) return complain(written.error());
+    } else {
+        while (!debugger.quit()) {
+            app.handle_events(!debugger.running());
+            debugger.tick(kRunMilliseconds);
+            app.frame();
+            SDL_GL_SwapWindow(window.value()->handle());
+        }
+    }
+    if (!options.state_file.empty()) {
+        std::ofstream file(options.state_file);
+        if (!(file << debugger.state_json())) return complain(options.state_file + ": the state cannot be written there");
+    }
+    return 0;
+}
+
+} // namespace trapeze::ui
