@@ -160,6 +160,7 @@ bool Vmm::enter(Machine& machine) {
     Event event;
     event.kind = EventKind::VmEntry;
     event.time = machine.cycles(), event.pc = vhart_.state.pc, event.tag = 1;
+    event.a = static_cast<u64>(vhart_.state.priv); // readers draw the lane that the guest believes to be in
     event.from = static_cast<u8>(Priv::S) & 3, event.to = static_cast<u8>(Priv::U) & 3;
     if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(std::string("virtual ") + priv_letter(vhart_.state.priv) + "-mode");
     machine.trace.add(event);

@@ -287,7 +287,7 @@ void Session::note_lanes() {
             else note_lane(event.time, guest_lane(event.to), event.pc);
             break;
         case EventKind::VmExit: note_lane(event.time, Lane::Hypervisor, event.pc); break;
-        case EventKind::VmEntry: note_lane(event.time, guest_lane(event.to), event.pc); break;
+        case EventKind::VmEntry: note_lane(event.time, guest_lane(static_cast<unsigned>(event.a)), event.pc); break;
         default: break;
         }
     }

@@ -7,9 +7,9 @@ namespace trapeze::ui {
 Layout trap_layout(float width, float height, float top, float strip, bool with_lesson) {
     Layout layout;
     const auto at = [&](PanelId id) -> Rectangle& { return layout.panels[static_cast<std::size_t>(id)]; };
-    const float bottom = height - strip, middle = std::floor(top + (bottom - top) * 0.60f);
+    const float bottom = height - strip, middle = std::floor(top + (bottom - top) * 0.63f);
     const float left = std::floor(width * 0.36f), right = std::floor(width * 0.69f);
-    const float lanes = with_lesson ? std::floor(top + (middle - top) * 0.68f) : top;
+    const float lanes = with_lesson ? std::floor(top + (middle - top) * 0.74f) : top;
     const float registers = std::floor(top + (middle - top) * 0.46f);
     const float dossier = std::floor(width * 0.36f), console = std::floor(width * 0.69f);
     at(PanelId::Code) = {0, top, left, middle - top};
