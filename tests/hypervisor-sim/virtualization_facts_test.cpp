@@ -375,3 +375,60 @@ TEST_CASE("a guest that writes its own code runs what it wrote") {
     CHECK(vm.state().x[a6] == 1);
     CHECK(vm.state().x[a5] == 2);
 }
+
+TEST_CASE("3: MXR belongs to the view: an execute-only page is readable while it is set, and faults when it is not") {
+    Program p = guest([](Program& q) {
+        make_table(q, kPage >> 2 | pte::V | pte::X);
+        q.poke(kPage, 0x77).csrw(Csr::satp, kSatp, t0).mret_to(Priv::S, kSupervisor);
+    });
+    p.at(kSupervisor).li(s6, kVirtual).csrs(Csr::sstatus, mstatus::MXR, t0).op(Op::ld, {a5, s6});
+    p.li(t0, mstatus::MXR).op(Op::csrrc, {0, t0, 0, static_cast<i64>(Csr::sstatus)}).op(Op::ld, {a6, s6});
+    end(p);
+    const Running vm = run_everywhere(p);
+    CHECK(vm.state().x[a5] == 0x77);
+    CHECK(vm.state().x[a6] == 0);
+    CHECK(vm.state().x[a2] == cause(Cause::LoadPageFault));
+}
+
+TEST_CASE("14: what M-mode touched before does not help an access under MPRV") {
+    Program p = guest([](Program& q) {
+        make_table(q, 0);
+        q.csrw(Csr::satp, kSatp, t0).poke(kPage, 0x77).li(s6, kPage).op(Op::ld, {a5, s6});
+        q.li(t0, mstatus::MPP).op(Op::csrrc, {0, t0, 0, static_cast<i64>(Csr::mstatus)}).csrs(Csr::mstatus, mstatus::MPRV, t0);
+        q.op(Op::ld, {a6, s6}); // as U-mode, which the table does not let in
+        end(q);
+    });
+    const Running vm = run_everywhere(p);
+    CHECK(vm.state().x[a5] == 0x77);
+    CHECK(vm.state().x[a6] == 0);
+    CHECK((vm.state().x[s2] >> 8) == cause(Cause::LoadPageFault));
+}
+
+TEST_CASE("a reservation outlives an exit between lr and sc") {
+    Program p = guest([](Program& q) {
+        q.poke(kPage, 5).li(s6, kPage).li(t1, 6).op(Op::lr_d, {a5, s6}).csrr(t0, Csr::mscratch).op(Op::sc_d, {a6, s6, t1}).op(Op::ld, {a1, s6});
+        end(q);
+    });
+    const Running vm = run_everywhere(p);
+    CHECK(vm.state().x[a5] == 5);
+    CHECK(vm.state().x[a6] == 0);
+    CHECK(vm.state().x[a1] == 6);
+}
+
+TEST_CASE("a timer of the guest's interrupts it while it computes, whichever timer it is") {
+    for (bool machine_timer : {true, false}) {
+        Program p;
+        p.csrw(Csr::mtvec, kMachineHandler, t0).csrw(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE, t0);
+        p.csrr(t0, Csr::time).op(Op::addi, {t0, t0, 0, 500});
+        if (machine_timer) p.li(t1, kClintBase + 0x4000).op(Op::sd, {0, t1, t0}).csrw(Csr::mie, irq_bit(Irq::Mti), t0);
+        else p.csrw(Csr::stimecmp, t0).csrw(Csr::mie, irq_bit(Irq::Sti), t0);
+        p.csrs(Csr::mstatus, mstatus::MIE, t0).op(Op::jal); // for ever
+        p.at(kMachineHandler).csrr(a5, Csr::mcause).csrr(a6, Csr::time).finish();
+        Running running = Running::start(Mode::TrapAndEmulate, p.bytes());
+        running.run(50'000);
+        REQUIRE(running.board().halt);
+        CHECK(running.state().x[a5] == (kInterruptBit | static_cast<u64>(machine_timer ? Irq::Mti : Irq::Sti)));
+        CHECK(running.vm->exits(ExitReason::Interrupt) == 1);
+        CHECK(running.vm->interpreted() < 50); // the waiting was done on the hart
+    }
+}
