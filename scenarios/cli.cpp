@@ -71,6 +71,7 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_compare(verbs);
     add_lesson(verbs);
     add_isa(verbs);
+    add_container(verbs);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

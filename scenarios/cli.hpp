@@ -44,6 +44,7 @@ void add_compare(Verbs verbs);
 void add_lesson(Verbs verbs);
 void add_debug(Verbs verbs);
 void add_isa(Verbs verbs);
+void add_container(Verbs verbs);
 int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options);
 
 /// Options that choose a guest and how it runs, shared by several verbs.

@@ -16,7 +16,28 @@ constexpr u64 kOverBudget = 50'000'000; // units that step_over looks for the ne
 
 } // namespace
 
+Result<Session> Session::create_containers(const SessionConfig& config) {
+    MachineConfig board;
+    board.ram_bytes = config.memory_bytes;
+    board.builtin_firmware = false;
+    auto machine = Machine::create(board);
+    if (!machine) return Error{machine.error()};
+    Session session(std::move(*machine));
+    session.config_ = config;
+    Machine& own = session.now_.machine;
+    own.trace.record(config.record);
+    auto kernel = container::Kernel::boot(own);
+    if (!kernel) return Error{kernel.error()};
+    session.now_.kernel = std::move(*kernel);
+    for (const container::ContainerSpec& spec : config.containers)
+        if (const auto started = session.now_.kernel->start_container(own, spec); !started) return Error{started.error()};
+    session.now_.outputs.resize(config.containers.size() + 1);
+    session.take_checkpoint();
+    return session;
+}
+
 Result<Session> Session::create(const SessionConfig& config) {
+    if (!config.containers.empty()) return create_containers(config);
     const auto path = find_guest(config.guest);
     if (!path) return Error{path.error()};
     auto image = read_file(path.value());
@@ -72,6 +93,12 @@ Watch Session::watch(Target target) const {
 /// Runs machine or VMM once, for at most `units`, and keeps the position in step.
 RunEnd Session::advance(Target target, u64 units) {
     const Watch watched = watch(target);
+    if (now_.kernel) {
+        const container::KernelStop stop = now_.kernel->run(now_.machine, target == Target::Trap ? 1 : units, config_.when_idle);
+        now_.position += stop.executed;
+        if (stop.state == container::RunState::Finished) now_.halted = true;
+        return stop.state == container::RunState::Idle ? RunEnd::Idle : stop.state == container::RunState::Finished ? RunEnd::Halted : RunEnd::Budget;
+    }
     if (!now_.vmm) {
         const Stop stop = now_.machine.run(units, watched);
         now_.position += stop.executed;
@@ -99,7 +126,13 @@ RunEnd Session::advance(Target target, u64 units) {
 /// Brings what is derived from the machine up to date: console, lanes, the end of the run.
 void Session::settle() {
     Board& board = now_.vmm ? now_.vmm->board() : now_.machine.board;
-    const std::string fresh = board.take_output();
+    std::string fresh = board.take_output();
+    for (u32 i = 1; now_.kernel && i <= now_.kernel->containers(); ++i) {
+        const std::string own = now_.kernel->take_output(i);
+        fresh += own;
+        now_.outputs[i] += own;
+        if (now_.outputs[i].size() > kConsoleBytes) now_.outputs[i].erase(0, now_.outputs[i].size() - kConsoleBytes / 2);
+    }
     now_.printed += fresh.size();
     now_.console += fresh;
     if (now_.console.size() > kConsoleBytes) now_.console.erase(0, now_.console.size() - kConsoleBytes / 2);
@@ -210,8 +243,11 @@ void Session::take_checkpoint() {
 void Session::apply_input() {
     Board& board = now_.vmm ? now_.vmm->board() : now_.machine.board;
     for (; next_input_ < inputs_.size() && inputs_[next_input_].position <= now_.position; ++next_input_) {
-        const std::string& text = inputs_[next_input_].text;
-        board.type(text);
+        const Input& typed = inputs_[next_input_];
+        const std::string& text = typed.text;
+        if (!now_.kernel) board.type(text);
+        else if (typed.end) for (u32 i = 1; i <= now_.kernel->containers(); ++i) now_.kernel->close_input(i);
+        else now_.kernel->type(typed.container, text);
         Event event;
         event.kind = EventKind::ConsoleInput;
         event.time = now_.machine.cycles(), event.pc = guest_state().pc, event.a = text.size();
@@ -219,10 +255,14 @@ void Session::apply_input() {
     }
 }
 
-void Session::type(const std::string& text) {
+void Session::type(const std::string& text) { input({now_.position, text}); }
+void Session::type_to(u32 container, const std::string& text) { input({now_.position, text, container}); }
+void Session::close_input() { input({now_.position, "", 1, true}); }
+
+void Session::input(Input typed) {
     // What was typed after this point in a run that was gone back from belongs to another history.
     inputs_.resize(next_input_);
-    inputs_.push_back({now_.position, text});
+    inputs_.push_back(std::move(typed));
     while (checkpoints_.size() > 1 && checkpoints_.back().position >= now_.position) checkpoints_.pop_back();
     apply_input();
 }

@@ -7,6 +7,7 @@
 //   session->step_back();
 #pragma once
 
+#include "container-sim/kernel.hpp"
 #include "emulator/base/result.hpp"
 #include "emulator/machine.hpp"
 #include "hypervisor-sim/vmm.hpp"
@@ -29,6 +30,8 @@ struct SessionConfig {
     unsigned harts = 1;
     u32 record = kAllClasses;       ///< event classes kept on the trace
     vmm::CostModel costs;
+    std::vector<container::ContainerSpec> containers; ///< when not empty the container kernel sits in the seat; guest and mode are not used
+    container::WhenIdle when_idle = container::WhenIdle::PassTime;
     u64 checkpoint_every = 2'000'000; ///< units of progress between checkpoints; 0: none, and no going back
 };
 
@@ -81,6 +84,7 @@ class Session {
     Machine& machine() { return now_.machine; }
     const Machine& machine() const { return now_.machine; }
     const vmm::Vmm* vmm() const { return now_.vmm ? &*now_.vmm : nullptr; }
+    const container::Kernel* kernel() const { return now_.kernel ? &*now_.kernel : nullptr; }
     const LoadedGuest& guest() const { return guest_; }
     HartState real_state() const;
     HartState guest_state() const;
@@ -116,6 +120,12 @@ class Session {
     /// Resolves "enable_paging_satp", "0x80200000", "main+8". The error names the text and how symbols are listed.
     Result<u64> resolve(const std::string& expression) const;
 
+    /// What one container has printed (the last megabyte). Range: 1 .. number of containers.
+    const std::string& console_of(u32 container) const { return now_.outputs.at(container); }
+    /// Keys typed at one container's terminal; and the end of its input.
+    void type_to(u32 container, const std::string& text);
+    void close_input();
+
     /// Bytes of console output ever printed; console() holds the end of it.
     u64 printed() const { return now_.printed; }
 
@@ -126,22 +136,28 @@ class Session {
         explicit Situation(Machine m) : machine(std::move(m)) {}
         Machine machine;
         std::optional<vmm::Vmm> vmm;
+        std::optional<container::Kernel> kernel;
         u64 position = 0;
         bool halted = false;
         u32 exit_code = 0;
         u64 printed = 0;
         std::string console;
+        std::vector<std::string> outputs; ///< by container
         std::vector<LaneChange> lanes;
         u64 lanes_seen = 0; ///< trace events that `lanes` knows
     };
     struct Input {
         u64 position;
-        std::string text;
+        std::string text{};
+        u32 container = 1;
+        bool end = false; ///< no more input will come
     };
 
     explicit Session(Machine machine) : now_(std::move(machine)) {}
     RunEnd run_until(Target target, u64 budget);
+    static Result<Session> create_containers(const SessionConfig& config);
     RunEnd advance(Target target, u64 units);
+    void input(Input input);
     void settle();
     void note_lanes();
     void note_lane(u64 time, Lane lane, u64 pc);

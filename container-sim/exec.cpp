@@ -1,0 +1,197 @@
+// Starting programs: containers, and execve. Programs are static RISC-V Linux ELF files, of fixed address or position-independent.
+#include "container-sim/kernel.hpp"
+#include "emulator/loader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace trapeze::container {
+
+namespace {
+
+constexpr u64 kStackTop = 0x3f'ffff'f000, kStackBytes = u64{8} << 20, kMapBelow = 0x3f'0000'0000, kPieBase = 0x2a'0000'0000;
+constexpr u64 kUserEnd = u64{1} << 38;
+constexpr std::size_t kMaxStrings = 128 << 10; // bytes of arguments and environment
+
+// The auxiliary vector (getauxval(3)).
+enum Aux : u64 { kNull = 0, kPhdr = 3, kPhent = 4, kPhnum = 5, kPageSz = 6, kEntry = 9, kUid = 11, kEuid = 12, kGid = 13, kEgid = 14, kHwcap = 16, kClktck = 17,
+                 kSecure = 23, kRandom = 25, kExecfn = 31 };
+constexpr u64 kHwcapImafdc = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 8 | 1 << 12;
+
+u8 protection(const ElfImage::Segment& segment) { return static_cast<u8>((segment.read ? 1 : 0) | (segment.write ? 3 : 0) | (segment.execute ? 4 : 0)); }
+
+} // namespace
+
+/// What execve is about to do, all of it checked.
+struct LoadPlan {
+    ElfImage elf;
+    u32 inode = 0;
+    u64 bias = 0;
+};
+
+bool Kernel::load_segments(Machine& machine, AddressSpace& memory, const LoadPlan& plan) {
+    for (const ElfImage::Segment& segment : plan.elf.segments) {
+        const u64 address = plan.bias + segment.virtual_address;
+        const u64 begin = address & ~kPageMask, end = (address + segment.memory_size + kPageMask) & ~kPageMask;
+        if (end > kMapBelow || end < begin || ((segment.file_offset ^ address) & kPageMask)) return false;
+        // A page that two segments share belongs to the later one, as the kernel maps them in order.
+        unmap(machine, memory, begin, end);
+        memory.vmas[begin] = {begin, end, protection(segment), segment.file_size ? plan.inode : 0, segment.file_offset & ~kPageMask, address + segment.file_size};
+        memory.break_begin = std::max(memory.break_begin, end);
+    }
+    memory.break_end = memory.break_begin;
+    return true;
+}
+
+i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
+    std::vector<u8> strings;
+    std::vector<u64> offsets;
+    const auto add = [&](const std::string& text) {
+        offsets.push_back(strings.size());
+        strings.insert(strings.end(), text.begin(), text.end());
+        strings.push_back(0);
+    };
+    for (const std::string& text : arguments) add(text);
+    for (const std::string& text : environment) add(text);
+    const u64 random_at = strings.size();
+    for (int i = 0; i < 16; ++i) {
+        random_ = random_ * 6364136223846793005 + 1442695040888963407;
+        strings.push_back(static_cast<u8>(random_ >> 33));
+    }
+    if (strings.size() > kMaxStrings) return -E2BIG;
+    const u64 base = (kStackTop - strings.size()) & ~u64{15};
+    std::vector<u64> words{arguments.size()};
+    for (std::size_t i = 0; i < arguments.size(); ++i) words.push_back(base + offsets[i]);
+    words.push_back(0);
+    for (std::size_t i = arguments.size(); i < offsets.size(); ++i) words.push_back(base + offsets[i]);
+    words.push_back(0);
+    const auto aux = [&](u64 kind, u64 value) { words.push_back(kind), words.push_back(value); };
+    aux(kPhdr, plan.bias + plan.elf.program_headers_address), aux(kPhent, 56), aux(kPhnum, plan.elf.program_header_count), aux(kPageSz, kPageSize);
+    aux(kEntry, plan.bias + plan.elf.entry), aux(kUid, 0), aux(kEuid, 0), aux(kGid, 0), aux(kEgid, 0), aux(kHwcap, kHwcapImafdc), aux(kClktck, 100);
+    aux(kSecure, 0), aux(kRandom, base + random_at), aux(kExecfn, base + (offsets.empty() ? 0 : offsets[0])), aux(kNull, 0);
+    const u64 sp = (base - words.size() * 8) & ~u64{15};
+    if (!copy_out(machine, task, base, strings)) return -ENOMEM;
+    if (!copy_out(machine, task, sp, std::span(reinterpret_cast<const u8*>(words.data()), words.size() * 8))) return -ENOMEM;
+    return static_cast<i64>(sp);
+}
+
+i64 Kernel::execute(Machine& machine, Task& task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment) {
+    const Found found = walk(task, task.cwd, path, true);
+    if (found.error) return found.error;
+    if (type_of(found.location.inode) != InodeType::File) return -EACCES;
+    const Content content = vfs_.content(found.location.inode);
+    if (!content) return -EIO;
+    if (content->size() > 2 && (*content)[0] == '#' && (*content)[1] == '!') { // a script: its first line names the interpreter
+        const std::string line(content->begin() + 2, std::find(content->begin(), content->begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(content->size(), 256)), '\n'));
+        const std::size_t begin = line.find_first_not_of(' '), end = line.find(' ', begin == std::string::npos ? 0 : begin);
+        if (begin == std::string::npos || line.substr(begin, end - begin) == path) return -ENOEXEC;
+        std::vector<std::string> script{line.substr(begin, end - begin)};
+        if (end != std::string::npos && line.find_first_not_of(' ', end) != std::string::npos) script.push_back(line.substr(line.find_first_not_of(' ', end)));
+        script.push_back(path);
+        if (arguments.size() > 1) script.insert(script.end(), arguments.begin() + 1, arguments.end());
+        const Found interpreter = walk(task, task.cwd, script[0], true);
+        if (interpreter.error) return interpreter.error;
+        const Content inner = type_of(interpreter.location.inode) == InodeType::File ? vfs_.content(interpreter.location.inode) : nullptr;
+        if (!inner || !looks_like_elf(*inner)) return -ENOEXEC;
+        return execute(machine, task, script[0], script, environment);
+    }
+    auto elf = parse_elf(*content, path);
+    if (!elf) return -ENOEXEC;
+    if (!elf->interpreter.empty()) return -ENOENT; // dynamic programs: the loader is not there
+    LoadPlan plan{std::move(*elf), found.location.inode, 0};
+    plan.bias = plan.elf.is_executable ? 0 : kPieBase;
+    AddressSpace old = std::exchange(task.memory, {});
+    task.memory.map_below = kMapBelow;
+    i64 sp = -ENOEXEC;
+    if (load_segments(machine, task.memory, plan)) {
+        task.memory.vmas[kStackTop - kStackBytes] = {kStackTop - kStackBytes, kStackTop, 3, 0, 0, 0};
+        sp = build_stack(machine, task, plan, arguments, environment);
+    }
+    if (sp < 0) {
+        free_space(machine, task.memory);
+        task.memory = std::move(old);
+        return sp;
+    }
+    free_space(machine, old);
+    task.x = {};
+    task.f = {};
+    task.x[2] = static_cast<u64>(sp);
+    task.pc = plan.bias + plan.elf.entry;
+    task.fcsr = 0;
+    task.actions = {};
+    task.clear_tid = 0;
+    task.name = path.substr(path.find_last_of('/') + 1).substr(0, 15);
+    task.arguments = std::move(arguments);
+    close_all(task, true);
+    return 0;
+}
+
+Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec) {
+    constexpr std::size_t kMaxContainers = 31;
+    if (ttys_.size() > kMaxContainers) return Error{fmt::format("more than {} containers cannot be started", kMaxContainers)};
+    if (spec.hostname.empty() || spec.hostname.size() > 64) return Error{"a host name has 1 to 64 characters; give another --hostname"};
+    if (spec.arguments.empty()) return Error{"a container needs a program; name one behind the root folder"};
+    const auto root = vfs_.import_folder(spec.rootfs);
+    if (!root) return Error{root.error()};
+    const auto index = new_task();
+    if (!index) return Error{"there is no room for another process"};
+
+    // The steps of a runtime, in its order: namespaces, root, the first process, its program.
+    pid_namespaces_.push_back({0, 1, 1, false});
+    uts_namespaces_.push_back({spec.hostname});
+    MountNamespace mounts;
+    Mount mount;
+    mount.root = root.value(), mount.is_root = true, mount.type = "rootfs", mount.source = spec.rootfs;
+    mounts.root_mount = vfs_.new_mount_id();
+    mounts.mounts[mounts.root_mount] = mount;
+    add_standard_mounts(mounts);
+    mount_namespaces_.push_back(mounts);
+
+    Task& task = tasks_[*index];
+    task.container = static_cast<u32>(ttys_.size());
+    ttys_.emplace_back();
+    ttys_.back().init = *index;
+    task.tty = task.container;
+    task.namespaces = {0, static_cast<u32>(uts_namespaces_.size() - 1), static_cast<u32>(mount_namespaces_.size() - 1)};
+    give_pids(task, static_cast<u32>(pid_namespaces_.size() - 1));
+    task.root = task.cwd = {mounts.root_mount, root.value()};
+    task.state = TaskState::Runnable;
+    OpenFile console;
+    console.kind = FileKind::Tty, console.object = task.tty, console.flags = 2;
+    const i64 file = new_file(console);
+    for (int i = 0; i < 3 && file >= 0; ++i) new_descriptor(task, static_cast<u32>(file), false);
+    if (const i64 result = execute(machine, task, spec.arguments[0], spec.arguments, spec.environment); result < 0) {
+        task.state = TaskState::Free;
+        if (result == -ENOENT) return Error{fmt::format("{}: there is no program {} in this root file system, or it needs a dynamic loader; link it with -static", spec.rootfs, spec.arguments[0])};
+        if (result == -ENOEXEC) return Error{fmt::format("{}: {} is not a RISC-V Linux program; build it with riscv64-linux-gnu-gcc -static", spec.rootfs, spec.arguments[0])};
+        return Error{fmt::format("{}: {} cannot be started (error {})", spec.rootfs, spec.arguments[0], -result)};
+    }
+    event(machine, EventKind::ProcessStart, task, fmt::format("{} starts as pid 1 of {}, host name {}, root {}", task.name, spec.hostname, spec.hostname, spec.rootfs));
+    return task.pid;
+}
+
+/// /proc and /dev, as container runtimes mount them.
+void Kernel::add_standard_mounts(MountNamespace& mounts) {
+    const auto add = [&](const char* name, u32 tree, const char* type) {
+        const u32 root = mounts.mounts[mounts.root_mount].root;
+        auto& children = vfs_.at(root).children;
+        u32 on = 0;
+        if (const auto found = children.find(name); found != children.end()) on = found->second;
+        else on = static_cast<u32>(std::max<i64>(0, vfs_.create(root, name, InodeType::Directory, 0755)));
+        if (!on || vfs_.at(on).type != InodeType::Directory) return;
+        Mount mount;
+        mount.root = tree, mount.on = {mounts.root_mount, on}, mount.type = type, mount.source = type;
+        mounts.mounts[vfs_.new_mount_id()] = mount;
+    };
+    add("proc", vfs_.make_tree(InodeType::ProcRoot), "proc");
+    const u32 dev = vfs_.make_tree();
+    vfs_.create(dev, "null", InodeType::Null, 0666);
+    vfs_.create(dev, "zero", InodeType::Zero, 0666);
+    vfs_.create(dev, "tty", InodeType::Tty, 0666);
+    vfs_.create(dev, "console", InodeType::Tty, 0600);
+    add("dev", dev, "tmpfs");
+}
+
+} // namespace trapeze::container

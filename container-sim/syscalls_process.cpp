@@ -1,0 +1,375 @@
+// System calls on processes, namespaces, time and signals.
+#include "container-sim/syscalls.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace trapeze::container {
+
+namespace {
+
+constexpr u64 kCloneVm = 0x100, kCloneVfork = 0x4000, kCloneThread = 0x10000, kCloneNewNs = 0x20000, kCloneSetTls = 0x80000, kCloneParentSetTid = 0x100000,
+              kCloneChildClearTid = 0x200000, kCloneChildSetTid = 0x1000000, kCloneNewCgroup = 0x2000000, kCloneNewUts = 0x4000000, kCloneNewIpc = 0x8000000,
+              kCloneNewUser = 0x10000000, kCloneNewPid = 0x20000000, kCloneNewNet = 0x40000000;
+constexpr u64 kNewAll = kCloneNewNs | kCloneNewUts | kCloneNewPid;
+constexpr u64 kNewRefused = kCloneNewCgroup | kCloneNewIpc | kCloneNewUser | kCloneNewNet;
+constexpr u64 kNanosecondsPerCycle = 10; // a 100 MHz machine
+constexpr int kSigKill = 9, kSigStop = 19, kSigChld = 17, kSigCont = 18, kSigUrg = 23, kSigWinch = 28;
+
+struct Timespec {
+    i64 seconds, nanoseconds;
+};
+Timespec to_timespec(u64 cycles) {
+    const u64 nanoseconds = cycles * kNanosecondsPerCycle;
+    return {static_cast<i64>(nanoseconds / 1'000'000'000), static_cast<i64>(nanoseconds % 1'000'000'000)};
+}
+
+} // namespace
+
+Attempt Call::getpid() const {
+    const i32 own = task().pids.back();
+    if (task().namespaces.pid) lookup(fmt::format("getpid: {} in pid namespace {}; outside it is {}", own, namespace_inode(NamespaceKind::Pid, task().namespaces.pid), task().pid));
+    return own;
+}
+Attempt Call::gettid() const { return task().pids.back(); }
+Attempt Call::getppid() const {
+    const Task& parent = kernel.tasks_[task().parent];
+    const i32 seen = kernel.pid_in(parent, task().namespaces.pid);
+    if (task().namespaces.pid) lookup(fmt::format("getppid: {} in pid namespace {}; outside it is {}", seen, namespace_inode(NamespaceKind::Pid, task().namespaces.pid), parent.pid));
+    return seen;
+}
+Attempt Call::getuid() const { return 0; }
+Attempt Call::geteuid() const { return 0; }
+Attempt Call::getgid() const { return 0; }
+Attempt Call::getegid() const { return 0; }
+Attempt Call::setpgid() const { return 0; }
+Attempt Call::getpgid() const { return task().pids.back(); }
+Attempt Call::getsid() const { return task().pids.back(); }
+Attempt Call::setsid() const { return task().pids.back(); }
+Attempt Call::sched_yield() const {
+    kernel.slice_left_ = 0;
+    return 0;
+}
+Attempt Call::sched_setaffinity() const { return 0; }
+Attempt Call::sched_getaffinity() const {
+    if (arg(1) < 8) return -kEINVAL;
+    return write_user(arg(2), u64{1}) ? Attempt(8) : Attempt(-kEFAULT);
+}
+Attempt Call::set_tid_address() const {
+    task().clear_tid = arg(0);
+    return task().pids.back();
+}
+Attempt Call::set_robust_list() const { return 0; }
+Attempt Call::futex() const {
+    constexpr u64 kCommand = 0x7f, kWait = 0, kWaitBitset = 9;
+    if ((arg(1) & kCommand) != kWait && (arg(1) & kCommand) != kWaitBitset) return 0;
+    u32 value = 0;
+    if (!read_user(arg(0), value)) return -kEFAULT;
+    return -kEAGAIN; // there is nobody else to change it
+}
+Attempt Call::umask() const { return std::exchange(task().umask, static_cast<u32>(arg(0) & 0777)); }
+Attempt Call::times() const {
+    const std::array<u64, 4> zeros{};
+    if (arg(0) && !write_user(arg(0), zeros)) return -kEFAULT;
+    return static_cast<i64>(machine.cycles() / 1'000'000);
+}
+
+Attempt Call::prctl() const {
+    constexpr u64 kSetName = 15, kGetName = 16;
+    if (arg(0) == kSetName) {
+        std::string name;
+        if (const i64 length = kernel.copy_text(machine, task(), arg(1), name, 16); length < 0 && length != -kENAMETOOLONG) return length;
+        task().name = name.substr(0, 15);
+        return 0;
+    }
+    if (arg(0) == kGetName) {
+        std::array<char, 16> name{};
+        std::copy_n(task().name.begin(), std::min<std::size_t>(15, task().name.size()), name.begin());
+        return write_user(arg(1), name) ? Attempt(0) : Attempt(-kEFAULT);
+    }
+    return 0;
+}
+
+Attempt Call::prlimit64() const {
+    struct Limit {
+        u64 current, most;
+    };
+    constexpr u64 kStack = 3, kFiles = 7, kInfinite = ~u64{0};
+    const Limit limit = arg(1) == kStack ? Limit{8 << 20, kInfinite} : arg(1) == kFiles ? Limit{Kernel::kMaxDescriptors, Kernel::kMaxDescriptors} : Limit{kInfinite, kInfinite};
+    if (arg(3) && !write_user(arg(3), limit)) return -kEFAULT;
+    return 0;
+}
+
+Attempt Call::getrandom() const {
+    const u64 count = std::min<u64>(arg(1), 256);
+    std::vector<u8> bytes(count);
+    for (u8& byte : bytes) {
+        kernel.random_ = kernel.random_ * 6364136223846793005 + 1442695040888963407;
+        byte = static_cast<u8>(kernel.random_ >> 33);
+    }
+    return kernel.copy_out(machine, task(), arg(0), bytes) ? Attempt(static_cast<i64>(count)) : Attempt(-kEFAULT);
+}
+
+Attempt Call::riscv_hwprobe() const {
+    constexpr u64 kMostPairs = 64;
+    struct Pair {
+        i64 key;
+        u64 value;
+    };
+    if (arg(1) > kMostPairs) return -kEINVAL;
+    for (u64 i = 0; i < arg(1); ++i) // -1: this key is not known here
+        if (!write_user(arg(0) + i * sizeof(Pair), Pair{-1, 0})) return -kEFAULT;
+    return 0;
+}
+
+// --- Names -----------------------------------------------------------------------------------------------------------------
+
+Attempt Call::uname() const {
+    struct {
+        char system[65], node[65], release[65], version[65], machine[65], domain[65];
+    } name{};
+    static_assert(sizeof name == 390);
+    const auto set = [](char (&to)[65], const std::string& text) { std::memcpy(to, text.data(), std::min<std::size_t>(text.size(), 64)); };
+    const std::string& own = kernel.uts_namespaces_[task().namespaces.uts].hostname;
+    set(name.system, "Linux"), set(name.node, own), set(name.release, "6.12.0-trapeze"), set(name.version, "#1"), set(name.machine, "riscv64"), set(name.domain, "(none)");
+    if (task().namespaces.uts)
+        lookup(fmt::format("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces_[0].hostname));
+    return write_user(arg(0), name) ? Attempt(0) : Attempt(-kEFAULT);
+}
+
+Attempt Call::sethostname() const {
+    if (static_cast<i64>(arg(1)) < 0 || arg(1) > 64) return -kEINVAL;
+    std::string name(arg(1), '\0');
+    if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(name.data()), name.size()))) return -kEFAULT;
+    kernel.uts_namespaces_[task().namespaces.uts].hostname = name;
+    if (task().namespaces.uts)
+        lookup(fmt::format("sethostname: \"{}\" for uts namespace {}; outside it stays \"{}\"", name, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces_[0].hostname));
+    return 0;
+}
+
+// --- Birth and death ------------------------------------------------------------------------------------------------------------
+
+/// New uts and mnt namespaces for a task, as its flags ask; the pid namespace is for its children. 0 or an error.
+i64 Call::new_namespaces(Task& target, u64 flags) const {
+    constexpr std::size_t kMost = 4096;
+    if (kernel.uts_namespaces_.size() > kMost || kernel.mount_namespaces_.size() > kMost || kernel.pid_namespaces_.size() > kMost) return -kENOSPC;
+    if (flags & kCloneNewPid) {
+        if (kernel.pid_namespaces_[target.pid_namespace_of_children].level + 1 >= kMaxPidLevels) return -kENOSPC;
+        kernel.pid_namespaces_.push_back({target.pid_namespace_of_children, kernel.pid_namespaces_[target.pid_namespace_of_children].level + 1, 1, false});
+        target.pid_namespace_of_children = static_cast<u32>(kernel.pid_namespaces_.size() - 1);
+    }
+    if (flags & kCloneNewUts) {
+        kernel.uts_namespaces_.push_back(kernel.uts_namespaces_[target.namespaces.uts]);
+        target.namespaces.uts = static_cast<u32>(kernel.uts_namespaces_.size() - 1);
+    }
+    if (flags & kCloneNewNs) {
+        kernel.mount_namespaces_.push_back(kernel.mount_namespaces_[target.namespaces.mnt]);
+        target.namespaces.mnt = static_cast<u32>(kernel.mount_namespaces_.size() - 1);
+    }
+    return 0;
+}
+
+Attempt Call::unshare() const {
+    if (arg(0) & ~(kNewAll | kNewRefused | 0x200 | 0x400)) return -kEINVAL;
+    if (arg(0) & kNewRefused) return -kEPERM;
+    // A second unshare of the pid namespace before a child was born is refused (pid_namespaces(7)).
+    if (arg(0) & kCloneNewPid && task().pid_namespace_of_children != task().namespaces.pid) return -kEINVAL;
+    return new_namespaces(task(), arg(0));
+}
+
+Attempt Call::clone() const { return clone_task(arg(0), arg(1), arg(2), arg(3), arg(4)); }
+
+Attempt Call::clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 child_tid) const {
+    if (flags & kCloneThread || (flags & kCloneVm && !(flags & kCloneVfork))) return -kEINVAL;
+    if (flags & kNewRefused) return -kEPERM;
+    if (kernel.pid_namespaces_[task().pid_namespace_of_children].dead) return -kENOMEM;
+    const auto child_index = kernel.new_task();
+    if (!child_index) return -kEAGAIN;
+    Task& parent = task(); // after new_task: the table may have moved
+    Task& child = kernel.tasks_[*child_index];
+    child = parent;
+    child.memory = {};
+    child.state = TaskState::Free;
+    if (!kernel.copy_space(machine, child.memory, parent.memory)) {
+        kernel.free_space(machine, child.memory);
+        return -kENOMEM;
+    }
+    if (const i64 error = new_namespaces(child, flags)) {
+        kernel.free_space(machine, child.memory);
+        return error;
+    }
+    child.parent = index;
+    kernel.give_pids(child, child.pid_namespace_of_children);
+    for (const Descriptor& descriptor : child.files)
+        if (descriptor.file) ++kernel.files_[descriptor.file - 1].users;
+    child.state = TaskState::Runnable;
+    child.restarted = false;
+    child.clear_tid = flags & kCloneChildClearTid ? child_tid : 0;
+    child.x[10] = 0;
+    child.pc += 4;
+    if (stack) child.x[2] = stack;
+    if (flags & kCloneSetTls) child.x[4] = tls;
+    const i32 pid = kernel.pid_in(child, parent.namespaces.pid);
+    if (flags & kCloneParentSetTid) write_user(parent_tid, pid);
+    if (flags & kCloneChildSetTid) {
+        const i32 own = child.pids.back();
+        kernel.copy_out(machine, child, child_tid, std::span(reinterpret_cast<const u8*>(&own), sizeof own));
+    }
+    kernel.event(machine, EventKind::ProcessStart, child, fmt::format("{} is born as pid {}, child of {}", child.name, child.pids.back(), parent.pid));
+    return pid;
+}
+
+Attempt Call::execve() const {
+    std::string path;
+    if (const i64 length = path_arg(0, path); length < 0) return length;
+    std::vector<std::string> words, environment;
+    if (const i64 error = strings(arg(1), words)) return error;
+    if (const i64 error = strings(arg(2), environment)) return error;
+    if (words.empty()) words.push_back(path);
+    note_root(path);
+    const i64 result = kernel.execute(machine, task(), path, words, environment);
+    if (result < 0) return result;
+    task().restarted = false;
+    kernel.event(machine, EventKind::ProcessStart, task(), fmt::format("{} begins", path));
+    return Attempt::gone();
+}
+
+Attempt Call::exit() const {
+    kernel.end_task(machine, index, static_cast<int>(arg(0) & 0xff) << 8);
+    return Attempt::gone();
+}
+Attempt Call::exit_group() const { return exit(); }
+
+Attempt Call::wait4() const {
+    constexpr u64 kNoHang = 1;
+    bool any = false;
+    for (u32 i = 1; i < kernel.tasks_.size(); ++i) {
+        Task& child = kernel.tasks_[i];
+        if (child.state == TaskState::Free || child.parent != index || i == index) continue;
+        const i32 pid = kernel.pid_in(child, task().namespaces.pid);
+        if (int_arg(0) > 0 && pid != int_arg(0)) continue;
+        any = true;
+        if (child.state != TaskState::Zombie) continue;
+        if (arg(1) && !write_user(arg(1), static_cast<i32>(child.exit_status))) return -kEFAULT;
+        child.state = TaskState::Free;
+        return pid;
+    }
+    if (!any) return -kECHILD;
+    if (arg(2) & kNoHang) return 0;
+    task().waits_for = WaitFor::Child;
+    return Attempt::block();
+}
+
+// --- Signals ---------------------------------------------------------------------------------------------------------------------
+
+/// Default actions. An init ignores from inside its namespace whatever it does not handle, SIGKILL too (pid_namespaces(7)).
+i64 Call::send_signal(u32 target_index, int number) const {
+    Task& target = kernel.tasks_[target_index];
+    if (number < 0 || number > 64) return -kEINVAL;
+    if (number == 0) return 0;
+    const bool is_init = target.pids.back() == 1;
+    const bool from_inside = kernel.namespace_within(task().namespaces.pid, target.namespaces.pid);
+    if (is_init && from_inside) return 0;
+    const u64 handler = target.actions[static_cast<std::size_t>(number)][0];
+    const bool harmless = number == kSigChld || number == kSigCont || number == kSigUrg || number == kSigWinch || number == kSigStop;
+    if (number != kSigKill && (handler != 0 || harmless)) return 0; // ignored, or a handler: kept, not called
+    kernel.end_task(machine, target_index, number);
+    return 0;
+}
+
+Attempt Call::kill() const {
+    const i32 pid = int_arg(0);
+    if (pid > 0) {
+        const auto target = kernel.task_by_pid(pid, task().namespaces.pid);
+        if (!target || kernel.tasks_[*target].state == TaskState::Zombie) return target ? Attempt(0) : Attempt(-kESRCH);
+        if (const i64 error = send_signal(*target, int_arg(1))) return error;
+        return *target == index && task().state == TaskState::Zombie ? Attempt::gone() : Attempt(0);
+    }
+    if (pid != -1) return -kESRCH; // no process groups
+    bool any = false;
+    for (u32 i = 1; i < kernel.tasks_.size(); ++i) // stays inside the namespace, spares its init and the caller
+        if (i != index && kernel.tasks_[i].state != TaskState::Free && kernel.pid_in(kernel.tasks_[i], task().namespaces.pid) > 1) any = send_signal(i, int_arg(1)) == 0 || any;
+    return any ? Attempt(0) : Attempt(-kESRCH);
+}
+
+Attempt Call::tgkill() const {
+    const auto target = kernel.task_by_pid(int_arg(1), task().namespaces.pid);
+    if (!target) return -kESRCH;
+    if (const i64 error = send_signal(*target, int_arg(2))) return error;
+    return *target == index && task().state == TaskState::Zombie ? Attempt::gone() : Attempt(0);
+}
+
+Attempt Call::sigaltstack() const { return 0; }
+
+Attempt Call::rt_sigaction() const {
+    const u64 number = arg(0);
+    if (number < 1 || number > 64 || number == kSigKill || number == kSigStop || arg(3) != 8) return -kEINVAL;
+    auto& action = task().actions[number];
+    const auto old = action;
+    if (arg(1) && !read_user(arg(1), action)) return -kEFAULT;
+    if (arg(2) && !write_user(arg(2), old)) return -kEFAULT;
+    return 0;
+}
+
+Attempt Call::rt_sigprocmask() const {
+    constexpr u64 kBlock = 0, kUnblock = 1, kSet = 2;
+    if (arg(3) != 8) return -kEINVAL;
+    u64& mask = task().blocked_signals;
+    const u64 old = mask;
+    if (arg(1)) {
+        u64 given = 0;
+        if (!read_user(arg(1), given)) return -kEFAULT;
+        if (arg(0) > kSet) return -kEINVAL;
+        mask = arg(0) == kBlock ? mask | given : arg(0) == kUnblock ? mask & ~given : given;
+    }
+    if (arg(2) && !write_user(arg(2), old)) return -kEFAULT;
+    return 0;
+}
+
+// --- Time -------------------------------------------------------------------------------------------------------------------------
+
+Attempt Call::clock_gettime() const { return write_user(arg(1), to_timespec(machine.cycles())) ? Attempt(0) : Attempt(-kEFAULT); }
+
+Attempt Call::gettimeofday() const {
+    Timespec now = to_timespec(machine.cycles());
+    now.nanoseconds /= 1000; // a timeval
+    return write_user(arg(0), now) ? Attempt(0) : Attempt(-kEFAULT);
+}
+
+Attempt Call::sleep(u64 request, bool absolute) const {
+    Task& sleeper = task();
+    if (!sleeper.resume) {
+        Timespec time{};
+        if (!read_user(request, time)) return -kEFAULT;
+        if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1'000'000'000) return -kEINVAL;
+        constexpr u64 kMostSeconds = 1'000'000'000;
+        const u64 cycles = (std::min<u64>(static_cast<u64>(time.seconds), kMostSeconds) * 1'000'000'000 + static_cast<u64>(time.nanoseconds)) / kNanosecondsPerCycle;
+        sleeper.resume = std::max<u64>(1, absolute ? cycles : machine.cycles() + cycles);
+    }
+    if (machine.cycles() >= sleeper.resume) return 0;
+    sleeper.waits_for = WaitFor::Time;
+    sleeper.wait_object = sleeper.resume;
+    return Attempt::block();
+}
+Attempt Call::nanosleep() const { return sleep(arg(0), false); }
+Attempt Call::clock_nanosleep() const { return sleep(arg(2), arg(1) & 1); }
+
+Attempt Call::sysinfo() const {
+    struct {
+        i64 uptime;
+        u64 loads[3], total, free, shared, buffers, total_swap, free_swap;
+        u16 processes, pad;
+        u32 pad2;
+        u64 total_high, free_high;
+        u32 unit;
+        u32 pad3;
+    } info{};
+    info.uptime = static_cast<i64>(machine.cycles() / 100'000'000);
+    info.total = machine.ram.size(), info.free = machine.ram.size() - kernel.frames_used_ * kPageSize;
+    info.processes = static_cast<u16>(kernel.processes().size()), info.unit = 1;
+    return write_user(arg(0), info) ? Attempt(0) : Attempt(-kEFAULT);
+}
+
+} // namespace trapeze::container
