@@ -122,6 +122,7 @@ i64 Kernel::execute(Machine& machine, Task& task, const std::string& path, std::
     task.fcsr = 0;
     task.actions = {};
     task.clear_tid = 0;
+    task.executable = path_of(task, found.location);
     task.name = path.substr(path.find_last_of('/') + 1).substr(0, 15);
     task.arguments = std::move(arguments);
     close_all(task, true);

@@ -225,6 +225,19 @@ i64 Kernel::new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least) 
 
 OpenFile* Kernel::file_of(Task& task, u64 fd) { return fd < task.files.size() && task.files[fd].file ? &files_[task.files[fd].file - 1] : nullptr; }
 
+/// Which of `events` (POLLIN 1, POLLOUT 4) hold, with POLLHUP 0x10 and POLLERR 8.
+i16 Kernel::poll_file(const OpenFile& file, i16 events) const {
+    constexpr i16 kIn = 1, kOut = 4, kError = 8, kHangUp = 0x10;
+    i16 now = 0;
+    switch (file.kind) {
+    case FileKind::Tty: now = kOut | (ttys_[file.object].input.empty() && !ttys_[file.object].closed ? 0 : kIn); break;
+    case FileKind::PipeRead: now = (pipes_[file.object].buffer.empty() ? 0 : kIn) | (pipes_[file.object].writers ? 0 : kHangUp); break;
+    case FileKind::PipeWrite: now = (pipes_[file.object].buffer.size() < kPipeBytes ? kOut : 0) | (pipes_[file.object].readers ? 0 : kError); break;
+    case FileKind::Inode: now = kIn | kOut; break;
+    }
+    return static_cast<i16>(now & (events | kError | kHangUp));
+}
+
 void Kernel::close_file(u32 file) {
     OpenFile& open = files_[file];
     if (!open.users || --open.users) return;

@@ -91,6 +91,7 @@ class Kernel {
     bool ready(Machine& machine, Task& task) const;
     std::optional<u32> choose(Machine& machine);
     bool skip_idle(Machine& machine);
+    i16 poll_file(const OpenFile& file, i16 events) const;
     void load(Machine& machine, Task& task);
     void save(Machine& machine, Task& task);
     void handle_trap(Machine& machine, const Trap& trap);

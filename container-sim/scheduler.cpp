@@ -95,6 +95,9 @@ bool Kernel::ready(Machine& machine, Task& task) const {
     case WaitFor::PipeRoom: return pipes_[task.wait_object].buffer.size() < kPipeBytes || !pipes_[task.wait_object].readers;
     case WaitFor::TtyInput: return !ttys_[task.wait_object].input.empty() || ttys_[task.wait_object].closed;
     case WaitFor::Time: return machine.cycles() >= task.wait_object;
+    case WaitFor::Poll:
+        return machine.cycles() >= task.wait_object ||
+               std::any_of(task.polled.begin(), task.polled.end(), [this](const Task::Polled& p) { return poll_file(files_[p.file], p.events) != 0; });
     default: return false;
     }
 }
@@ -113,7 +116,8 @@ std::optional<u32> Kernel::choose(Machine& machine) {
 bool Kernel::skip_idle(Machine& machine) {
     u64 earliest = ~u64{0};
     for (const Task& task : tasks_)
-        if (task.state == TaskState::Blocked && task.waits_for == WaitFor::Time) earliest = std::min(earliest, task.wait_object);
+        if (task.state == TaskState::Blocked && (task.waits_for == WaitFor::Time || (task.waits_for == WaitFor::Poll && task.wait_object != ~u64{0})))
+            earliest = std::min(earliest, task.wait_object);
     if (earliest == ~u64{0}) return false;
     if (earliest > machine.cycles()) machine.charge(earliest - machine.cycles());
     return true;

@@ -336,6 +336,38 @@ Attempt Call::ftruncate() const {
     return kernel.vfs_.truncate(file->location.inode, arg(1));
 }
 
+Attempt Call::ppoll() const {
+    struct PollFd {
+        i32 fd;
+        i16 events, happened;
+    };
+    constexpr i16 kInvalid = 0x20;
+    constexpr u64 kCyclesPerSecond = 100'000'000, kNanosecondsPerCycle = 10;
+    if (arg(1) > Kernel::kMaxDescriptors) return -kEINVAL;
+    std::vector<PollFd> fds(arg(1));
+    if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(fds.data()), fds.size() * sizeof(PollFd)))) return -kEFAULT;
+    i64 count = 0;
+    task().polled.clear();
+    for (PollFd& fd : fds) {
+        const OpenFile* file = fd.fd < 0 ? nullptr : kernel.file_of(task(), static_cast<u32>(fd.fd));
+        fd.happened = fd.fd < 0 ? i16{0} : file ? kernel.poll_file(*file, fd.events) : kInvalid;
+        count += fd.happened != 0;
+        if (file) task().polled.push_back({task().files[static_cast<u32>(fd.fd)].file - 1, fd.events});
+    }
+    if (!task().resume) {
+        std::array<i64, 2> time{};
+        if (arg(2) && !read_user(arg(2), time)) return -kEFAULT;
+        if (time[0] < 0 || time[1] < 0) return -kEINVAL;
+        const u64 cycles = std::min<u64>(static_cast<u64>(time[0]), 1'000'000'000) * kCyclesPerSecond + static_cast<u64>(time[1]) / kNanosecondsPerCycle;
+        task().resume = arg(2) ? machine.cycles() + cycles : ~u64{0};
+    }
+    if (!count && machine.cycles() < task().resume) {
+        task().waits_for = WaitFor::Poll, task().wait_object = task().resume;
+        return Attempt::block();
+    }
+    return kernel.copy_out(machine, task(), arg(0), std::span(reinterpret_cast<const u8*>(fds.data()), fds.size() * sizeof(PollFd))) ? Attempt(count) : Attempt(-kEFAULT);
+}
+
 // --- Names --------------------------------------------------------------------------------------------------------------------------
 
 Attempt Call::getdents64() const {
@@ -405,7 +437,7 @@ Attempt Call::readlinkat() const {
     std::string path, target;
     if (const i64 length = path_arg(1, path); length < 0) return length;
     if (path == "/proc/self/exe") {
-        target = task().arguments.empty() ? task().name : task().arguments[0];
+        target = task().executable;
     } else {
         const Kernel::Found found = find(int_arg(0), path, false);
         if (found.error) return found.error;

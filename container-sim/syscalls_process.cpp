@@ -44,6 +44,7 @@ Attempt Call::getuid() const { return 0; }
 Attempt Call::geteuid() const { return 0; }
 Attempt Call::getgid() const { return 0; }
 Attempt Call::getegid() const { return 0; }
+Attempt Call::getgroups() const { return 0; }
 Attempt Call::setpgid() const { return 0; }
 Attempt Call::getpgid() const { return task().pids.back(); }
 Attempt Call::getsid() const { return task().pids.back(); }

@@ -45,7 +45,7 @@ struct Pipe {
 };
 inline constexpr std::size_t kPipeBytes = 65536; ///< pipe(7)
 
-enum class WaitFor : u8 { Nothing, Child, PipeData, PipeRoom, TtyInput, Time, Futex };
+enum class WaitFor : u8 { Nothing, Child, PipeData, PipeRoom, TtyInput, Time, Poll };
 enum class TaskState : u8 { Free, Runnable, Blocked, Zombie };
 
 struct Descriptor {
@@ -60,6 +60,7 @@ struct Task {
     u32 parent = 0;                      ///< index of the parent task
     std::string name;                    ///< comm
     std::vector<std::string> arguments;
+    std::string executable;              ///< path of the program, as /proc/self/exe shows it
     NamespaceSet namespaces;
     u32 pid_namespace_of_children = 0;   ///< unshare(CLONE_NEWPID) changes only this
     Location root, cwd;
@@ -72,9 +73,14 @@ struct Task {
     u32 umask = 022;
     int exit_status = 0;                 ///< as wait4 reports it
     WaitFor waits_for = WaitFor::Nothing;
-    u64 wait_object = 0;                 ///< pipe, tty, time in cycles, or futex address
+    u64 wait_object = 0;                 ///< pipe, tty, or time in cycles
     bool restarted = false;              ///< the pending call has been attempted before
     u64 resume = 0;                      ///< what the attempt keeps for the next: a deadline
+    struct Polled {
+        u32 file;                        ///< index of OpenFile
+        i16 events;
+    };
+    std::vector<Polled> polled;          ///< what ppoll waits for, until wait_object
     u64 clear_tid = 0;
     u32 container = 0;                   ///< number of the container it belongs to; 0: the host
     std::array<std::array<u64, 3>, 65> actions{}; ///< sigaction: handler, flags, mask

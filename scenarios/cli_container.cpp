@@ -21,7 +21,9 @@ struct RunOptions {
     std::vector<std::string> words;
     std::string memory = "128M";
     u64 max_instructions = 5'000'000'000;
-    bool json = false, trace = false, ps = false;
+    bool json = false, trace = false, ps = false, debug = false;
+    DebuggerOptions window;
+    DebuggerEntry debugger = nullptr;
 };
 
 /// Splits "[--hostname H] [--env K=V] ROOTFS CMD ARGS --and [...]" into containers.
@@ -130,9 +132,9 @@ Result<Session> open_session(const RunOptions& options, int& status) {
     SessionConfig config;
     config.containers = std::move(*specs);
     config.memory_bytes = memory.value();
-    config.checkpoint_every = 0;
+    config.checkpoint_every = options.debug ? config.checkpoint_every : 0;
     if (options.ps) config.when_idle = container::WhenIdle::Return; // a sleeping process is still there to be seen
-    config.record = options.trace ? class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process) : 0;
+    config.record = options.trace || options.debug ? class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process) : 0;
     status = kFailed;
     return Session::create(config);
 }
@@ -141,6 +143,7 @@ int run(const RunOptions& options) {
     int status = 0;
     auto session = open_session(options, status);
     if (!session) return complain(session.error(), status);
+    if (options.debug) return options.debugger(std::move(*session), std::nullopt, options.window);
     if (options.ps) { // as seen from outside when the programs have had some time
         session->run(options.max_instructions);
         if (options.json) fmt::print("{}\n", processes_json(*session->kernel()).dump(2));
@@ -174,6 +177,13 @@ void add_container(Verbs verbs) {
     auto run_options = std::make_shared<RunOptions>();
     auto* run_verb = add_verb(*verb, "run", "run containers to their end; the status is the first failing program's", run_options, verbs.status);
     run_verb->add_flag("--trace", run_options->trace, "print system calls, and what each namespace decided, to standard error");
+    auto debug_options = std::make_shared<RunOptions>();
+    debug_options->debug = true;
+    debug_options->debugger = verbs.debugger;
+    auto* debug_verb = add_verb(*verb, "debug", "open the debugger on containers", debug_options, verbs.status);
+    debug_verb->add_option("--screenshot", debug_options->window.screenshot, "write a PNG instead of opening a window");
+    debug_verb->add_option("--keys", debug_options->window.keys, "keys pressed before the screenshot, such as F5");
+    debug_verb->add_option("--dump-state", debug_options->window.state_file, "on leaving, write the session's state to this file as JSON");
     auto ps_options = std::make_shared<RunOptions>();
     ps_options->ps = true;
     ps_options->max_instructions = 2'000'000;

@@ -4,6 +4,17 @@
 
 namespace trapeze::ui {
 
+Layout container_layout(float width, float height, float top, float strip) {
+    Layout layout;
+    const auto at = [&](PanelId id) -> Rectangle& { return layout.panels[static_cast<std::size_t>(id)]; };
+    const float bottom = height - strip, middle = std::floor(top + (bottom - top) * 0.42f), left = std::floor(width * 0.5f);
+    at(PanelId::Containers) = {0, top, width, middle - top};
+    at(PanelId::Ledger) = {0, middle, left, bottom - middle};
+    at(PanelId::Console) = {left, middle, width - left, bottom - middle};
+    at(PanelId::Timeline) = {0, bottom, width, strip};
+    return layout;
+}
+
 Layout trap_layout(float width, float height, float top, float strip, bool with_lesson) {
     Layout layout;
     const auto at = [&](PanelId id) -> Rectangle& { return layout.panels[static_cast<std::size_t>(id)]; };

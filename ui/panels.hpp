@@ -33,6 +33,7 @@ void draw_csrs(const Debugger&, const Theme&, PanelState&, Commands&);
 void draw_ledger(const Debugger&, const Theme&, PanelState&, Commands&);
 void draw_dossier(const Debugger&, const Theme&, PanelState&, Commands&);
 void draw_console(const Debugger&, const Theme&, PanelState&, Commands&);
+void draw_containers(const Debugger&, const Theme&, PanelState&, Commands&);
 void draw_timeline(const Debugger&, const Theme&, PanelState&, Commands&);
 /// The menu bar; returns its height in pixels.
 float draw_menu(const Debugger&, const Theme&, Commands&);

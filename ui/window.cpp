@@ -138,10 +138,11 @@ class App {
         const ImVec2 size = ImGui::GetIO().DisplaySize;
         const float strip = ImGui::GetFrameHeight() + ImGui::GetStyle().WindowPadding.y * 2;
         const bool with_lesson = debugger_.lesson() != nullptr;
-        const Layout layout = trap_layout(size.x, size.y, top, strip, with_lesson);
+        const bool containers = debugger_.session().kernel() != nullptr;
+        const Layout layout = containers ? container_layout(size.x, size.y, top, strip) : trap_layout(size.x, size.y, top, strip, with_lesson);
         for (const PanelRow& panel : panel_rows()) {
-            if (panel.id == PanelId::Lesson && !with_lesson) continue;
             const Rectangle& place = layout[panel.id];
+            if (place.width <= 0) continue; // not in this layout
             ImGui::SetNextWindowPos({place.x, place.y});
             ImGui::SetNextWindowSize({place.width, place.height});
             ImGuiWindowFlags flags = ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings |

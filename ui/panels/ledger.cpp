@@ -61,6 +61,30 @@ void draw_traps(const Debugger& debugger, PanelState& state) {
     ImGui::EndChild();
 }
 
+/// In a container session the ledger is what processes asked of the kernel, and what namespaces decided.
+void draw_calls(const Debugger& debugger, const Theme& theme, PanelState& state) {
+    const Trace& trace = debugger.session().trace();
+    ImGui::BeginChild("calls");
+    std::vector<const Event*> shown;
+    constexpr std::size_t kMost = 300;
+    for (u64 i = trace.total(); i > trace.first() && shown.size() < kMost; --i) {
+        const Event& event = trace.at(i - 1);
+        const EventClass kind = event_row(event.kind).event_class;
+        if ((kind == EventClass::Syscall && event.kind == EventKind::SyscallEnter) || kind == EventClass::Namespace || event.kind == EventKind::ProcessStart || event.kind == EventKind::ProcessExit)
+            shown.push_back(&event);
+    }
+    if (shown.empty()) ImGui::TextWrapped("No system call yet. F11 runs one instruction, F5 runs on.");
+    ImGui::PushTextWrapPos(0);
+    for (auto event = shown.rbegin(); event != shown.rend(); ++event) {
+        const bool decided = (*event)->kind == EventKind::NamespaceLookup;
+        ImGui::TextColored(decided ? theme.changed : theme.text, "%s%s", decided ? "  namespace: " : "", event_text(trace, **event).c_str());
+    }
+    ImGui::PopTextWrapPos();
+    if (state.ledger_seen != trace.total()) ImGui::SetScrollHereY(1.0f);
+    state.ledger_seen = trace.total();
+    ImGui::EndChild();
+}
+
 void field(const Theme& theme, const char* name, const std::string& value) {
     ImGui::TextColored(theme.dim, "%-10s", name);
     ImGui::SameLine();
@@ -72,6 +96,7 @@ void field(const Theme& theme, const char* name, const std::string& value) {
 } // namespace
 
 void draw_ledger(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+    if (debugger.session().kernel()) return draw_calls(debugger, theme, state);
     if (debugger.session().vmm()) draw_exits(debugger, theme, state, commands);
     else draw_traps(debugger, state);
 }

@@ -9,7 +9,7 @@ void draw_question(const LessonRun& lesson, const Theme& theme, Commands& comman
     const auto& step = lesson.step();
     for (std::size_t i = 0; i < step.answers.size(); ++i) {
         const bool chosen = lesson.answered() == i;
-        const char* mark = lesson.complete() ? (i == step.right ? "right" : chosen ? "wrong" : "") : chosen ? "your prediction" : "";
+        const char* mark = lesson.complete() ? (i == step.right ? " (right)" : chosen ? " (wrong)" : "") : chosen ? " (your prediction)" : "";
         ImGui::PushID(static_cast<int>(i));
         if (!lesson.answered()) {
             if (ImGui::Button(std::to_string(i + 1).c_str())) commands.push_back({Action::Answer, i});
@@ -20,12 +20,8 @@ void draw_question(const LessonRun& lesson, const Theme& theme, Commands& comman
         ImGui::PopID();
         ImGui::SameLine();
         ImGui::PushTextWrapPos(0);
-        ImGui::TextUnformatted(step.answers[i].c_str());
+        ImGui::TextUnformatted((step.answers[i] + mark).c_str());
         ImGui::PopTextWrapPos();
-        if (*mark) {
-            ImGui::SameLine();
-            ImGui::TextColored(theme.dim, "(%s)", mark);
-        }
     }
 }
 

@@ -15,6 +15,7 @@ const std::vector<PanelRow>& panel_rows() {
         {PanelId::Ledger, "Trap ledger", draw_ledger},
         {PanelId::Dossier, "Dossier of the selected exit", draw_dossier},
         {PanelId::Console, "Console", draw_console},
+        {PanelId::Containers, "Processes and their namespaces", draw_containers},
         {PanelId::Timeline, "Timeline", draw_timeline},
     };
     return rows;
@@ -66,7 +67,9 @@ float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands
         menu_item(Action::ShowHelp, commands);
         ImGui::EndMenu();
     }
-    const std::string mode = fmt::format("{} on {}", debugger.session().config().guest, vmm::mode_row(debugger.session().config().mode).name);
+    const auto& config = debugger.session().config();
+    const std::string mode = config.containers.empty() ? fmt::format("{} on {}", config.guest, vmm::mode_row(config.mode).name)
+                                                       : fmt::format("{} containers on one kernel", config.containers.size());
     const float width = ImGui::CalcTextSize(mode.c_str()).x;
     ImGui::SameLine(ImGui::GetWindowWidth() - width - ImGui::GetStyle().WindowPadding.x * 2);
     ImGui::TextColored(theme.accent, "%s", mode.c_str());
