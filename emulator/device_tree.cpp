@@ -14,7 +14,10 @@ namespace trapeze {
 
 namespace {
 
-constexpr const char* kIsa = "rv64imafdc_zicsr_zifencei_sstc";
+/// The extensions in the order of the ISA manual's naming chapter.
+std::string isa_string(const HartFeatures& features) {
+    return fmt::format("rv64imafdc{}_zicsr_zifencei_sstc_svadu_svinval_svnapot_svpbmt", features.hypervisor ? "h" : "");
+}
 constexpr int kMaxDepth = 32;
 constexpr u32 kIrqSoftM = 3, kIrqTimerM = 7, kIrqExternalM = 11, kIrqExternalS = 9; // bits of mip
 
@@ -62,7 +65,7 @@ struct Handles {
     u32 finisher() const { return 2 + harts; }
 };
 
-void write_cpus(TreeWriter& tree, Handles handles) {
+void write_cpus(TreeWriter& tree, Handles handles, const HartFeatures& features) {
     tree.begin("cpus");
     tree.cells("#address-cells", {1});
     tree.cells("#size-cells", {0});
@@ -73,8 +76,8 @@ void write_cpus(TreeWriter& tree, Handles handles) {
         tree.cells("reg", {i});
         tree.text("status", {"okay"});
         tree.text("compatible", {"riscv"});
-        tree.text("riscv,isa", {kIsa});
-        tree.text("mmu-type", {"riscv,sv39"});
+        tree.text("riscv,isa", {isa_string(features)});
+        tree.text("mmu-type", {fmt::format("riscv,sv{}", 12 + 9 * features.paging_levels)});
         tree.begin("interrupt-controller");
         tree.cells("#interrupt-cells", {1});
         tree.flag("interrupt-controller");
@@ -190,7 +193,8 @@ Error tree_error(int code) { return Error{fmt::format("the device tree does not 
 
 } // namespace
 
-std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs) {
+std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs,
+                                 const HartFeatures& features) {
     constexpr std::size_t kMaxBootargs = 64 << 10;
     if (bootargs.size() > kMaxBootargs || bootargs.find('\0') != std::string::npos) return {};
     const Handles handles{std::clamp(harts, 1u, kMaxHarts)};
@@ -208,7 +212,7 @@ std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_bas
     tree.text("device_type", {"memory"});
     tree.reg(ram_base, ram_bytes);
     tree.end();
-    write_cpus(tree, handles);
+    write_cpus(tree, handles, features);
     tree.begin("soc");
     tree.cells("#address-cells", {2});
     tree.cells("#size-cells", {2});

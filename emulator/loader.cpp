@@ -111,8 +111,8 @@ Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::stri
     return loaded;
 }
 
-Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs) {
-    const std::vector<u8> blob = make_device_tree(bus.board, harts, bus.base, bus.size, bootargs);
+Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs, const HartFeatures& features) {
+    const std::vector<u8> blob = make_device_tree(bus.board, harts, bus.base, bus.size, bootargs, features);
     if (blob.empty()) return Error{fmt::format("the device tree cannot be made: the kernel's command line of {} bytes is too long; shorten it", bootargs.size())};
     if (blob.size() > bus.size) return Error{fmt::format("the device tree has {} bytes and RAM only {}; give the machine more with --memory", blob.size(), bus.size)};
     const u64 align = bus.size >= 4 * kDeviceTreeAlign ? kDeviceTreeAlign : kPageSize;
@@ -139,7 +139,7 @@ Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, co
         end = 0;
         for (const auto& s : loaded->elf.segments) end = std::max(end, s.physical_address + s.memory_size);
     }
-    const auto tree = place_device_tree(bus, static_cast<unsigned>(machine.harts.size()), machine.config().bootargs);
+    const auto tree = place_device_tree(bus, static_cast<unsigned>(machine.harts.size()), machine.config().bootargs, machine.hart().features());
     if (!tree) return Error{fmt::format("{}: {}", name, tree.error())};
     if (tree.value() < end)
         return Error{fmt::format("{}: it ends at {:#x} and leaves no room for the device tree at {:#x}; give the machine more RAM with --memory",

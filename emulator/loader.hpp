@@ -57,12 +57,13 @@ Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, co
 Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::string& name, u64 flat_address);
 
 /// Writes the board's device tree near the top of the bus's RAM. Returns its address.
-Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs);
+Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs, const HartFeatures& features = {});
 /// Resets harts to run a program without firmware: M-mode, a0 = hart id, a1 = device tree (as QEMU virt with -bios none).
 void start_bare(std::span<Hart> harts, u64 entry, u64 device_tree);
 
 /// The flattened device tree of a board, as QEMU virt's: cpus, memory, chosen, soc with every device.
-std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs);
+std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs,
+                                  const HartFeatures& features = {});
 /// Checks a device tree blob and returns its text form (dts); the error says where it does not parse.
 Result<std::string> device_tree_text(std::span<const u8> blob);
 

@@ -77,6 +77,7 @@ u64 next_wakeup(const Hart& hart, const Board& board) {
     u64 tick = ~u64{0};
     if (s[Csr::mie] & irq_bit(Irq::Mti)) tick = board.next_tick(hart.id());
     if (s[Csr::menvcfg] & menvcfg::STCE && s[Csr::mie] & irq_bit(Irq::Sti)) tick = std::min(tick, s[Csr::stimecmp]);
+    if (s[Csr::mie] & irq_bit(Irq::Vsti)) tick = std::min(tick, guest_timer_tick(s));
     return tick > ~u64{0} / kCyclesPerTick ? ~u64{0} : tick * kCyclesPerTick;
 }
 

@@ -124,7 +124,7 @@ ExitReason Vmm::classify_page_fault(const Trap& trap, Bus& bus) const {
     if (!bus.in_ram(walk.physical, 1)) return has_device(board_, walk.physical) ? ExitReason::Mmio : ExitReason::GuestException;
     if (access == Access::Store && bus.watched_page(walk.physical)) return ExitReason::Mmio;
     const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
-    const bool may_mark = !walk.update_ad || vhart_.protection(walk.leaf_address, sizeof(u64), Access::Store, Priv::S).allowed;
+    const bool may_mark = !walk.updates || vhart_.protection(walk.leaf_address, sizeof(u64), Access::Store, Priv::S).allowed;
     if (!protection.allowed || !may_mark) return ExitReason::GuestException;
     return protection.whole_page ? ExitReason::ShadowMiss : ExitReason::Replay;
 }
@@ -137,10 +137,10 @@ ExitReason Vmm::classify_instruction(u32 word) const {
         const u16 number = static_cast<u16>(insn.imm);
         const CsrRow* csr = csr_row(number);
         if (csr && csr->gate == Gate::Fs && fpu_off) return ExitReason::FpuEnable;
-        return vhart_.csr_access_traps(number, writes_csr(insn)) ? ExitReason::GuestException : ExitReason::CsrAccess;
+        return vhart_.csr_fault(number, writes_csr(insn)) ? ExitReason::GuestException : ExitReason::CsrAccess;
     }
     if (r.gate == Gate::Fs && fpu_off) return ExitReason::FpuEnable;
-    if (insn.op == Op::Illegal || vhart_.instruction_traps(insn.op)) return ExitReason::GuestException;
+    if (insn.op == Op::Illegal || vhart_.instruction_fault(insn.op)) return ExitReason::GuestException;
     switch (insn.op) {
     case Op::sret: case Op::mret: return ExitReason::TrapReturn;
     case Op::sfence_vma: return ExitReason::Fence;
@@ -225,8 +225,8 @@ void Vmm::flush_shadow(Machine& machine, ExitDossier& dossier, unsigned roots, c
 /// no store before the guest's own entry is dirty.
 u64 Vmm::shadow_permissions(u64 va, Bus& bus) const {
     const auto allowed = [&](Access access) {
-        const PageWalk walk = vhart_.translate_as(vhart_.state.priv, va, access, bus);
-        if (walk.outcome != PageWalk::Outcome::Ok || walk.update_ad || !bus.in_ram(walk.physical & ~kPageMask, kPageSize)) return false;
+        const PageWalk walk = vhart_.translate_as(vhart_.state.mode(), va, access, bus);
+        if (walk.outcome != PageWalk::Outcome::Ok || walk.updates || !bus.in_ram(walk.physical & ~kPageMask, kPageSize)) return false;
         if (access == Access::Store && bus.watched_page(walk.physical)) return false;
         const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
         return protection.allowed && protection.whole_page;
@@ -245,7 +245,7 @@ void Vmm::fill_shadow(Machine& machine, ExitDossier& dossier) {
     const PageWalk walk = vhart_.translate(va, access, bus);
     table_entries_read_ += walk.steps;
     if (walk.steps) dossier.add(StepKind::Walk, costs.walk_entry * walk.steps, va, walk.steps);
-    if (walk.update_ad) {
+    if (walk.updates) {
         bus.ram.write_value(bus.ram_offset(walk.leaf_address), walk.leaf);
         dossier.add(StepKind::SetAccessed, costs.walk_entry, walk.leaf_address, walk.leaf);
     }

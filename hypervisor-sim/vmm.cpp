@@ -35,6 +35,12 @@ u64 own_bytes(const VmConfig& config) {
     return (wanted + kAlignment - 1) & ~(kAlignment - 1);
 }
 
+/// Under trap-and-emulate the guest's tables are shadowed by ones of Sv39, and it is offered no hypervisor extension.
+HartFeatures guest_features(Mode mode) {
+    if (mode == Mode::TrapAndEmulate) return {.hypervisor = false, .paging_levels = 3};
+    return {};
+}
+
 Result<void> check(const Machine& machine, const VmConfig& config) {
     const ModeRow& mode = mode_row(config.mode);
     if (config.mode == Mode::Bare) return Error{"mode bare has no hypervisor; run the guest on the machine itself"};
@@ -72,7 +78,7 @@ Result<Mode> mode_by_name(const std::string& name) {
 }
 
 Vmm::Vmm(const VmConfig& config)
-    : config_(config), board_(1), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {
+    : config_(config), vhart_(0, guest_features(config.mode)), board_(1), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {
     if (!config.disk.empty()) board_.attach(std::make_unique<VirtioBlk>(config.disk), kVirtioBase, VirtioBlk::kSize, kVirtioIrq);
     config_.disk.clear(); // the board has it
 }
@@ -106,7 +112,7 @@ Result<LoadedGuest> Vmm::load(Machine& machine, std::vector<u8> bytes, const std
     Bus bus = guest_bus(machine);
     auto guest = place_image(bus, std::move(bytes), name, config_.firmware ? kFlatImageWithFirmware : kRamBase);
     if (!guest) return guest;
-    const auto tree = place_device_tree(bus, 1, config_.bootargs);
+    const auto tree = place_device_tree(bus, 1, config_.bootargs, vhart_.features());
     if (!tree) return Error{tree.error()};
     guest->device_tree = tree.value();
     const std::span<Hart> harts(&vhart_, 1);

@@ -90,7 +90,7 @@ void Vmm::load_real_hart(Machine& machine) {
     real.reservation = v.reservation + ram_offset_;
     real.reserved_value = v.reserved_value;
     real[Csr::mstatus] = (v[Csr::mstatus] & mstatus::FS) | mstatus::SPIE; // SPP = U
-    real[Csr::scounteren] = vhart_.csr_access_traps(static_cast<u16>(Csr::time), false) ? 0 : kTimeCounter;
+    real[Csr::scounteren] = vhart_.csr_fault(static_cast<u16>(Csr::time), false) ? 0 : kTimeCounter;
 
     // The machine's timer stands in for the guest's next one. What is due already is either injected or masked by the guest.
     real[Csr::stimecmp] = next_timer();

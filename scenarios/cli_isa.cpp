@@ -10,7 +10,7 @@ namespace trapeze::scenarios {
 namespace {
 
 const char* extension_name(Extension extension) {
-    static constexpr const char* kNames[] = {"I", "M", "A", "F", "D", "Zicsr", "Zifencei"};
+    static constexpr const char* kNames[] = {"I", "M", "A", "F", "D", "Zicsr", "Zifencei", "H", "Svinval"};
     return kNames[static_cast<std::size_t>(extension)];
 }
 const char* sensitivity_name(Sensitivity sensitivity) {

@@ -45,8 +45,12 @@ struct Exec {
 
     void select_bank() {
         const u64 status = s[Csr::mstatus];
-        const Priv priv = status & mstatus::MPRV && s.priv == Priv::M ? static_cast<Priv>(get_field(status, mstatus::MPP)) : s.priv;
-        bank = &cache.banks[HartCache::bank_of(priv, status & mstatus::SUM, status & mstatus::MXR)];
+        PrivMode mode = s.mode();
+        if (status & mstatus::MPRV && s.priv == Priv::M) {
+            mode.priv = static_cast<Priv>(get_field(status, mstatus::MPP));
+            mode.virt = mode.priv != Priv::M && status & mstatus::MPV;
+        }
+        bank = &cache.banks[HartCache::bank_of(mode, status, s[Csr::vsstatus])];
     }
     /// Instructions completed before the current one.
     u64 completed() const { return done + static_cast<u64>(d - first); }
@@ -111,14 +115,25 @@ struct Exec {
         trap.tval = tval;
         return Flow::Trap;
     }
-    Flow illegal() { return raise(Cause::IllegalInstruction, d->word); }
-    Flow ecall() { return raise(static_cast<Cause>(static_cast<u64>(Cause::EcallFromU) + static_cast<u64>(s.priv)), 0); }
-    Flow ebreak() { return raise(Cause::Breakpoint, pc()); }
+    /// The instruction may not be executed: as an illegal or a virtual instruction.
+    Flow refused(Cause cause) { return raise(cause, d->word); }
+    Flow illegal() { return refused(Cause::IllegalInstruction); }
+    Flow ecall() {
+        if (s.virt && s.priv == Priv::S) return raise(Cause::EcallFromVs, 0);
+        return raise(static_cast<Cause>(static_cast<u64>(Cause::EcallFromU) + static_cast<u64>(s.priv)), 0);
+    }
+    Flow ebreak() {
+        const Flow flow = raise(Cause::Breakpoint, pc());
+        trap.guest_address = s.virt;
+        return flow;
+    }
     Flow mret();
     Flow sret();
     Flow wfi();
     Flow fence_i() { return Flow::Leave; } // decoded code is kept coherent with RAM by Ram::mark_code
     Flow sfence_vma(u64 address, u64 asid);
+    Flow hfence();
+    Flow order_invalidations() { return Flow::Leave; } // sinval.vma has taken effect at once
     Flow csr(CsrOp op, u64 operand);
 
     // Memory. The fast path hits a TLB entry; everything else is in memory_access.cpp.
@@ -145,25 +160,26 @@ struct Exec {
         }
         return store_slow(address, sizeof(T), static_cast<T>(value));
     }
+    Flow misaligned(Cause cause, u64 address);
     Flow load_slow(u64 address, unsigned bytes, Access access, u64& value);
     Flow store_slow(u64 address, unsigned bytes, u64 value);
 
     template <class T> Flow load_reserved(u64 address) {
-        if (address & (sizeof(T) - 1)) return raise(Cause::LoadMisaligned, address);
+        if (address & (sizeof(T) - 1)) return misaligned(Cause::LoadMisaligned, address);
         u64 raw = 0;
         const Flow flow = load_for_reserve(address, sizeof(T), raw);
         if (flow != Flow::Trap) rd(static_cast<u64>(static_cast<i64>(static_cast<T>(raw))));
         return flow;
     }
     template <class T> Flow store_conditional(u64 address, u64 value) {
-        if (address & (sizeof(T) - 1)) return raise(Cause::StoreMisaligned, address);
+        if (address & (sizeof(T) - 1)) return misaligned(Cause::StoreMisaligned, address);
         bool stored = false;
         const Flow flow = store_if_reserved(address, sizeof(T), static_cast<T>(value), stored);
         if (flow != Flow::Trap) rd(!stored);
         return flow;
     }
     template <class T, AmoOp op> Flow amo(u64 address, u64 operand) {
-        if (address & (sizeof(T) - 1)) return raise(Cause::StoreMisaligned, address);
+        if (address & (sizeof(T) - 1)) return misaligned(Cause::StoreMisaligned, address);
         u64 raw = 0;
         const Flow read = load_slow(address, sizeof(T), Access::Store, raw); // faults as a store
         if (read == Flow::Trap) return read;
@@ -183,6 +199,18 @@ struct Exec {
         if (written != Flow::Trap) rd(static_cast<u64>(static_cast<i64>(old)));
         return written == Flow::Next ? read : written;
     }
+    template <class T> Flow guest_load(u64 address, bool execute_read = false) {
+        u64 raw = 0;
+        const Flow flow = guest_access(address, sizeof(T), Access::Load, raw, execute_read);
+        if (flow != Flow::Trap) rd(static_cast<u64>(static_cast<i64>(static_cast<T>(raw))));
+        return flow;
+    }
+    template <class T> Flow guest_load_code(u64 address) { return guest_load<T>(address, true); }
+    template <class T> Flow guest_store(u64 address, u64 value) {
+        u64 raw = static_cast<T>(value);
+        return guest_access(address, sizeof(T), Access::Store, raw, false);
+    }
+    Flow guest_access(u64 address, unsigned bytes, Access access, u64& value, bool execute_read);
     Flow load_for_reserve(u64 address, unsigned bytes, u64& value);
     Flow store_if_reserved(u64 address, unsigned bytes, u64 value, bool& stored);
 
@@ -190,13 +218,13 @@ struct Exec {
     template <class F> F freg(u8 index) const { return fpu::unbox<F>(s.f[index]); }
     void set_freg(u64 raw) {
         s.f[d->rd & 31] = raw;
-        s[Csr::mstatus] |= mstatus::FS;
+        set_fs_dirty(s);
     }
     u64 fbits_rs2() const { return s.f[d->rs2]; }
     void accrue(u32 flags) {
         if (!flags) return;
         s[Csr::fcsr] |= flags;
-        s[Csr::mstatus] |= mstatus::FS;
+        set_fs_dirty(s);
     }
     /// The rounding mode of this instruction; false when it is reserved (the instruction is illegal).
     bool rounding(u8& mode) const {

@@ -11,6 +11,8 @@
 #include "emulator/mem/page_walk.hpp"
 
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 namespace trapeze {
@@ -28,7 +30,7 @@ struct Watch {
 
 class Hart {
   public:
-    explicit Hart(u32 id = 0);
+    explicit Hart(u32 id = 0, HartFeatures features = {});
     Hart(const Hart& other);            ///< caches are not copied
     Hart& operator=(const Hart& other);
     Hart(Hart&&) noexcept;
@@ -43,6 +45,7 @@ class Hart {
     bool occupied(Priv level) const { return seats >> static_cast<u8>(level) & 1; }
 
     u32 id() const { return id_; }
+    const HartFeatures& features() const { return features_; }
     /// Back to reset: M-mode, pc as given, everything else cleared (section 3.4).
     void reset(u64 pc);
 
@@ -59,7 +62,7 @@ class Hart {
     };
     StepResult step(Bus& bus);
 
-    /// Delivers `trap` now: decides the target privilege, sets its CSRs, pc and privilege (section 3.1.6, 3.1.7, 3.1.8). This is the one
+    /// Delivers `trap` now: decides the target privilege, sets its CSRs, pc and privilege (sections 3.1.6 to 3.1.8, 15.6). This is the one
     /// function that decides where a trap goes. Returns the trap with `from` and `to` filled in.
     Trap deliver(Trap trap, Bus& bus);
     /// What software in the seat's place would do last: sret or mret.
@@ -75,15 +78,17 @@ class Hart {
     void write_csr(u16 number, u64 value, Bus& bus);
     u64 read_csr(Csr csr, Bus& bus) const { return read_csr(static_cast<u16>(csr), bus); }
     void write_csr(Csr csr, u64 value, Bus& bus) { write_csr(static_cast<u16>(csr), value, bus); }
-    /// True when an access from the current privilege traps (illegal instruction).
-    bool csr_access_traps(u16 number, bool write) const;
-    /// True when `op` traps at the current privilege because of its row's lowest privilege or gate.
-    bool instruction_traps(Op op) const;
+    /// How an access from the current mode traps: as an illegal or a virtual instruction; nullopt: it does not.
+    std::optional<Cause> csr_fault(u16 number, bool write) const;
+    /// The same for an instruction, by its row's lowest privilege and gate.
+    std::optional<Cause> instruction_fault(Op op) const;
+    /// The register that a number means in the current mode: a guest's supervisor registers are the vs ones (section 15.2.11).
+    u16 csr_in_mode(u16 number) const;
 
-    /// Translates without side effects, as an access of this kind at the current privilege would be (MPRV included).
+    /// Translates without side effects, as an access of this kind in the current mode would be (MPRV included).
     PageWalk translate(u64 va, Access access, Bus& bus) const;
-    /// The same for a given privilege.
-    PageWalk translate_as(Priv priv, u64 va, Access access, Bus& bus) const;
+    /// The same for a given mode.
+    PageWalk translate_as(PrivMode mode, u64 va, Access access, Bus& bus) const;
     /// Reads through translation for debuggers, tracers and kernels; stops at the first byte that is not mapped. Returns bytes read.
     std::size_t peek(u64 va, std::span<u8> out, Bus& bus) const;
     /// Physical memory protection's verdict (section 3.7) for an access by a privilege: whether it is allowed, and whether the same holds
@@ -97,8 +102,8 @@ class Hart {
     std::optional<u32> fetch_word(u64 va, Bus& bus) const;
 
     /// Translates and checks an instruction fetch, setting the accessed bit. The physical address and whether the verdict holds for
-    /// its whole page, or the cause of the fault.
-    std::optional<Cause> fetch_fault(u64 va, Bus& bus, u64& physical, bool& whole_page);
+    /// its whole page, or the trap that it raises.
+    std::optional<Trap> fetch_fault(u64 va, Bus& bus, u64& physical, bool& whole_page);
 
     /// To be called after changing translation-related state or page tables behind the hart's back: drops cached translations.
     void flush_translations();
@@ -109,7 +114,12 @@ class Hart {
     friend struct Exec;
     friend class HartCache;
 
+    void inhibit_counters(u64 value, Bus& bus);
+    void write_translation(Csr csr, u64 value);
+    void write_interrupt_bits(Csr csr, u64 value, u64 mask);
+
     u32 id_;
+    HartFeatures features_;
     std::unique_ptr<HartCache> cache_;
 };
 

@@ -38,7 +38,8 @@ struct TlbEntry {
 class HartCache {
   public:
     static constexpr std::size_t kTlbEntries = 256;
-    static constexpr std::size_t kBanks = 7;
+    static constexpr std::size_t kBanks = 16;
+    static constexpr u64 kEpochStep = 8; ///< above the bits of a fetch context that tell the mode
     static constexpr std::size_t kFetchEntries = 64;
     static constexpr std::size_t kJumpEntries = 4096;
     static constexpr std::size_t kMaxBlocks = 1 << 16;
@@ -63,12 +64,15 @@ class HartCache {
 
     static std::size_t index_of(u64 va) { return (va >> kPageShift) & (kTlbEntries - 1); }
 
-    /// Bank for accesses at an effective privilege: they differ in what they may touch.
-    static std::size_t bank_of(Priv priv, bool sum, bool mxr) {
-        if (priv == Priv::M) return 0;
-        if (priv == Priv::U) return 1 + mxr;
-        return 3 + sum + 2 * mxr;
+    /// Bank for accesses in an effective mode: they differ in what they may touch. `status` is mstatus; `guest_status` vsstatus.
+    static std::size_t bank_of(PrivMode mode, u64 status, u64 guest_status) {
+        if (mode.priv == Priv::M) return 0;
+        if (!mode.virt) return mode.priv == Priv::U ? 1 + bit(status, 19) : 3 + bit(status, 18) + 2 * bit(status, 19);
+        const std::size_t readable = bit(status, 19) ? 2 : bit(guest_status, 19); // executable pages: in no stage, the first, both
+        return mode.priv == Priv::U ? 7 + readable : 10 + bit(guest_status, 18) + 2 * readable;
     }
+    /// What a fetch depends on besides its address.
+    u64 context_of(PrivMode mode) const { return epoch | static_cast<u64>(mode.virt) << 2 | static_cast<u64>(mode.priv); }
     void flush_translations();
     void flush_page(u64 va);
     void flush_stores();
@@ -83,9 +87,8 @@ class HartCache {
     std::array<FetchEntry, kFetchEntries> fetch{};
     std::array<JumpEntry, kJumpEntries> jumps{};
     std::unordered_map<u64, std::unique_ptr<Block>> blocks; ///< by RAM offset
-    u64 epoch = 4;             ///< part of every fetch context; a new one forgets all jumps and fetch entries
+    u64 epoch = kEpochStep;             ///< part of every fetch context; a new one forgets all jumps and fetch entries
     bool superpages = false;   ///< some translation came from a superpage
-    
 
     const Ram* ram = nullptr;
     u64 bus_base = 0, bus_offset = 0, bus_size = 0;

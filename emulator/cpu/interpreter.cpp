@@ -20,9 +20,9 @@ template <Op op> struct Body;
 
 template <Op op> [[gnu::always_inline]] inline Flow execute(Exec& m) {
     if constexpr (Body<op>::kFloat) {
-        if ((m.s[Csr::mstatus] & mstatus::FS) == 0) [[unlikely]] return m.illegal();
+        if (fs_off(m.s)) [[unlikely]] return m.illegal();
     } else if constexpr (Body<op>::kChecked) {
-        if (m.hart.instruction_traps(op)) [[unlikely]] return m.illegal();
+        if (const auto fault = m.hart.instruction_fault(op)) [[unlikely]] return m.refused(*fault);
     }
     return Body<op>::run(m);
 }
@@ -76,7 +76,7 @@ class Interpreter {
     const Trap& trap() const { return m_.trap; }
 
   private:
-    u64 context() const { return cache_.epoch | static_cast<u64>(hart_.state.priv); }
+    u64 context() const { return cache_.context_of(hart_.state.mode()); }
     FetchPlace place_fetch(u64 pc);
     const Block* find(u64 pc);
     std::unique_ptr<Block> decode_block(u64 ram_offset, const void* const* labels);
@@ -97,8 +97,7 @@ FetchPlace Interpreter::place_fetch(u64 pc) {
     u64 physical = 0;
     bool whole_page = false;
     if (const auto fault = hart_.fetch_fault(pc, bus_, physical, whole_page)) {
-        place.trap.cause = static_cast<u64>(*fault);
-        place.trap.tval = pc;
+        place.trap = *fault;
         return place;
     }
     place.ok = true;
@@ -269,6 +268,7 @@ u64 cycles_to_timer(const Hart& hart, const Bus& bus) {
     u64 next = ~u64{0};
     if (const u64 tick = bus.board.next_tick(hart.id()); tick > now) next = tick;
     if (const u64 tick = s[Csr::stimecmp]; s[Csr::menvcfg] & menvcfg::STCE && tick > now) next = std::min(next, tick);
+    if (const u64 tick = guest_timer_tick(s); tick > now) next = std::min(next, tick);
     if (next > ~u64{0} / kCyclesPerTick) return ~u64{0};
     return next * kCyclesPerTick - s.cycles;
 }

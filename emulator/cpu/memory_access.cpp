@@ -17,14 +17,14 @@ HartCache::HartCache() {
 }
 void HartCache::flush_translations() {
     for (Bank& bank : banks) bank.clear();
-    epoch += 4;
+    epoch += kEpochStep;
     superpages = false;
 }
 void HartCache::flush_page(u64 va) {
     if (superpages) return flush_translations();
     const std::size_t i = index_of(va);
     for (Bank& bank : banks) bank.load[i].tag = bank.store[i].tag = (i ^ 1) << kPageShift;
-    epoch += 4;
+    epoch += kEpochStep;
 }
 void HartCache::flush_stores() {
     for (Bank& bank : banks)
@@ -36,7 +36,7 @@ void HartCache::flush_loads() {
 }
 void HartCache::flush_blocks() {
     blocks.clear();
-    epoch += 4;
+    epoch += kEpochStep;
 }
 void HartCache::flush_all() {
     flush_blocks();
@@ -61,7 +61,7 @@ void HartCache::follow_ram(const Ram& now) {
         mark_generation = now.mark_generation();
     }
     if (code_generation != now.code_generation()) {
-        epoch += 4; // jumps go through the block table again, which looks at versions
+        epoch += kEpochStep; // jumps go through the block table again, which looks at versions
         code_generation = now.code_generation();
     }
 }
@@ -126,33 +126,40 @@ PmpVerdict pmp_check(const HartState& s, u64 address, unsigned bytes, Access acc
     return {priv == Priv::M, whole_page};
 }
 
-Priv effective_priv(const HartState& s, Access access) {
+/// The mode that an access is made in: loads and stores of M-mode may borrow another (section 3.1.6.3).
+PrivMode effective_mode(const HartState& s, Access access) {
     const u64 status = s[Csr::mstatus];
-    if (access != Access::Fetch && s.priv == Priv::M && status & mstatus::MPRV) return static_cast<Priv>(get_field(status, mstatus::MPP));
-    return s.priv;
+    if (access == Access::Fetch || s.priv != Priv::M || !(status & mstatus::MPRV)) return s.mode();
+    const Priv priv = static_cast<Priv>(get_field(status, mstatus::MPP));
+    return {priv, priv != Priv::M && status & mstatus::MPV};
 }
 
-Cause fault_cause(Access access, bool page_fault) {
-    switch (access) {
-    case Access::Fetch: return page_fault ? Cause::InstructionPageFault : Cause::InstructionAccess;
-    case Access::Load: return page_fault ? Cause::LoadPageFault : Cause::LoadAccess;
-    default: return page_fault ? Cause::StorePageFault : Cause::StoreAccess;
-    }
+Cause fault_cause(Access access, PageWalk::Outcome outcome) {
+    using Outcome = PageWalk::Outcome;
+    const unsigned kind = access == Access::Fetch ? 0 : access == Access::Load ? 1 : 2;
+    constexpr Cause kPage[] = {Cause::InstructionPageFault, Cause::LoadPageFault, Cause::StorePageFault};
+    constexpr Cause kGuest[] = {Cause::InstructionGuestPageFault, Cause::LoadGuestPageFault, Cause::StoreGuestPageFault};
+    constexpr Cause kAccess[] = {Cause::InstructionAccess, Cause::LoadAccess, Cause::StoreAccess};
+    return outcome == Outcome::PageFault ? kPage[kind] : outcome == Outcome::GuestPageFault ? kGuest[kind] : kAccess[kind];
 }
 
-bool translates(const HartState& s, Priv priv) { return priv != Priv::M && get_field(s[Csr::satp], satp::MODE) != satp::kBare; }
+Translation translation_of(const HartState& s, PrivMode mode) {
+    if (mode.priv == Priv::M) return {};
+    const u64 machine = s[Csr::menvcfg], status = s[Csr::mstatus];
+    const auto rights = [&](u64 view, u64 environment) {
+        return AccessRights{mode.priv, (view & mstatus::SUM) != 0, ((view | status) & mstatus::MXR) != 0, (environment & menvcfg::ADUE) != 0,
+                            (environment & menvcfg::PBMTE) != 0};
+    };
+    if (!mode.virt) return {s[Csr::satp], 0, rights(status, machine), {}};
+    Translation t{s[Csr::vsatp], s[Csr::hgatp], rights(s[Csr::vsstatus], machine & s[Csr::henvcfg]), rights(status, machine)};
+    t.second_rights.priv = Priv::U; // to the second stage every access is a user's
+    return t;
+}
 
-PageWalk walk(const HartState& s, Priv priv, u64 va, Access access, const Bus& bus) {
-    PageWalk result;
-    if (!translates(s, priv)) {
-        result.outcome = PageWalk::Outcome::Ok;
-        result.physical = va;
-        result.page_size = kPageSize;
-        return result;
-    }
-    const u64 status = s[Csr::mstatus];
-    const AccessRights rights{priv, (status & mstatus::SUM) != 0, (status & mstatus::MXR) != 0, (s[Csr::menvcfg] & menvcfg::ADUE) != 0};
-    return walk_sv39(s[Csr::satp], va, access, rights, [&](u64 address, u64& entry) {
+PageWalk walk(const HartState& s, PrivMode mode, u64 va, Access access, const Bus& bus, bool execute_read = false) {
+    Translation t = translation_of(s, mode);
+    t.rights.execute_read = t.second_rights.execute_read = execute_read;
+    return walk_page_tables(t, va, access, [&](u64 address, u64& entry) {
         // Implicit accesses are S-mode's to PMP; tables are in RAM.
         return bus.in_ram(address, sizeof entry) && pmp_check(s, address, sizeof entry, Access::Load, Priv::S).allowed &&
                bus.ram.read(bus.ram_offset(address), entry);
@@ -165,29 +172,44 @@ struct Place {
     bool whole_page = false;
     u64 physical = 0;
     u64 page_size = 0;
-    Cause fault = Cause::LoadAccess;
+    Trap fault;
 };
 
-Place locate(const HartState& s, u64 va, unsigned bytes, Access access, Bus& bus) {
-    const Priv priv = effective_priv(s, access);
-    const PageWalk result = walk(s, priv, va, access, bus);
+/// What a guest-page fault says besides its address (sections 15.2.8, 15.6.3): where, and whether a table's entry was meant.
+void describe_fault(Trap& trap, const PageWalk& walk, Access access, PrivMode mode, u64 va) {
+    trap.cause = static_cast<u64>(fault_cause(access, walk.outcome));
+    trap.tval = va;
+    trap.guest_address = mode.virt;
+    if (walk.outcome == PageWalk::Outcome::GuestPageFault) trap.tval2 = walk.guest_physical >> 2;
+    constexpr u64 kEntryRead = 0x3000, kEntryWrite = 0x3020;
+    if (walk.implicit) trap.tinst = walk.implicit_write ? kEntryWrite : kEntryRead;
+}
+
+/// Writes the accessed and dirty bits that a walk asks for. False: memory protection forbids one.
+bool write_updates(const HartState& s, const PageWalk& walk, Bus& bus) {
+    for (unsigned i = 0; i < walk.updates; ++i)
+        if (!pmp_check(s, walk.update[i].address, sizeof(u64), Access::Store, Priv::S).allowed) return false;
+    for (unsigned i = 0; i < walk.updates; ++i) bus.ram.write_value(bus.ram_offset(walk.update[i].address), walk.update[i].entry);
+    return true;
+}
+
+Place locate_as(const HartState& s, PrivMode mode, u64 va, unsigned bytes, Access access, Bus& bus, bool execute_read = false) {
+    PageWalk result = walk(s, mode, va, access, bus, execute_read);
     Place place;
-    if (result.outcome != PageWalk::Outcome::Ok) {
-        place.fault = fault_cause(access, result.outcome == PageWalk::Outcome::PageFault);
-        return place;
+    if (result.outcome == PageWalk::Outcome::Ok) {
+        const PmpVerdict verdict = pmp_check(s, result.physical, bytes, access, mode.priv);
+        place.ok = verdict.allowed && write_updates(s, result, bus);
+        place.physical = result.physical;
+        place.page_size = result.page_size;
+        place.whole_page = verdict.whole_page;
+        result.outcome = PageWalk::Outcome::AccessFault; // if it is none here, it may be one on the bus
     }
-    const PmpVerdict verdict = pmp_check(s, result.physical, bytes, access, priv);
-    place.fault = fault_cause(access, false);
-    if (!verdict.allowed) return place;
-    if (result.update_ad) {
-        if (!pmp_check(s, result.leaf_address, sizeof(u64), Access::Store, Priv::S).allowed) return place;
-        bus.ram.write_value(bus.ram_offset(result.leaf_address), result.leaf);
-    }
-    place.ok = true;
-    place.physical = result.physical;
-    place.page_size = result.page_size;
-    place.whole_page = verdict.whole_page;
+    describe_fault(place.fault, result, access, mode, va);
     return place;
+}
+
+Place locate(const HartState& s, u64 va, unsigned bytes, Access access, Bus& bus) {
+    return locate_as(s, effective_mode(s, access), va, bytes, access, bus);
 }
 
 } // namespace
@@ -196,8 +218,8 @@ Hart::Protection Hart::protection(u64 physical, unsigned bytes, Access access, P
     const PmpVerdict verdict = pmp_check(state, physical, bytes, access, priv);
     return {verdict.allowed, verdict.whole_page};
 }
-PageWalk Hart::translate_as(Priv priv, u64 va, Access access, Bus& bus) const { return walk(state, priv, va, access, bus); }
-PageWalk Hart::translate(u64 va, Access access, Bus& bus) const { return walk(state, effective_priv(state, access), va, access, bus); }
+PageWalk Hart::translate_as(PrivMode mode, u64 va, Access access, Bus& bus) const { return walk(state, mode, va, access, bus); }
+PageWalk Hart::translate(u64 va, Access access, Bus& bus) const { return walk(state, effective_mode(state, access), va, access, bus); }
 
 std::size_t Hart::peek(u64 va, std::span<u8> out, Bus& bus) const {
     std::size_t done = 0;
@@ -223,10 +245,9 @@ std::optional<u32> Hart::fetch_word(u64 va, Bus& bus) const {
     return halves[0] | static_cast<u32>(halves[1]) << 16;
 }
 
-std::optional<Cause> Hart::fetch_fault(u64 va, Bus& bus, u64& physical, bool& whole_page) {
+std::optional<Trap> Hart::fetch_fault(u64 va, Bus& bus, u64& physical, bool& whole_page) {
     const Place place = locate(state, va, 2, Access::Fetch, bus);
-    if (!place.ok) return place.fault;
-    if (!bus.in_ram(place.physical, 2)) return Cause::InstructionAccess;
+    if (!place.ok || !bus.in_ram(place.physical, 2)) return place.fault;
     physical = place.physical;
     whole_page = place.whole_page && bus.in_ram(place.physical & ~kPageMask, kPageSize);
     return std::nullopt;
@@ -255,10 +276,39 @@ void remember(Exec& m, u64 va, const Place& place, Access access) {
     }
 }
 
-/// One access that does not cross a page.
-Flow access_within_page(Exec& m, u64 va, unsigned bytes, Access access, u64& value, bool write) {
+/// The instruction as htinst has it (section 15.6.3): 32 bits long, immediates 0, and in rs1's place the distance of the fault from the
+/// address that was asked for. Bit 1 is 0 when the instruction was compressed.
+u64 transformed(const DecodedInsn& d, u64 distance) {
+    const u32 word = d.length == 2 ? expand_compressed(static_cast<u16>(d.word)) : d.word;
+    const u32 offset = static_cast<u32>(distance & 31) << 15, shorter = d.length == 2 ? 2 : 0;
+    constexpr u32 kRs1 = 0x000f8000, kLoadImmediate = 0xfff00000, kStoreImmediate = 0xfe000f80;
+    switch (row(d.op).format) {
+    case Format::Load: case Format::FLoad: return ((word & ~(kRs1 | kLoadImmediate)) | offset) & ~shorter;
+    case Format::Store: case Format::FStore: return ((word & ~(kRs1 | kStoreImmediate)) | offset) & ~shorter;
+    case Format::Amo: case Format::Lr: case Format::HLoad: case Format::HStore: return (word & ~kRs1) | offset;
+    default: return 0;
+    }
+}
+
+/// Raises the fault of a load or store whose first byte is at `begin`.
+Flow raise_memory(Exec& m, const Trap& fault, u64 begin) {
+    m.trap = fault;
+    if (!fault.tinst) m.trap.tinst = transformed(*m.d, fault.tval - begin);
+    return Flow::Trap;
+}
+
+Flow access_device(Exec& m, const Place& place, unsigned bytes, u64& value, bool write, u64 begin) {
+    m.sync();
+    const bool answered = write ? m.bus.write(place.physical, bytes, value, m.s.cycles) : m.bus.read(place.physical, bytes, value, m.s.cycles);
+    if (!answered) return raise_memory(m, place.fault, begin);
+    m.cache.follow_ram(m.bus.ram); // the device may have written memory
+    return Flow::Leave;
+}
+
+/// One access that does not cross a page, of a load or store that begins at `begin`.
+Flow access_within_page(Exec& m, u64 va, unsigned bytes, Access access, u64& value, bool write, u64 begin) {
     const Place place = locate(m.s, va, bytes, access, m.bus);
-    if (!place.ok) return m.raise(place.fault, va);
+    if (!place.ok) return raise_memory(m, place.fault, begin);
     if (m.bus.in_ram(place.physical, bytes) && !(write && m.bus.watched_page(place.physical))) {
         const u64 offset = m.bus.ram_offset(place.physical);
         if (write) {
@@ -273,11 +323,7 @@ Flow access_within_page(Exec& m, u64 va, unsigned bytes, Access access, u64& val
         remember(m, va, place, access);
         return Flow::Next;
     }
-    m.sync();
-    const bool answered = write ? m.bus.write(place.physical, bytes, value, m.s.cycles) : m.bus.read(place.physical, bytes, value, m.s.cycles);
-    if (!answered) return m.raise(place.fault, va);
-    m.cache.follow_ram(m.bus.ram); // the device may have written memory
-    return Flow::Leave;
+    return access_device(m, place, bytes, value, write, begin);
 }
 
 bool crosses_page(u64 va, unsigned bytes) { return (va & kPageMask) + bytes > kPageSize; }
@@ -286,22 +332,29 @@ bool crosses_page(u64 va, unsigned bytes) { return (va & kPageMask) + bytes > kP
 Flow check_both(Exec& m, u64 va, unsigned bytes, Access access) {
     const unsigned head = static_cast<unsigned>(kPageSize - (va & kPageMask));
     const Place low = locate(m.s, va, head, access, m.bus);
-    if (!low.ok) return m.raise(low.fault, va);
+    if (!low.ok) return raise_memory(m, low.fault, va);
     const Place high = locate(m.s, va + head, bytes - head, access, m.bus);
-    if (!high.ok) return m.raise(high.fault, va + head);
+    if (!high.ok) return raise_memory(m, high.fault, va);
     return Flow::Next;
 }
 
 } // namespace
 
+Flow Exec::misaligned(Cause cause, u64 address) {
+    Trap fault;
+    fault.cause = static_cast<u64>(cause), fault.tval = address;
+    fault.guest_address = effective_mode(s, Access::Load).virt;
+    return raise_memory(*this, fault, address);
+}
+
 Flow Exec::load_slow(u64 address, unsigned bytes, Access access, u64& value) {
-    if (!crosses_page(address, bytes)) return access_within_page(*this, address, bytes, access, value, false);
+    if (!crosses_page(address, bytes)) return access_within_page(*this, address, bytes, access, value, false, address);
     if (const Flow checked = check_both(*this, address, bytes, access); checked == Flow::Trap) return checked;
     value = 0;
     Flow flow = Flow::Next;
     for (unsigned i = 0; i < bytes; ++i) {
         u64 byte = 0;
-        const Flow one = access_within_page(*this, address + i, 1, access, byte, false);
+        const Flow one = access_within_page(*this, address + i, 1, access, byte, false, address);
         if (one == Flow::Trap) return one;
         if (one == Flow::Leave) flow = one;
         value |= (byte & 0xff) << (8 * i);
@@ -310,12 +363,12 @@ Flow Exec::load_slow(u64 address, unsigned bytes, Access access, u64& value) {
 }
 
 Flow Exec::store_slow(u64 address, unsigned bytes, u64 value) {
-    if (!crosses_page(address, bytes)) return access_within_page(*this, address, bytes, Access::Store, value, true);
+    if (!crosses_page(address, bytes)) return access_within_page(*this, address, bytes, Access::Store, value, true, address);
     if (const Flow checked = check_both(*this, address, bytes, Access::Store); checked == Flow::Trap) return checked;
     Flow flow = Flow::Next;
     for (unsigned i = 0; i < bytes; ++i) {
         u64 byte = value >> (8 * i) & 0xff;
-        const Flow one = access_within_page(*this, address + i, 1, Access::Store, byte, true);
+        const Flow one = access_within_page(*this, address + i, 1, Access::Store, byte, true, address);
         if (one == Flow::Trap) return one;
         if (one == Flow::Leave) flow = one;
     }
@@ -324,8 +377,7 @@ Flow Exec::store_slow(u64 address, unsigned bytes, u64 value) {
 
 Flow Exec::load_for_reserve(u64 address, unsigned bytes, u64& value) {
     const Place place = locate(s, address, bytes, Access::Load, bus);
-    if (!place.ok) return raise(place.fault, address);
-    if (!bus.in_ram(place.physical, bytes)) return raise(Cause::LoadAccess, address); // devices have no reservations
+    if (!place.ok || !bus.in_ram(place.physical, bytes)) return raise_memory(*this, place.fault, address); // devices have no reservations
     bus.ram.read(bus.ram_offset(place.physical), std::span(reinterpret_cast<u8*>(&value), bytes));
     s.reserved = true;
     s.reservation = place.physical;
@@ -335,14 +387,39 @@ Flow Exec::load_for_reserve(u64 address, unsigned bytes, u64& value) {
 
 Flow Exec::store_if_reserved(u64 address, unsigned bytes, u64 value, bool& stored) {
     const Place place = locate(s, address, bytes, Access::Store, bus);
-    if (!place.ok) return raise(place.fault, address);
-    if (!bus.in_ram(place.physical, bytes)) return raise(Cause::StoreAccess, address);
+    if (!place.ok || !bus.in_ram(place.physical, bytes)) return raise_memory(*this, place.fault, address);
     u64 now = 0;
     bus.ram.read(bus.ram_offset(place.physical), std::span(reinterpret_cast<u8*>(&now), bytes));
     // Another hart that wrote in between is seen by the value (as QEMU does it); rewriting the same value goes unseen.
     stored = s.reserved && s.reservation == place.physical && now == (s.reserved_value & (~u64{0} >> (64 - 8 * bytes)));
     s.reserved = false;
     return stored ? store_slow(address, bytes, value) : Flow::Next;
+}
+
+// --- A hypervisor's accesses to its guest's memory (section 15.3.1) -----------------------------------------------------
+
+Flow Exec::guest_access(u64 address, unsigned bytes, Access access, u64& value, bool execute_read) {
+    const PrivMode guest{s[Csr::hstatus] & hstatus::SPVP ? Priv::S : Priv::U, true};
+    const u64 first_page = address & ~kPageMask;
+    const unsigned head = crosses_page(address, bytes) ? static_cast<unsigned>(kPageSize - (address & kPageMask)) : bytes;
+    const Place low = locate_as(s, guest, address, head, access, bus, execute_read);
+    if (!low.ok) return raise_memory(*this, low.fault, address);
+    const Place high = head == bytes ? low : locate_as(s, guest, first_page + kPageSize, bytes - head, access, bus, execute_read);
+    if (!high.ok) return raise_memory(*this, high.fault, address);
+    const bool write = access == Access::Store;
+    const auto in_memory = [&](const Place& place, unsigned count) { return bus.in_ram(place.physical, count) && !(write && bus.watched_page(place.physical)); };
+    if (head == bytes && !in_memory(low, bytes)) return access_device(*this, low, bytes, value, write, address);
+    if (!in_memory(low, head) || !in_memory(high, head == bytes ? bytes : bytes - head)) return raise_memory(*this, low.fault, address);
+    const auto bytes_of_value = std::span(reinterpret_cast<u8*>(&value), bytes);
+    if (write) {
+        bus.ram.write(bus.ram_offset(low.physical), bytes_of_value.first(head));
+        if (head != bytes) bus.ram.write(bus.ram_offset(high.physical), bytes_of_value.subspan(head));
+        cache.follow_ram(bus.ram);
+        return Flow::Leave;
+    }
+    bus.ram.read(bus.ram_offset(low.physical), bytes_of_value.first(head));
+    if (head != bytes) bus.ram.read(bus.ram_offset(high.physical), bytes_of_value.subspan(head));
+    return Flow::Next;
 }
 
 } // namespace trapeze

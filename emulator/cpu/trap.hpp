@@ -5,11 +5,23 @@
 
 namespace trapeze {
 
-/// Privilege levels, encoded as in mstatus.MPP (Privileged specification, table 1).
-enum class Priv : u8 { U = 0, S = 1, M = 3 };
+/// Privilege levels, encoded as in mstatus.MPP (Privileged specification, table 1). Hs stands in tables only, for what needs HS-mode or
+/// more: no hart is ever in it.
+enum class Priv : u8 { U = 0, S = 1, Hs = 2, M = 3 };
 
-/// Letter of a privilege level: 'U', 'S', 'M'; '?' for the reserved encoding.
-constexpr char priv_letter(Priv p) { return p == Priv::U ? 'U' : p == Priv::S ? 'S' : p == Priv::M ? 'M' : '?'; }
+/// Letter of a privilege level: 'U', 'S', 'H', 'M'.
+constexpr char priv_letter(Priv p) { return p == Priv::U ? 'U' : p == Priv::S ? 'S' : p == Priv::Hs ? 'H' : 'M'; }
+
+/// A privilege level and the hypervisor extension's virtualization mode: U, HS (virt = false) or VU, VS.
+struct PrivMode {
+    Priv priv = Priv::S;
+    bool virt = false;
+    bool operator==(const PrivMode&) const = default;
+};
+/// The specification's name of a mode: "U", "S", "M", "VU", "VS".
+constexpr const char* mode_text(PrivMode mode) {
+    return mode.priv == Priv::M ? "M" : mode.priv == Priv::U ? (mode.virt ? "VU" : "U") : mode.virt ? "VS" : "S";
+}
 
 /// mcause/scause values (Privileged specification, table "mcause values after trap"). Interrupts have bit 63 set.
 enum class Cause : u64 {
@@ -48,6 +60,8 @@ struct Trap {
     u64 tinst = 0;  ///< transformed instruction or pseudo-instruction, else 0
     Priv from = Priv::M;
     Priv to = Priv::M;
+    bool from_virt = false, to_virt = false;
+    bool guest_address = false; ///< tval is a guest virtual address (hstatus.GVA)
 
     bool is_interrupt() const { return cause & kInterruptBit; }
     u64 code() const { return cause & ~kInterruptBit; }

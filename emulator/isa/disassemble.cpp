@@ -61,6 +61,8 @@ std::string disassemble_by_table(u32 word, u64 pc) {
     case Format::Csr: return text(rd, csr_text(static_cast<u32>(insn.imm)), rs1);
     case Format::CsrI: return text(rd, csr_text(static_cast<u32>(insn.imm)), static_cast<unsigned>(insn.rs1));
     case Format::SfenceVma: return text(rs1, rs2);
+    case Format::HLoad: return text(rd, fmt::format("({})", rs1));
+    case Format::HStore: return text(rs2, fmt::format("({})", rs1));
     case Format::FR: return text(fd, fs1, fs2);
     case Format::FRm: return text(fd, fs1, fs2) + rounding_text(insn.rm);
     case Format::FRm1: return text(fd, fs1) + rounding_text(insn.rm);

@@ -12,11 +12,11 @@ namespace trapeze {
 /// Operand layout of an instruction; the letter forms are the specification's.
 enum class Format : u8 {
     None, R, I, Load, Store, Shift6, Shift5, B, U, J, Jalr, Fence, Lr, Amo, Csr, CsrI, SfenceVma,
-    FLoad, FStore, FR, FRm, FRm1, FR4, FCmp, FToX, FToXRm, XToF, XToFRm,
+    HLoad, HStore, FLoad, FStore, FR, FRm, FRm1, FR4, FCmp, FToX, FToXRm, XToF, XToFRm,
 };
-enum class Extension : u8 { I, M, A, F, D, Zicsr, Zifencei };
+enum class Extension : u8 { I, M, A, F, D, Zicsr, Zifencei, H, Svinval };
 /// A status bit that can make an instruction or CSR access trap at a privilege that is otherwise sufficient.
-enum class Gate : u8 { None, Tvm, Tw, Tsr, Fs, Counter, Stce, Mcfg };
+enum class Gate : u8 { None, Tvm, Tw, Tsr, Hu, Fs, Counter, Stce, Mcfg };
 /// Popek and Goldberg (1974): control-sensitive changes resources or mode, behaviour-sensitive depends on them.
 enum class Sensitivity : u8 { Innocuous, Control, Behaviour, ByCsr };
 

@@ -20,8 +20,8 @@ std::string word_text(const Trace& trace, const Event& event, std::string_view w
     if (word == "da") return fmt::format("{}", event.a);
     if (word == "cause") return cause_name(unpack_cause(event.detail));
     if (word == "s") return trace.text_of(event.detail);
-    if (word == "from") return std::string(1, priv_letter(static_cast<Priv>(event.from)));
-    if (word == "to") return std::string(1, priv_letter(static_cast<Priv>(event.to)));
+    if (word == "from") return mode_text({static_cast<Priv>(event.from), event.from_virt});
+    if (word == "to") return mode_text({static_cast<Priv>(event.to), event.to_virt});
     return std::string(word);
 }
 } // namespace
@@ -94,8 +94,8 @@ std::string event_json(const Trace& trace, const Event& event) {
     else json["detail"] = event.detail;
     json["hart"] = static_cast<unsigned>(event.hart);
     json["vm"] = static_cast<unsigned>(event.tag);
-    json["from"] = std::string(1, priv_letter(static_cast<Priv>(event.from)));
-    json["to"] = std::string(1, priv_letter(static_cast<Priv>(event.to)));
+    json["from"] = mode_text({static_cast<Priv>(event.from), event.from_virt});
+    json["to"] = mode_text({static_cast<Priv>(event.to), event.to_virt});
     return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 

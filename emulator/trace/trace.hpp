@@ -40,9 +40,13 @@ struct Event {
     EventKind kind = EventKind::Count;
     u8 hart : 3 = 0;
     u8 tag : 5 = 0; ///< VM that it belongs to; 0: the machine itself
-    u8 from : 2 = 0;
+    u8 from : 2 = 0; ///< privileges before and after, as Priv
     u8 to : 2 = 0;
-    u8 spare : 4 = 0;
+    bool from_virt : 1 = false; ///< in a guest of the hypervisor extension: VS or VU
+    bool to_virt : 1 = false;
+    u8 spare : 2 = 0;
+    void set_from(PrivMode mode) { from = static_cast<u8>(mode.priv) & 3, from_virt = mode.virt; }
+    void set_to(PrivMode mode) { to = static_cast<u8>(mode.priv) & 3, to_virt = mode.virt; }
     bool operator==(const Event&) const = default;
 };
 static_assert(sizeof(Event) == 32);
