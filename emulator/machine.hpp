@@ -23,6 +23,7 @@ struct MachineConfig {
     unsigned harts = 1;             ///< 1..8
     std::string bootargs = {};      ///< /chosen/bootargs of the device tree
     std::vector<u8> disk = {};      ///< image of the virtio block device, whole sectors of 512 bytes; empty: no disk. The board takes it over
+    HartFeatures features = {};     ///< of every hart
     bool builtin_firmware = true;   ///< SBI firmware sits in M-mode; false: the program starts in M-mode
 };
 

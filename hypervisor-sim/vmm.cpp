@@ -35,12 +35,6 @@ u64 own_bytes(const VmConfig& config) {
     return (wanted + kAlignment - 1) & ~(kAlignment - 1);
 }
 
-/// Under trap-and-emulate the guest's tables are shadowed by ones of Sv39, and it is offered no hypervisor extension.
-HartFeatures guest_features(Mode mode) {
-    if (mode == Mode::TrapAndEmulate) return {.hypervisor = false, .paging_levels = 3};
-    return {};
-}
-
 Result<void> check(const Machine& machine, const VmConfig& config) {
     const ModeRow& mode = mode_row(config.mode);
     if (config.mode == Mode::Bare) return Error{"mode bare has no hypervisor; run the guest on the machine itself"};
@@ -78,9 +72,17 @@ Result<Mode> mode_by_name(const std::string& name) {
 }
 
 Vmm::Vmm(const VmConfig& config)
-    : config_(config), vhart_(0, guest_features(config.mode)), board_(1), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {
+    : config_(config), vhart_(0, features(config)), board_(1), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {
     if (!config.disk.empty()) board_.attach(std::make_unique<VirtioBlk>(config.disk), kVirtioBase, VirtioBlk::kSize, kVirtioIrq);
     config_.disk.clear(); // the board has it
+}
+
+HartFeatures Vmm::features(const VmConfig& config) {
+    HartFeatures features = config.features;
+    if (config.mode != Mode::TrapAndEmulate) return features;
+    features.hypervisor = false;
+    features.paging_levels = std::min(features.paging_levels, 3u);
+    return features;
 }
 
 u64 Vmm::machine_bytes(const VmConfig& config) { return config.ram_bytes + own_bytes(config); }

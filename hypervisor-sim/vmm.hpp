@@ -61,6 +61,7 @@ struct VmConfig {
     std::vector<u8> disk;
     bool firmware = true;           ///< the VMM offers SBI; false: the guest starts in (virtual) M-mode
     CostModel costs;
+    HartFeatures features = {};     ///< of the virtual hart, as far as the mode can offer them (Vmm::features)
 };
 
 enum class VmmStopKind : u8 { Budget, Exit, Idle, Halted, Breakpoint };
@@ -75,6 +76,8 @@ class Vmm {
   public:
     /// Occupies seat S of the machine (which must have been created without built-in firmware) and sets up the VM.
     static Result<Vmm> create(Machine& machine, const VmConfig& config);
+    /// What the virtual hart has: under trap-and-emulate no hypervisor extension, and no tables deeper than the shadow's, Sv39.
+    static HartFeatures features(const VmConfig& config);
     /// Machine RAM that a VM of this size needs, in bytes.
     static u64 machine_bytes(const VmConfig& config);
     Result<LoadedGuest> load(Machine& machine, std::vector<u8> bytes, const std::string& name);

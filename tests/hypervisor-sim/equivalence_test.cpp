@@ -119,7 +119,7 @@ Running random_guest(Mode mode, u64 seed) {
     Bus bus = running.bus();
     for (const Poke& poke : pokes) REQUIRE(bus.ram.write_value(bus.ram_offset(poke.address), poke.value));
 
-    Hart maker;
+    Hart maker(0, kFeatures);
     maker.reset(kCode + random.below(0x200) * 4);
     for (unsigned i = 1; i < 32; ++i) maker.state.x[i] = random_value(random), maker.state.f[i] = random.any();
     for (Csr csr : {Csr::mstatus, Csr::medeleg, Csr::mideleg, Csr::mie, Csr::mip, Csr::mcounteren, Csr::scounteren, Csr::sscratch, Csr::mscratch, Csr::fcsr})
@@ -157,7 +157,7 @@ u64 last_injection(const Running& running) {
 /// Takes every interrupt that is due. (A VMM does so before it lets the guest go on.)
 void take_interrupts(Running& running) {
     Bus bus = running.bus();
-    Hart probe;
+    Hart probe(0, kFeatures);
     while (!running.board().halt && (probe.state = running.state(), probe.pending_interrupt(bus))) running.run(1);
 }
 
@@ -202,7 +202,7 @@ void compare(Mode mode, u64 seed, unsigned steps) {
             continue;
         }
         Bus bus = bare.bus();
-        Hart probe;
+        Hart probe(0, kFeatures);
         probe.state = before;
         const u32 word = probe.fetch_word(before.pc, bus).value_or(0);
         FAIL_CHECK(fmt::format("{}, seed {}, step {}: {} differs after \"{}\" (0x{:x}) in {}-mode at 0x{:x}: bare pc 0x{:x} {}, virtualised pc 0x{:x} {}", vmm::mode_row(mode).name, seed, i,

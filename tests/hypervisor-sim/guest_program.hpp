@@ -91,6 +91,9 @@ class Program {
     std::vector<u32> words_;
 };
 
+/// What the virtual hart of every mode can have.
+inline constexpr HartFeatures kFeatures{.hypervisor = false, .paging_levels = 3};
+
 /// A guest in one mode: the machine that it has, or believes to have.
 struct Running {
     vmm::Mode mode;
@@ -104,6 +107,8 @@ struct Running {
         guest.mode = mode;
         guest.ram_bytes = kGuestBytes;
         guest.firmware = firmware;
+        guest.features = kFeatures;
+        config.features = guest.features;
         config.ram_bytes = mode == vmm::Mode::Bare ? kGuestBytes : vmm::Vmm::machine_bytes(guest);
         auto machine = Machine::create(config);
         REQUIRE(machine);

@@ -64,6 +64,8 @@ std::vector<Amendment> amendments(u32 word, const HartView& before, const HartVi
     if (mine(epc) != before.pc || mine(epc) != other(epc)) return list;
     // Section 3.1.16: for a breakpoint, mtval is zero or the address. QEMU 7.2 writes zero.
     if (insn.op == Op::ebreak && mine(cause) == 3 && mine(value) == before.pc && other(value) == 0) list.push_back({value, before.pc});
+    // Section 3.1.16: for an illegal instruction, mtval is zero or its bits. QEMU 7.2 has lost those of sinval.vma.
+    if (insn.op == Op::sinval_vma && mine(cause) == 2 && mine(value) == word && other(value) == 0) list.push_back({value, word});
     // Section 14.4: AMOs raise store/AMO exceptions, never load exceptions. In QEMU 7.2 the load of an AMO may notice first.
     for (u64 store : {6, 7, 15}) {
         const u64 load = store == 15 ? 13 : store - 2;

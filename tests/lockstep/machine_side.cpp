@@ -4,6 +4,7 @@ namespace trapeze::lockstep {
 
 Result<Machine> machine_with(const Program& program) {
     MachineConfig config;
+    config.features.hypervisor = false; // as QemuOptions::cpu
     config.ram_bytes = u64{32} << 20;
     config.builtin_firmware = false;
     auto machine = Machine::create(config);
