@@ -24,6 +24,16 @@ Result<u64> parse_size(const std::string& text) {
     return number << shift;
 }
 
+void DebuggerOptions::add_to(CLI::App& verb) {
+    verb.add_option("--screenshot", screenshot, "write the debugger's picture to this PNG file instead of opening a window");
+    verb.add_option("--keys", keys, "keys pressed before the screenshot, such as 2,F7,F11; 1 to 9 answer, Enter goes on");
+    verb.add_option("--size-x", width, "width of the window in pixels")->check(CLI::Range(320, 16384))->capture_default_str();
+    verb.add_option("--size-y", height, "height of the window in pixels")->check(CLI::Range(240, 16384))->capture_default_str();
+    verb.add_option("--scale", scale, "size of text and everything, 0.5 to 4")->check(CLI::Range(0.5, 4.0))->capture_default_str();
+    verb.add_option("--state-file,--dump-state", state_file, "keep the session's state in this file as JSON");
+    verb.add_flag("--light", light, "light colours");
+}
+
 void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("guest", guest, "a RISC-V ELF file or flat image, or the name of a shipped guest (tiny-os)")->required();
     if (with_mode) verb.add_option("--mode", mode, "bare, interpret or trap-and-emulate")->capture_default_str();
@@ -60,8 +70,7 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     bool headless = false;
     DebuggerOptions options;
     app.add_flag("--headless", headless, "play the lesson in the terminal, and write the debugger's picture as PNG");
-    app.add_option("--screenshot", options.screenshot, "write the debugger's first picture to this PNG file, and leave");
-    app.add_flag("--light", options.light, "light colours");
+    options.add_to(app);
     app.require_subcommand(0, 1);
     int status = 0;
     const Verbs verbs{app, debugger, status};

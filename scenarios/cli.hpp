@@ -19,9 +19,10 @@ struct DebuggerOptions {
     unsigned width = 1280, height = 800; ///< pixels
     unsigned frames = 4;      ///< drawn before the screenshot
     std::string keys;         ///< pressed before the screenshot, such as "F7,F11"
-    std::string state_file;   ///< on leaving, the state of the session as text goes here; empty: nowhere
+    std::string state_file;   ///< always holds the session's state as JSON; empty: none
     bool light = false;
     float scale = 1.0f;
+    void add_to(CLI::App& verb);
 };
 /// The debugger window, which lives in a layer above: opens on a session, with a lesson when there is one. Returns the exit status.
 using DebuggerEntry = int (*)(Session session, std::optional<LessonRun> lesson, const DebuggerOptions& options);

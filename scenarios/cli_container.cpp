@@ -181,9 +181,7 @@ void add_container(Verbs verbs) {
     debug_options->debug = true;
     debug_options->debugger = verbs.debugger;
     auto* debug_verb = add_verb(*verb, "debug", "open the debugger on containers", debug_options, verbs.status);
-    debug_verb->add_option("--screenshot", debug_options->window.screenshot, "write a PNG instead of opening a window");
-    debug_verb->add_option("--keys", debug_options->window.keys, "keys pressed before the screenshot, such as F5");
-    debug_verb->add_option("--dump-state", debug_options->window.state_file, "on leaving, write the session's state to this file as JSON");
+    debug_options->window.add_to(*debug_verb);
     auto ps_options = std::make_shared<RunOptions>();
     ps_options->ps = true;
     ps_options->max_instructions = 2'000'000;

@@ -156,17 +156,19 @@ void add_lesson(Verbs verbs) {
     struct LessonOptions {
         std::string name = "watch-a-trap", picture;
         bool list = false, headless = false;
+        DebuggerOptions window;
     };
     auto options = std::make_shared<LessonOptions>();
     verb->add_option("lesson", options->name, "a Markdown file, or a name that --list shows")->capture_default_str();
     verb->add_flag("--list", options->list, "list the shipped lessons");
     verb->add_flag("--headless", options->headless, "play it in the terminal");
     verb->add_option("--picture", options->picture, "with --headless: write the debugger's picture to this PNG file");
+    options->window.add_to(*verb);
     verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
         if (options->list)
             for (const std::string& name : shipped_lessons()) fmt::print("{}\n", name);
-        else if (options->headless || !has_display()) *status = play(options->name, options->picture, debugger, {});
-        else *status = open_window(options->name, debugger, {});
+        else if (options->headless || (!has_display() && options->window.screenshot.empty())) *status = play(options->name, options->picture, debugger, options->window);
+        else *status = open_window(options->name, debugger, options->window);
     });
 }
 
@@ -175,13 +177,7 @@ void add_debug(Verbs verbs) {
     auto guest = std::make_shared<GuestOptions>();
     auto options = std::make_shared<DebuggerOptions>();
     guest->add_to(*verb, true);
-    verb->add_option("--screenshot", options->screenshot, "write a PNG instead of opening a window");
-    verb->add_option("--keys", options->keys, "keys pressed before the screenshot, such as F7,F11");
-    verb->add_option("--size-x", options->width, "width of the window in pixels")->capture_default_str();
-    verb->add_option("--size-y", options->height, "height of the window in pixels")->capture_default_str();
-    verb->add_option("--scale", options->scale, "size of text and everything, 1 to 4")->capture_default_str();
-    verb->add_option("--dump-state", options->state_file, "on leaving, write the session's state to this file as JSON");
-    verb->add_flag("--light", options->light, "light colours");
+    options->add_to(*verb);
     verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
         auto config = guest->config();
         if (!config) {

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kConsoleBytes = 1 << 20;
 constexpr std::size_t kMaxLanes = 10000;
 constexpr std::size_t kMaxCheckpoints = 24;
+constexpr u64 kOutBudget = 300'000;      // units that step_out looks for the return; each is a step of its own
 constexpr u64 kOverBudget = 50'000'000; // units that step_over looks for the next instruction
 
 } // namespace
@@ -94,8 +95,10 @@ Watch Session::watch(Target target) const {
 RunEnd Session::advance(Target target, u64 units) {
     const Watch watched = watch(target);
     if (now_.kernel) {
+        const u64 calls = now_.kernel->system_calls();
         const container::KernelStop stop = now_.kernel->run(now_.machine, target == Target::Trap ? 1 : units, config_.when_idle);
         now_.position += stop.executed;
+        if (target == Target::Trap && stop.state == container::RunState::Budget && now_.kernel->system_calls() > calls) return RunEnd::Trap;
         if (stop.state == container::RunState::Finished) now_.halted = true;
         return stop.state == container::RunState::Idle ? RunEnd::Idle : stop.state == container::RunState::Finished ? RunEnd::Halted : RunEnd::Budget;
     }
@@ -202,10 +205,31 @@ RunEnd Session::step_over() {
     const bool calls = (format == Format::J || format == Format::Jalr) && insn.rd == 1;
     const bool may_leave = calls || format == Format::Csr || format == Format::CsrI || row(insn.op).sensitivity != Sensitivity::Innocuous;
     if (!may_leave || insn.op == Op::sret || insn.op == Op::mret) return step();
-    breakpoints_.push_back({Breakpoint::Kind::Address, lines.front().pc + insn.length, "step over", true, 0});
-    const RunEnd why = run(kOverBudget);
+    return run_to(lines.front().pc + insn.length, kOverBudget);
+}
+
+RunEnd Session::run_to(u64 pc, u64 budget) {
+    breakpoints_.push_back({Breakpoint::Kind::Address, pc, "run to", true, 0});
+    const RunEnd why = run(budget);
     breakpoints_.pop_back();
-    return why == RunEnd::Breakpoint ? RunEnd::Budget : why;
+    return why == RunEnd::Breakpoint && guest_state().pc == pc ? RunEnd::Budget : why;
+}
+
+/// Steps, counting calls and returns (jal and jalr that link to ra, and jalr through it), so that it needs no frame pointer.
+RunEnd Session::step_out() {
+    RunEnd why = RunEnd::Budget;
+    unsigned depth = 1;
+    for (u64 i = 0; i < kOutBudget && depth && why == RunEnd::Budget; ++i) {
+        const auto lines = code(0, 0);
+        const Instruction insn = lines.empty() ? Instruction{} : decode(lines.front().word);
+        const Format format = row(insn.op).format;
+        const u64 pc = guest_state().pc;
+        why = step();
+        if (lines.empty() || guest_state().pc == pc) continue; // it trapped: it is executed later
+        if ((format == Format::J || format == Format::Jalr) && insn.rd == 1) ++depth;
+        else if (format == Format::Jalr && insn.rs1 == 1) --depth;
+    }
+    return why;
 }
 
 RunEnd Session::run_to_return(u64 budget) {

@@ -66,6 +66,8 @@ class Session {
     RunEnd run(u64 budget) { return run_until(Target::Units, budget); } ///< until budget, breakpoint, idle, halt
     RunEnd step() { return run(1); }              ///< F11: one unit
     RunEnd step_over();                      ///< F10: to the next instruction of this function, calls and traps included
+    RunEnd step_out();                       ///< Shift+F11: until the function that runs now has returned
+    RunEnd run_to(u64 pc, u64 budget = kSearchBudget); ///< until the guest is about to execute pc again, or for the first time
     RunEnd run_to_trap(u64 budget = kSearchBudget) { return run_until(Target::Trap, budget); } ///< F7: until the next trap (or exit) was taken
     RunEnd run_to_return(u64 budget = kSearchBudget);                 ///< Shift+F7: until that trap's return
     Result<void> step_back() { return go_to(position() == 0 ? 0 : position() - 1); } ///< Shift+F10

@@ -29,12 +29,28 @@ Debugger::Debugger(Session session, std::optional<LessonRun> lesson) { open(std:
 void Debugger::open(Session session, std::optional<LessonRun> lesson) {
     session_ = std::move(session);
     lesson_ = std::move(lesson);
-    guest_before_ = session_->guest_state();
-    real_before_ = session_->real_state();
+    mark_now();
     farthest_ = session_->position();
-    running_ = false;
+    running_ = typing_ = false;
+    overlay_ = Overlay::None;
     selected_exit_.reset(), selected_line_.reset();
     message_.clear();
+}
+
+void Debugger::mark_now() {
+    guest_before_ = session_->guest_state();
+    real_before_ = session_->real_state();
+}
+
+void Debugger::free_play(const std::string& mode) {
+    scenarios::SessionConfig config;
+    config.guest = "tiny-os";
+    const auto chosen = vmm::mode_by_name(mode);
+    if (!chosen) return void(message_ = chosen.error());
+    config.mode = chosen.value();
+    auto session = Session::create(config);
+    if (session) open(std::move(*session), std::nullopt);
+    else message_ = session.error();
 }
 
 void Debugger::say(Result<void> result) {
@@ -61,8 +77,8 @@ void Debugger::arrived(RunEnd why) {
 
 /// The commands that move the session.
 void Debugger::move(const Command& command) {
-    guest_before_ = session_->guest_state();
-    real_before_ = session_->real_state();
+    mark_now();
+    const u64 line = selected_line();
     running_ = false;
     selected_exit_.reset(), selected_line_.reset();
     message_.clear();
@@ -71,6 +87,8 @@ void Debugger::move(const Command& command) {
     case Action::StepOver: return arrived(session_->step_over());
     case Action::NextTrap: return arrived(session_->run_to_trap());
     case Action::ToReturn: return arrived(session_->run_to_return());
+    case Action::StepOut: return arrived(session_->step_out());
+    case Action::RunToLine: return arrived(session_->run_to(line));
     case Action::StepBack: say(session_->step_back()); break;
     case Action::Reset: say(session_->go_to(0)); break;
     case Action::GoTo: say(session_->go_to(command.number)); break;
@@ -90,16 +108,15 @@ void Debugger::lesson_command(const Command& command) {
         return;
     }
     if (!lesson_ || lesson_->finished()) return;
-    guest_before_ = session_->guest_state();
-    real_before_ = session_->real_state();
+    mark_now();
     if (command.action == Action::Answer && !lesson_->answered() && command.number < lesson_->step().answers.size()) {
         lesson_->answer(command.number);
         say(lesson_->update(session_));
     }
-    if (command.action == Action::LessonAct) say(lesson_->act(session_));
-    if (command.action == Action::LessonNext) {
+    if (command.action == Action::LessonAct && (lesson_->answered() || lesson_->step().answers.empty())) say(lesson_->act(session_));
+    if (command.action == Action::LessonNext && lesson_->complete()) {
         say(lesson_->advance(session_));
-        guest_before_ = session_->guest_state(), real_before_ = session_->real_state();
+        mark_now();
     }
     selected_exit_.reset(), selected_line_.reset();
     farthest_ = std::max(farthest_, session_->position());
@@ -108,14 +125,18 @@ void Debugger::lesson_command(const Command& command) {
 void Debugger::apply(const Command& command) {
     switch (command.action) {
     case Action::Run:
-        guest_before_ = session_->guest_state(), real_before_ = session_->real_state();
+        mark_now();
+        selected_exit_.reset(), selected_line_.reset();
         running_ = !session_->halted();
         message_ = running_ ? "" : "The guest has ended; Ctrl+Shift+F5 goes back to the start.";
         break;
     case Action::Pause: case Action::Stop: running_ = false; break;
     case Action::ToggleBreakpoint: session_->toggle_breakpoint(selected_line()); break;
-    case Action::ShowHelp: help_ = !help_; break;
-    case Action::ShowPalette: palette_ = !palette_; break;
+    case Action::ShowHelp: toggle(Overlay::Help); break;
+    case Action::ShowPalette: toggle(Overlay::Palette); break;
+    case Action::ShowStart: toggle(Overlay::Start); break;
+    case Action::HideOverlay: overlay_ = Overlay::None; break;
+    case Action::ToggleTyping: typing_ = !typing_; break;
     case Action::ZoomIn: set_scale(scale_ * 1.1f); break;
     case Action::ZoomOut: set_scale(scale_ / 1.1f); break;
     case Action::ZoomReset: set_scale(first_scale_); break;
@@ -124,19 +145,13 @@ void Debugger::apply(const Command& command) {
     case Action::SelectExit: selected_exit_ = command.number; break;
     case Action::SelectLine: selected_line_ = command.number; break;
     case Action::Type:
-        session_->type(command.text);
+        if (session_->kernel()) session_->type_to(std::clamp<u32>(static_cast<u32>(command.number), 1, session_->kernel()->containers()), command.text);
+        else session_->type(command.text);
+        message_.clear();
         running_ = !session_->halted();
         break;
     case Action::Answer: case Action::LessonAct: case Action::LessonNext: case Action::OpenLesson: lesson_command(command); break;
-    case Action::FreePlay: {
-        scenarios::SessionConfig config;
-        config.guest = "tiny-os";
-        const auto mode = vmm::mode_by_name(command.text);
-        auto session = mode ? (config.mode = mode.value(), Session::create(config)) : Result<Session>(Error{mode.error()});
-        if (session) open(std::move(*session), std::nullopt);
-        else message_ = session.error();
-        break;
-    }
+    case Action::FreePlay: free_play(command.text); break;
     default: move(command);
     }
 }
@@ -150,6 +165,9 @@ void Debugger::tick(double milliseconds) {
 
 std::string Debugger::state_json() const {
     const HartState guest = session_->guest_state();
+    const std::string& console = session_->console();
+    static constexpr const char* kOverlays[] = {"", "help", "palette", "start"};
+    constexpr std::size_t kConsole = 4096;
     static constexpr const char* kLanes[] = {"guest user", "guest kernel", "hypervisor", "hardware"};
     nlohmann::ordered_json json{
         {"mode", vmm::mode_row(session_->config().mode).name},
@@ -159,13 +177,21 @@ std::string Debugger::state_json() const {
         {"exits", session_->vmm() ? session_->vmm()->exits() : 0},
         {"running", running_},
         {"halted", session_->halted()},
-        {"breakpoints", session_->breakpoints().size()},
+        {"breakpoints", nlohmann::ordered_json::array()},
         {"light", light_},
         {"message", message_},
-        {"console", session_->console()},
+        {"overlay", kOverlays[static_cast<std::size_t>(overlay_)]},
+        {"typing", typing_},
+        {"scale", scale_},
+        {"satp", {{"guest", session_->csr(guest, Csr::satp)}, {"real", session_->csr(session_->real_state(), Csr::satp)}}},
+        {"console", console.substr(console.size() - std::min(console.size(), kConsole))},
     };
+    for (const auto& breakpoint : session_->breakpoints()) json["breakpoints"].push_back(breakpoint.value);
+    if (const vmm::ExitDossier* exit = selected_exit())
+        json["exit"] = {{"number", exit->number}, {"reason", vmm::exit_reason_row(exit->reason).name}, {"handled", exit->complete}, {"cost", exit->cost}};
     if (lesson_) {
-        json["lesson"] = {{"title", lesson_->lesson().title}, {"step", lesson_->index() + 1}, {"complete", lesson_->complete()},
+        json["lesson"] = {{"title", lesson_->lesson().title}, {"step", lesson_->index() + 1}, {"complete", lesson_->complete()}, {"finished", lesson_->finished()},
+                          {"answered", lesson_->answered() ? static_cast<int>(*lesson_->answered()) + 1 : 0},
                           {"right", lesson_->right()}, {"questions", lesson_->questions()}};
     }
     return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

@@ -23,6 +23,9 @@ struct Command {
 };
 using Commands = std::vector<Command>;
 
+/// What lies above the panels.
+enum class Overlay : u8 { None, Help, Palette, Start };
+
 class Debugger {
   public:
     Debugger(Session session, std::optional<LessonRun> lesson);
@@ -39,10 +42,11 @@ class Debugger {
     bool light() const { return light_; }
     void set_light(bool light) { light_ = light; }
     float scale() const { return scale_; }
-    void set_scale(float scale) { scale_ = std::min(4.0f, std::max(0.5f, scale)); }
-    bool help_shown() const { return help_; }
-    bool palette_shown() const { return palette_; }
-    void hide_overlays() { help_ = palette_ = false; }
+    /// The scale at the start, which ZoomReset comes back to.
+    void set_first_scale(float scale) { first_scale_ = scale, set_scale(scale); }
+    Overlay overlay() const { return overlay_; }
+    /// Keys go to the guest's console.
+    bool typing() const { return typing_; }
     const std::string& message() const { return message_; }
     /// The exit whose dossier is shown: the one that was selected, else the newest. Null when there is none.
     const vmm::ExitDossier* selected_exit() const;
@@ -52,7 +56,7 @@ class Debugger {
     const HartState& real_before() const { return real_before_; }
     /// The farthest position that was reached: the end of the timeline.
     u64 farthest() const { return farthest_; }
-    /// The state as JSON, the text twin of the window.
+    /// The state as JSON, the text twin of the window; `console` is the end of what was printed.
     std::string state_json() const;
 
   private:
@@ -61,10 +65,15 @@ class Debugger {
     void lesson_command(const Command& command);
     void open(Session session, std::optional<LessonRun> lesson);
     void say(Result<void> result);
+    void set_scale(float scale) { scale_ = std::min(4.0f, std::max(0.5f, scale)); }
+    void toggle(Overlay overlay) { overlay_ = overlay_ == overlay ? Overlay::None : overlay; }
+    void mark_now(); ///< what differs from now on is marked
+    void free_play(const std::string& mode);
 
     std::optional<Session> session_;
     std::optional<LessonRun> lesson_;
-    bool running_ = false, quit_ = false, light_ = false, help_ = false, palette_ = false;
+    bool running_ = false, quit_ = false, light_ = false, typing_ = false;
+    Overlay overlay_ = Overlay::None;
     float scale_ = 1.0f, first_scale_ = 1.0f;
     std::string message_;
     std::optional<u64> selected_exit_, selected_line_;

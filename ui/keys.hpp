@@ -18,12 +18,13 @@ enum class Action : u8 {
     SelectExit,   ///< number: which exit of the ledger
     SelectLine,   ///< number: address of a line of code
     GoTo,         ///< number: a position of the session
-    Type,         ///< text: for the guest's console
+    Type,         ///< text: for the guest's console; number: which container's
     Answer,       ///< number: of the lesson's question
     LessonAct,    ///< do what the lesson asks for
     LessonNext,   ///< go on to its next step
     OpenLesson,   ///< text: its name
     FreePlay,     ///< text: a mode; tiny-os from its start
+    HideOverlay,
 };
 struct KeyRow {
     Action action;

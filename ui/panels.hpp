@@ -9,10 +9,12 @@ namespace trapeze::ui {
 
 /// What belongs to the window alone.
 struct PanelState {
-    bool console_focused = false;
-    u64 console_seen = 0;    ///< bytes printed when it was drawn last: new ones scroll down
-    u64 ledger_seen = 0;
-    u64 code_pc = 0;
+    u64 console_seen = 0; ///< bytes printed when it was drawn last: new ones scroll down
+    bool console_typing = false;
+    u32 terminal = 1;     ///< which container's keys go to
+    u64 ledger_seen = 0, dossier_seen = 0;
+    std::size_t lesson_seen = 0;
+    Csr csr = Csr::satp;  ///< whose fields are shown
     char palette_text[64] = "";
     float drag_position = -1;
 };
@@ -37,7 +39,11 @@ void draw_containers(const Debugger&, const Theme&, PanelState&, Commands&);
 void draw_timeline(const Debugger&, const Theme&, PanelState&, Commands&);
 /// The menu bar; returns its height in pixels.
 float draw_menu(const Debugger&, const Theme&, Commands&);
-/// Help and command palette, above everything.
-void draw_overlays(Debugger&, const Theme&, PanelState&, Commands&);
+/// Help, command palette or the card to start from, above everything.
+void draw_overlays(const Debugger&, const Theme&, PanelState&, Commands&);
+/// Where the panels are below a menu bar that is `top` pixels high.
+Layout window_layout(const Debugger&, float top);
+/// Everything, between ImGui::NewFrame and ImGui::Render.
+void draw_window(const Debugger&, const Theme&, PanelState&, Commands&);
 
 } // namespace trapeze::ui

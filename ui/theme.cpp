@@ -65,19 +65,45 @@ void apply_theme(bool light, float scale) {
     ImGui::GetStyle() = style;
 }
 
-void load_font(float pixels) {
-    constexpr const char* kFonts[] = {
-        "/usr/share/fonts/truetype/jetbrains-mono/JetBrainsMono-Regular.ttf",
-        "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",
-        "/usr/share/fonts/TTF/DejaVuSansMono.ttf",
-    };
+Fonts load_fonts(float pixels) {
+    using Files = std::initializer_list<const char*>;
     ImGuiIO& io = ImGui::GetIO();
     io.Fonts->Clear();
+    // Latin, punctuation, arrows, blocks and shapes, check marks.
     static const ImWchar kRanges[] = {0x20, 0xff, 0x2010, 0x2027, 0x2190, 0x21ff, 0x2500, 0x25ff, 0x2713, 0x2717, 0};
-    std::error_code failed;
-    for (const char* file : kFonts)
-        if (std::filesystem::exists(file, failed) && io.Fonts->AddFontFromFileTTF(file, pixels, nullptr, kRanges)) return;
-    io.Fonts->AddFontDefault();
+    const auto load = [&](Files files) -> ImFont* {
+        std::error_code failed;
+        for (const char* file : files)
+            if (std::filesystem::exists(file, failed))
+                if (ImFont* font = io.Fonts->AddFontFromFileTTF(file, pixels, nullptr, kRanges)) return font;
+        return nullptr;
+    };
+    if (!load({"/usr/share/fonts/truetype/jetbrains-mono/JetBrainsMono-Regular.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",
+               "/usr/share/fonts/TTF/DejaVuSansMono.ttf"}))
+        io.Fonts->AddFontDefault();
+    Fonts fonts;
+    fonts.prose = load({"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/TTF/DejaVuSans.ttf"});
+    fonts.bold = load({"/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf", "/usr/share/fonts/TTF/DejaVuSans-Bold.ttf"});
+    return fonts;
+}
+
+void prose(const Theme& theme, const ImVec4& colour, const std::string& text) {
+    const WithFont font(theme.fonts.prose);
+    ImGui::PushTextWrapPos(0);
+    ImGui::PushStyleColor(ImGuiCol_Text, colour);
+    ImGui::TextUnformatted(text.c_str());
+    ImGui::PopStyleColor();
+    ImGui::PopTextWrapPos();
+}
+
+void tooltip(const Theme& theme, const std::string& text) {
+    if (!ImGui::IsItemHovered()) return;
+    const WithFont font(theme.fonts.prose);
+    ImGui::BeginTooltip();
+    ImGui::PushTextWrapPos(ImGui::GetFontSize() * 30);
+    ImGui::TextUnformatted(text.c_str());
+    ImGui::PopTextWrapPos();
+    ImGui::EndTooltip();
 }
 
 } // namespace trapeze::ui

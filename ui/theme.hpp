@@ -7,9 +7,18 @@
 
 #include <imgui.h>
 
+#include <string>
+
 namespace trapeze::ui {
 
+/// Null where the font is not to be had: the default is used.
+struct Fonts {
+    ImFont* prose = nullptr; ///< for sentences; code and numbers are in the default, which is monospaced
+    ImFont* bold = nullptr;  ///< for titles
+};
+
 struct Theme {
+    Fonts fonts;
     ImVec4 text, dim, changed, current_line, good, bad, accent, sensitive;
     ImVec4 user, supervisor, machine, hypervisor, hardware;
     ImVec4 privilege(Priv priv) const;
@@ -19,7 +28,27 @@ Theme dark_theme();
 Theme light_theme();
 /// Sets Dear ImGui's own colours and sizes to match.
 void apply_theme(bool light, float scale);
-/// Loads a monospaced vector font of `pixels` height from the system, or keeps the built-in one.
-void load_font(float pixels);
+/// Loads vector fonts of `pixels` height from the system: a monospaced one as default, or the built-in one where there is none.
+Fonts load_fonts(float pixels);
+
+/// A font for as long as it lives.
+class WithFont {
+  public:
+    explicit WithFont(ImFont* font) : pushed_(font != nullptr) {
+        if (pushed_) ImGui::PushFont(font);
+    }
+    ~WithFont() {
+        if (pushed_) ImGui::PopFont();
+    }
+    WithFont(const WithFont&) = delete;
+    WithFont& operator=(const WithFont&) = delete;
+
+  private:
+    bool pushed_;
+};
+/// A sentence, wrapped at the panel's edge, in the font for prose.
+void prose(const Theme& theme, const ImVec4& colour, const std::string& text);
+/// A tooltip, wrapped, in the font for prose; for the item that was drawn last.
+void tooltip(const Theme& theme, const std::string& text);
 
 } // namespace trapeze::ui

@@ -14,7 +14,9 @@
 #include <fmt/format.h>
 #include <stb/stb_image_write.h>
 
+#include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 namespace trapeze::ui {
@@ -23,6 +25,8 @@ namespace {
 
 constexpr float kFontPixels = 15;
 constexpr double kRunMilliseconds = 10;
+constexpr int kWaitMilliseconds = 500; // for events; nothing is drawn until one comes
+constexpr int kSettle = 3;             // frames drawn after an event: Dear ImGui needs some to settle
 
 /// SDL, the window and its context, for as long as it lives.
 class Window {
@@ -46,7 +50,6 @@ class Window {
         IMGUI_CHECKVERSION();
         ImGui::CreateContext();
         ImGui::GetIO().IniFilename = nullptr;
-        ImGui::GetIO().ConfigFlags |= ImGuiConfigFlags_NavEnableKeyboard;
         ImGui_ImplSDL2_InitForOpenGL(window->window_, window->context_);
         ImGui_ImplOpenGL3_Init("#version 150");
         window->ready_ = true;
@@ -82,6 +85,9 @@ class App {
 
     void frame() {
         prepare_style();
+        // While keys go to the guest they do not move the focus.
+        ImGuiConfigFlags& flags = ImGui::GetIO().ConfigFlags;
+        flags = debugger_.typing() ? flags & ~ImGuiConfigFlags_NavEnableKeyboard : flags | ImGuiConfigFlags_NavEnableKeyboard;
         ImGui_ImplOpenGL3_NewFrame();
 #if IMGUI_VERSION_NUM >= 18500
         ImGui_ImplSDL2_NewFrame();
@@ -90,21 +96,26 @@ class App {
 #endif
         ImGui::NewFrame();
         Commands commands;
-        const Theme theme = debugger_.light() ? light_theme() : dark_theme();
-        draw(theme, commands);
+        Theme theme = debugger_.light() ? light_theme() : dark_theme();
+        theme.fonts = fonts_;
+        draw_window(debugger_, theme, state_, commands);
         ImGui::Render();
         const ImVec2 size = ImGui::GetIO().DisplaySize, pixel = ImGui::GetIO().DisplayFramebufferScale;
         glViewport(0, 0, static_cast<int>(size.x * pixel.x), static_cast<int>(size.y * pixel.y));
-        glClearColor(0.09f, 0.10f, 0.11f, 1);
+        const ImVec4 background = ImGui::GetStyle().Colors[ImGuiCol_WindowBg];
+        glClearColor(background.x, background.y, background.z, 1);
         glClear(GL_COLOR_BUFFER_BIT);
         ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
         for (const Command& command : commands) debugger_.apply(command);
     }
 
-    void handle_events(bool wait) {
+    /// Returns whether there were any.
+    bool handle_events(bool wait) {
         SDL_Event event;
-        if (wait && SDL_WaitEventTimeout(&event, 100)) handle(event);
-        while (SDL_PollEvent(&event)) handle(event);
+        bool any = wait && SDL_WaitEventTimeout(&event, kWaitMilliseconds);
+        if (any) handle(event);
+        for (; SDL_PollEvent(&event); any = true) handle(event);
+        return any;
     }
 
     Result<void> write_picture(const std::string& file) const {
@@ -126,32 +137,11 @@ class App {
         scale_ = debugger_.scale(), light_ = debugger_.light();
         apply_theme(light_, scale_);
         if (!new_size) return;
-        load_font(kFontPixels * scale_);
+        fonts_ = load_fonts(std::round(kFontPixels * scale_));
 #if IMGUI_VERSION_NUM < 19200
         ImGui_ImplOpenGL3_DestroyFontsTexture();
         ImGui_ImplOpenGL3_CreateFontsTexture();
 #endif
-    }
-
-    void draw(const Theme& theme, Commands& commands) {
-        const float top = draw_menu(debugger_, theme, commands);
-        const ImVec2 size = ImGui::GetIO().DisplaySize;
-        const float strip = ImGui::GetFrameHeight() + ImGui::GetStyle().WindowPadding.y * 2;
-        const bool with_lesson = debugger_.lesson() != nullptr;
-        const bool containers = debugger_.session().kernel() != nullptr;
-        const Layout layout = containers ? container_layout(size.x, size.y, top, strip) : trap_layout(size.x, size.y, top, strip, with_lesson);
-        for (const PanelRow& panel : panel_rows()) {
-            const Rectangle& place = layout[panel.id];
-            if (place.width <= 0) continue; // not in this layout
-            ImGui::SetNextWindowPos({place.x, place.y});
-            ImGui::SetNextWindowSize({place.width, place.height});
-            ImGuiWindowFlags flags = ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings |
-                                     ImGuiWindowFlags_NoBringToFrontOnFocus;
-            if (panel.id == PanelId::Timeline) flags |= ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoScrollbar;
-            if (ImGui::Begin(panel.title, nullptr, flags)) panel.draw(debugger_, theme, state_, commands);
-            ImGui::End();
-        }
-        draw_overlays(debugger_, theme, state_, commands);
     }
 
     void handle(const SDL_Event& event) {
@@ -166,6 +156,7 @@ class App {
     Window& window_;
     Debugger& debugger_;
     PanelState state_;
+    Fonts fonts_;
     float scale_ = 0;
     bool light_ = false;
 };
@@ -178,10 +169,59 @@ Result<void> press_keys(App& app, Debugger& debugger, const std::string& keys) {
         const auto chord = parse_chord(name);
         const auto action = chord ? action_for(*chord) : std::nullopt;
         if (action) debugger.apply({*action});
+        else if (name.empty()) continue;
         else if (name == "Enter") debugger.apply({debugger.lesson() && debugger.lesson()->complete() ? Action::LessonNext : Action::LessonAct});
         else if (name.size() == 1 && name[0] >= '1' && name[0] <= '9') debugger.apply({Action::Answer, static_cast<u64>(name[0] - '1')});
+        else if (name == "Esc") debugger.apply({Action::HideOverlay});
         else return Error{fmt::format("--keys: \"{}\" is no key of the debugger; F1 in the window lists them", name)};
         app.frame();
+    }
+    return {};
+}
+
+/// The file that always holds the session's state as text, for scripts and tests: replaced as a whole, so that it is never read half.
+class StateFile {
+  public:
+    explicit StateFile(std::string file) : file_(std::move(file)) {}
+
+    Result<void> keep(const Debugger& debugger) {
+        if (file_.empty()) return {};
+        std::string now = debugger.state_json();
+        if (now == written_) return {};
+        const std::string fresh = file_ + ".new";
+        std::error_code failed;
+        if (std::ofstream out(fresh); !(out << now) || !out.flush()) return refused();
+        std::filesystem::rename(fresh, file_, failed);
+        if (failed) return refused();
+        written_ = std::move(now);
+        return {};
+    }
+
+  private:
+    Error refused() const { return {file_ + ": the state cannot be written there; check the folder and its permissions"}; }
+    std::string file_, written_;
+};
+
+Result<void> draw_picture(App& app, Debugger& debugger, const scenarios::DebuggerOptions& options) {
+    app.handle_events(false);
+    app.frame();
+    if (auto pressed = press_keys(app, debugger, options.keys); !pressed) return pressed;
+    for (unsigned i = 0; i < options.frames; ++i) app.frame();
+    return app.write_picture(options.screenshot);
+}
+
+/// Draws when something has happened, and sleeps until then.
+Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& state) {
+    int due = kSettle;
+    while (!debugger.quit()) {
+        const bool busy = debugger.running() || due > 0;
+        if (app.handle_events(!busy) || debugger.running()) due = kSettle;
+        debugger.tick(kRunMilliseconds);
+        if (due == 0 && debugger.overlay() != Overlay::Palette) continue; // the palette's cursor blinks
+        app.frame();
+        SDL_GL_SwapWindow(window);
+        if (auto kept = state.keep(debugger); !kept) return kept;
+        due = std::max(0, due - 1);
     }
     return {};
 }
@@ -197,26 +237,12 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     if (!window) return complain(window.error());
     Debugger debugger(std::move(session), std::move(lesson));
     debugger.set_light(options.light);
-    debugger.set_scale(options.scale);
+    debugger.set_first_scale(options.scale);
     App app(*window.value(), debugger);
-    if (picture) {
-        app.handle_events(false);
-        app.frame();
-        if (const auto pressed = press_keys(app, debugger, options.keys); !pressed) return complain(pressed.error());
-        for (unsigned i = 0; i < options.frames; ++i) app.frame();
-        if (const auto written = app.write_picture(options.screenshot); !written) return complain(written.error());
-    } else {
-        while (!debugger.quit()) {
-            app.handle_events(!debugger.running());
-            debugger.tick(kRunMilliseconds);
-            app.frame();
-            SDL_GL_SwapWindow(window.value()->handle());
-        }
-    }
-    if (!options.state_file.empty()) {
-        std::ofstream file(options.state_file);
-        if (!(file << debugger.state_json())) return complain(options.state_file + ": the state cannot be written there");
-    }
+    StateFile state(options.state_file);
+    const auto shown = picture ? draw_picture(app, debugger, options) : show(app, debugger, window.value()->handle(), state);
+    if (!shown) return complain(shown.error());
+    if (const auto kept = state.keep(debugger); !kept) return complain(kept.error());
     return 0;
 }
 

@@ -3,16 +3,29 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace trapeze::ui {
 
 namespace {
 
-void draw_stripe(ImDrawList* list, ImVec2 at, float width, float height, const Theme& theme, Priv priv) {
+const char* privilege_name(Priv priv) { return priv == Priv::U ? "U, user mode" : priv == Priv::S ? "S, supervisor mode" : "M, machine mode"; }
+
+struct Columns {
+    float stripe = ImGui::GetFontSize() * 1.2f;
+    float text = stripe * 2 + ImGui::GetFontSize() * 0.6f;
+    float height = ImGui::GetTextLineHeightWithSpacing();
+};
+
+void draw_stripe(ImVec2 at, const Columns& columns, const Theme& theme, Priv priv, const char* whose) {
+    ImDrawList* list = ImGui::GetWindowDrawList();
     const ImVec4 colour = theme.privilege(priv);
-    list->AddRectFilled(at, {at.x + width, at.y + height}, ImGui::GetColorU32(ImVec4(colour.x, colour.y, colour.z, 0.30f)));
+    const ImVec2 end{at.x + columns.stripe, at.y + columns.height};
+    list->AddRectFilled(at, end, ImGui::GetColorU32(ImVec4(colour.x, colour.y, colour.z, 0.26f)));
     const char letter[2] = {priv_letter(priv), 0};
     const ImVec2 size = ImGui::CalcTextSize(letter);
-    list->AddText({at.x + (width - size.x) / 2, at.y}, ImGui::GetColorU32(colour), letter);
+    list->AddText({at.x + (columns.stripe - size.x) / 2, at.y + (columns.height - size.y) / 2}, ImGui::GetColorU32(colour), letter);
+    if (ImGui::IsWindowHovered() && ImGui::IsMouseHoveringRect(at, end)) ImGui::SetTooltip("%s %s", whose, privilege_name(priv));
 }
 
 bool has_breakpoint(const Debugger& debugger, u64 pc) {
@@ -22,53 +35,59 @@ bool has_breakpoint(const Debugger& debugger, u64 pc) {
 }
 
 void draw_line(const Debugger& debugger, const Theme& theme, const Session::CodeLine& line, Commands& commands) {
-    const float height = ImGui::GetTextLineHeightWithSpacing(), stripe = ImGui::GetFontSize() * 1.25f;
-    const ImVec2 origin = ImGui::GetCursorScreenPos();
+    const Columns columns;
+    const ImVec2 origin = ImGui::GetCursorScreenPos(), local = ImGui::GetCursorPos();
     ImDrawList* list = ImGui::GetWindowDrawList();
     const float width = ImGui::GetContentRegionAvail().x;
-    if (!line.symbol.empty()) {
-        ImGui::SetCursorPosX(ImGui::GetCursorPosX() + stripe * 2 + 12);
-        ImGui::TextColored(theme.accent, "%s:", line.symbol.c_str());
-        return draw_line(debugger, theme, {line.pc, line.word, line.length, line.text, "", line.believed, line.real, line.sensitive, line.current}, commands);
+    draw_stripe(origin, columns, theme, line.believed, "The guest believes that it is in");
+    draw_stripe({origin.x + columns.stripe + 2, origin.y}, columns, theme, line.real, "Really it is in");
+    if (line.current) {
+        const ImVec2 low{origin.x + columns.text - 4, origin.y}, high{origin.x + width, origin.y + columns.height};
+        list->AddRectFilled(low, high, ImGui::GetColorU32(theme.current_line), 3);
+        list->AddRect(low, high, ImGui::GetColorU32(theme.accent), 3);
     }
-    if (line.current) list->AddRectFilled({origin.x, origin.y - 1}, {origin.x + width, origin.y + height - 2}, ImGui::GetColorU32(theme.current_line));
-    draw_stripe(list, origin, stripe, height, theme, line.believed);
-    draw_stripe(list, {origin.x + stripe + 2, origin.y}, stripe, height, theme, line.real);
-    ImGui::SetCursorPosX(ImGui::GetCursorPosX() + stripe * 2 + 12);
-    const std::string label = fmt::format("{}{} {:>8x}  ", has_breakpoint(debugger, line.pc) ? "\u25cf" : " ", line.current ? ">" : " ", line.pc);
+    ImGui::SetCursorPosX(local.x + columns.text);
     ImGui::PushID(static_cast<int>(line.pc & 0x7fffffff));
     if (ImGui::Selectable("##line", debugger.selected_line() == line.pc && !line.current, ImGuiSelectableFlags_AllowDoubleClick)) {
         commands.push_back({Action::SelectLine, line.pc});
         if (ImGui::IsMouseDoubleClicked(0)) commands.push_back({Action::ToggleBreakpoint});
     }
     ImGui::PopID();
+    if (line.sensitive) tooltip(theme, "Sensitive (Popek and Goldberg): it depends on the privilege, or it changes the machine's resources.");
+    const float baseline = local.y + (columns.height - ImGui::GetTextLineHeight()) / 2;
+    ImGui::SetCursorPos({local.x + columns.text, baseline});
+    ImGui::TextColored(theme.bad, "%s", has_breakpoint(debugger, line.pc) ? "\u25cf" : " ");
     ImGui::SameLine(0, 0);
-    ImGui::SetCursorPosX(stripe * 2 + 12 + ImGui::GetStyle().WindowPadding.x);
-    ImGui::TextColored(theme.dim, "%s", label.c_str());
+    ImGui::TextColored(line.current ? theme.text : theme.dim, "%s%8llx ", line.current ? "\u25b6" : " ", static_cast<unsigned long long>(line.pc));
     ImGui::SameLine(0, 0);
-    ImGui::TextColored(line.sensitive ? theme.sensitive : theme.text, "%s", line.text.c_str());
-    if (line.sensitive) {
-        ImGui::SameLine();
-        ImGui::TextColored(theme.sensitive, "!");
-        if (ImGui::IsItemHovered()) ImGui::SetTooltip("Sensitive (Popek and Goldberg): it depends on the privilege or changes the machine's resources.");
-    }
+    ImGui::TextColored(line.sensitive ? theme.sensitive : theme.text, "%s%s", line.sensitive ? "! " : "  ", line.text.c_str());
+    ImGui::SetCursorPos({local.x, local.y + columns.height});
 }
 
 } // namespace
 
-void draw_code(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
-    ImGui::TextColored(theme.dim, "believed | real privilege      ! sensitive      F9 breakpoint");
-    ImGui::Separator();
-    ImGui::BeginChild("lines");
-    const float line_height = ImGui::GetTextLineHeightWithSpacing();
-    const auto rows = static_cast<unsigned>(std::max(6.0f, ImGui::GetContentRegionAvail().y / line_height));
-    const auto lines = debugger.session().code(rows * 2 / 5, rows + 8);
-    if (lines.empty()) ImGui::TextWrapped("Nothing is mapped at pc 0x%llx.", static_cast<unsigned long long>(debugger.session().guest_state().pc));
-    for (const auto& line : lines) draw_line(debugger, theme, line, commands);
-    if (state.code_pc != debugger.session().guest_state().pc) {
-        state.code_pc = debugger.session().guest_state().pc;
-        ImGui::SetScrollY(0);
+void draw_code(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) {
+    prose(theme, theme.dim, "stripes: believed, real     ! sensitive     \u25cf breakpoint (F9)");
+    ImGui::BeginChild("lines", {0, 0}, false, ImGuiWindowFlags_NoScrollbar);
+    const auto rows = static_cast<unsigned>(std::max(4.0f, ImGui::GetContentRegionAvail().y / ImGui::GetTextLineHeightWithSpacing()));
+    const auto lines = debugger.session().code(rows * 2 / 5, rows);
+    if (lines.empty()) prose(theme, theme.text, fmt::format("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
+    ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, {ImGui::GetStyle().ItemSpacing.x, 0});
+    // Symbols take lines of their own: as many lines go at the top as keep the current one where it would be.
+    unsigned before = 0, names = 0;
+    for (const auto& line : lines) {
+        if (!line.symbol.empty()) ++names;
+        if (line.current) break;
+        ++before;
     }
+    for (unsigned skipped = std::min(names, before), i = skipped; i < lines.size(); ++i) {
+        if (!lines[i].symbol.empty()) {
+            ImGui::SetCursorPosX(ImGui::GetCursorPosX() + Columns().text);
+            ImGui::TextColored(theme.accent, "%s:", lines[i].symbol.c_str());
+        }
+        draw_line(debugger, theme, lines[i], commands);
+    }
+    ImGui::PopStyleVar();
     ImGui::EndChild();
 }
 

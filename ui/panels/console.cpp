@@ -1,7 +1,9 @@
-// The guest's console: what it printed, and a place to type. And the timeline.
+// The console: what the guest printed, and a place to type; with containers, each has its own. And the timeline.
 #include "ui/panels.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace trapeze::ui {
 
@@ -17,52 +19,91 @@ std::string printable(const std::string& text, std::size_t most) {
     return out;
 }
 
-void take_keys(Commands& commands) {
+void take_keys(Commands& commands, u64 target) {
     const ImGuiIO& io = ImGui::GetIO();
     std::string typed;
     for (int i = 0; i < io.InputQueueCharacters.Size; ++i)
         if (io.InputQueueCharacters[i] < 0x80) typed += static_cast<char>(io.InputQueueCharacters[i]);
-    if (ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Enter))) typed += '\n';
+    if (ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Enter)) || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_KeyPadEnter))) typed += '\n';
     if (ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Backspace))) typed += '\b';
-    if (!typed.empty()) commands.push_back({Action::Type, 0, typed});
+    if (!typed.empty()) commands.push_back({Action::Type, target, typed});
+}
+
+/// What one terminal shows. Returns whether it was clicked.
+bool draw_output(const std::string& text, bool typing, bool fresh, ImVec2 size) {
+    constexpr std::size_t kShown = 16 << 10;
+    ImGui::BeginChild("output", size);
+    ImGui::PushTextWrapPos(0);
+    ImGui::TextUnformatted((printable(text, kShown) + (typing ? "\u2588" : "")).c_str());
+    ImGui::PopTextWrapPos();
+    if (fresh) ImGui::SetScrollHereY(1.0f);
+    const bool clicked = ImGui::IsWindowHovered() && ImGui::IsMouseClicked(0);
+    ImGui::EndChild();
+    return clicked;
+}
+
+bool draw_terminals(const Debugger& debugger, const Theme& theme, PanelState& state, bool fresh, float hint) {
+    const Session& session = debugger.session();
+    const std::size_t containers = session.config().containers.size();
+    if (containers < 2) {
+        state.terminal = 1;
+        return draw_output(session.console(), debugger.typing(), fresh, {0, -hint});
+    }
+    bool clicked = false;
+    if (!ImGui::BeginTable("terminals", static_cast<int>(std::min<std::size_t>(containers, 4)), ImGuiTableFlags_BordersInner, {0, 0})) return false;
+    const std::size_t rows = (containers + 3) / 4;
+    const float height = (ImGui::GetContentRegionAvail().y - hint) / static_cast<float>(rows) - ImGui::GetTextLineHeightWithSpacing() - ImGui::GetStyle().CellPadding.y * 2;
+    for (u32 i = 1; i <= containers; ++i) {
+        ImGui::TableNextColumn();
+        ImGui::PushID(static_cast<int>(i));
+        const bool typing = debugger.typing() && state.terminal == i;
+        prose(theme, typing ? theme.good : theme.accent, fmt::format("{} (container {})", session.config().containers[i - 1].hostname, i));
+        if (draw_output(session.console_of(i), typing, fresh, {0, std::max(height, ImGui::GetTextLineHeight())})) state.terminal = i, clicked = true;
+        ImGui::PopID();
+    }
+    ImGui::EndTable();
+    return clicked;
 }
 
 } // namespace
 
 void draw_console(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
-    const float hint = ImGui::GetTextLineHeightWithSpacing();
-    ImGui::BeginChild("output", {0, -hint});
-    ImGui::PushTextWrapPos(0);
-    constexpr std::size_t kShown = 16 << 10;
-    ImGui::TextUnformatted((printable(debugger.session().console(), kShown) + (state.console_focused ? "\u2588" : "")).c_str());
-    ImGui::PopTextWrapPos();
-    if (state.console_seen != debugger.session().printed()) ImGui::SetScrollHereY(1.0f);
+    const float hint = ImGui::GetTextLineHeightWithSpacing() + 2;
+    const bool fresh = state.console_seen != debugger.session().printed() || state.console_typing != debugger.typing();
     state.console_seen = debugger.session().printed();
-    const bool clicked = ImGui::IsWindowHovered() && ImGui::IsMouseClicked(0);
-    ImGui::EndChild();
-    if (clicked) state.console_focused = true;
-    else if (ImGui::IsMouseClicked(0) || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape))) state.console_focused = false;
-    ImGui::TextColored(theme.dim, "%s", state.console_focused ? "typing goes to the guest; Esc leaves" : "click here, then type to the guest");
-    if (state.console_focused) take_keys(commands);
+    state.console_typing = debugger.typing();
+    const bool clicked = draw_terminals(debugger, theme, state, fresh, hint);
+    const bool leave = debugger.typing() && (ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape)) || (ImGui::IsMouseClicked(0) && !clicked));
+    if ((clicked && !debugger.typing()) || leave) commands.push_back({Action::ToggleTyping});
+    prose(theme, debugger.typing() ? theme.good : theme.dim, debugger.typing() ? "\u25cf Keys go to the guest. Esc leaves." : "Click here, or Ctrl+T, to type to the guest.");
+    if (debugger.typing() && !leave && debugger.overlay() == Overlay::None) take_keys(commands, state.terminal);
 }
 
 void draw_timeline(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     const Session& session = debugger.session();
-    const std::string summary =
-        fmt::format("{}  step {}  {} instructions  {} exits", debugger.running() ? "running " : session.halted() ? "ended   " : "paused  ", session.position(),
-                    session.vmm() ? session.vmm()->guest_instructions(session.machine()) : session.machine().hart().state.retired, session.vmm() ? session.vmm()->exits() : 0);
-    ImGui::TextColored(debugger.running() ? theme.good : theme.accent, "%s", summary.c_str());
-    ImGui::SameLine();
-    ImGui::SetNextItemWidth(ImGui::GetContentRegionAvail().x * 0.35f);
+    const WithFont font(theme.fonts.prose);
+    const float em = ImGui::GetFontSize();
+    ImGui::AlignTextToFramePadding();
+    const char* how = debugger.running() ? "\u25b6 running" : session.halted() ? "\u25a0 ended" : "\u2016 paused";
+    ImGui::TextColored(debugger.running() ? theme.good : theme.accent, "%s", how);
+    ImGui::SameLine(em * 6.5f);
+    std::string summary = fmt::format("step {}", session.position());
+    if (session.vmm()) summary += fmt::format("   exits {}", session.vmm()->exits());
+    if (session.kernel()) summary += fmt::format("   system calls {}", session.kernel()->system_calls());
+    ImGui::TextUnformatted(summary.c_str());
+    ImGui::SameLine(0, em);
+    ImGui::SetNextItemWidth(std::max(em * 8, ImGui::GetContentRegionAvail().x * 0.36f));
     const double farthest = static_cast<double>(std::max<u64>(debugger.farthest(), 1));
     float place = state.drag_position >= 0 ? state.drag_position : static_cast<float>(static_cast<double>(session.position()) / farthest);
-    if (ImGui::SliderFloat("##timeline", &place, 0, 1, "drag to go back")) state.drag_position = place;
+    if (ImGui::SliderFloat("##timeline", &place, 0, 1, "")) state.drag_position = place;
+    tooltip(theme, "The run so far. Drag to go back, or forward again.");
     if (ImGui::IsItemDeactivated() && state.drag_position >= 0) {
         commands.push_back({Action::GoTo, static_cast<u64>(static_cast<double>(state.drag_position) * farthest)});
         state.drag_position = -1;
     }
-    ImGui::SameLine();
-    ImGui::TextColored(theme.dim, "%s", debugger.message().empty() ? "F5 run  F7 next trap  F11 step  Shift+F10 back  F1 help" : debugger.message().c_str());
+    ImGui::SameLine(0, em);
+    if (debugger.message().empty()) ImGui::TextColored(theme.dim, "Shift+F10 goes back one step. F1 explains keys and colours.");
+    else ImGui::TextColored(theme.text, "%s", debugger.message().c_str());
 }
 
 } // namespace trapeze::ui

@@ -9,12 +9,36 @@ namespace {
 
 using container::NamespaceKind;
 
+/// The same letter and colour for the same namespace.
 void namespace_cell(const Theme& theme, NamespaceKind kind, u32 index) {
     ImGui::TableNextColumn();
-    const ImVec4 colours[] = {theme.dim, theme.user, theme.supervisor, theme.machine, theme.hardware, theme.hypervisor};
-    // The same letter and colour for the same namespace.
-    const char letter = index == 0 ? '-' : static_cast<char>('A' + (index - 1) % 26);
-    ImGui::TextColored(index == 0 ? theme.dim : colours[1 + (index - 1) % 5], "%c  %llu", letter, static_cast<unsigned long long>(namespace_inode(kind, index)));
+    const ImVec4 colours[] = {theme.user, theme.supervisor, theme.machine, theme.hardware, theme.hypervisor};
+    const ImVec4 colour = index == 0 ? theme.dim : colours[(index - 1) % 5];
+    const std::string letter = index == 0 ? "host" : std::string(1, static_cast<char>('A' + (index - 1) % 26)) + (index > 26 ? std::to_string((index - 1) / 26) : "");
+    const ImVec2 at = ImGui::GetCursorScreenPos(), size = ImGui::CalcTextSize(letter.c_str());
+    const float pad = ImGui::GetFontSize() * 0.4f;
+    ImGui::GetWindowDrawList()->AddRectFilled(at, {at.x + size.x + pad * 2, at.y + size.y}, ImGui::GetColorU32(ImVec4(colour.x, colour.y, colour.z, 0.26f)), 4);
+    ImGui::SetCursorPosX(ImGui::GetCursorPosX() + pad);
+    ImGui::TextColored(colour, "%s", letter.c_str());
+    ImGui::SameLine(0, pad * 2);
+    ImGui::TextColored(theme.dim, "%llu", static_cast<unsigned long long>(namespace_inode(kind, index)));
+}
+
+void process_row(const Theme& theme, const container::ProcessView& view) {
+    ImGui::TableNextRow();
+    ImGui::TableNextColumn();
+    ImGui::Text("%d", view.pid);
+    ImGui::TableNextColumn();
+    ImGui::TextColored(theme.accent, "%d", view.pids.back());
+    for (const std::string* text : {&view.name, &view.state, &view.hostname}) {
+        ImGui::TableNextColumn();
+        ImGui::TextUnformatted(text->c_str());
+    }
+    namespace_cell(theme, NamespaceKind::Pid, view.namespaces.pid);
+    namespace_cell(theme, NamespaceKind::Uts, view.namespaces.uts);
+    namespace_cell(theme, NamespaceKind::Mnt, view.namespaces.mnt);
+    ImGui::TableNextColumn();
+    ImGui::TextUnformatted(view.root.c_str());
 }
 
 } // namespace
@@ -22,29 +46,17 @@ void namespace_cell(const Theme& theme, NamespaceKind kind, u32 index) {
 void draw_containers(const Debugger& debugger, const Theme& theme, PanelState&, Commands&) {
     const container::Kernel* kernel = debugger.session().kernel();
     if (!kernel) return;
-    ImGui::TextColored(theme.dim, "The same letter is the same namespace. %llu system calls, %llu pages in use.", static_cast<unsigned long long>(kernel->system_calls()),
-                       static_cast<unsigned long long>(kernel->frames_used()));
-    constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingStretchProp;
+    prose(theme, theme.dim, fmt::format("One kernel for all. The same letter is the same namespace: processes that share it see the same there.   {} system calls, {} pages in use",
+                                        kernel->system_calls(), kernel->frames_used()));
+    const auto processes = kernel->processes();
+    if (processes.empty()) return prose(theme, theme.text, "Every process has ended. Shift+F10 goes back a step, Ctrl+Shift+F5 to the start.");
+    constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_BordersInnerV;
     if (!ImGui::BeginTable("processes", 9, kFlags)) return;
     ImGui::TableSetupScrollFreeze(0, 1);
-    for (const char* title : {"pid outside", "pid inside", "program", "state", "host name", "pid namespace", "uts namespace", "mnt namespace", "root"}) ImGui::TableSetupColumn(title);
+    for (const char* title : {"pid outside", "inside", "program", "state", "host name", "pid namespace", "uts namespace", "mnt namespace"}) ImGui::TableSetupColumn(title);
+    ImGui::TableSetupColumn("root folder", ImGuiTableColumnFlags_WidthStretch);
     ImGui::TableHeadersRow();
-    for (const container::ProcessView& view : kernel->processes()) {
-        ImGui::TableNextRow();
-        ImGui::TableNextColumn();
-        ImGui::Text("%d", view.pid);
-        ImGui::TableNextColumn();
-        ImGui::TextColored(theme.changed, "%d", view.pids.back());
-        for (const std::string* text : {&view.name, &view.state, &view.hostname}) {
-            ImGui::TableNextColumn();
-            ImGui::TextUnformatted(text->c_str());
-        }
-        namespace_cell(theme, NamespaceKind::Pid, view.namespaces.pid);
-        namespace_cell(theme, NamespaceKind::Uts, view.namespaces.uts);
-        namespace_cell(theme, NamespaceKind::Mnt, view.namespaces.mnt);
-        ImGui::TableNextColumn();
-        ImGui::TextUnformatted(view.root.c_str());
-    }
+    for (const container::ProcessView& view : processes) process_row(theme, view);
     ImGui::EndTable();
 }
 

@@ -11,15 +11,14 @@ std::string instruction_text(const vmm::ExitDossier& exit) { return exit.word ? 
 
 void draw_exits(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     const vmm::Vmm& vmm = *debugger.session().vmm();
-    if (vmm.ledger().empty()) {
-        ImGui::TextWrapped("%s", vmm.mode() == vmm::Mode::Interpret ? "An interpreted guest never runs on the hart, so it never exits."
-                                                                    : "No exit yet. F7 runs to the next one.");
-        return;
-    }
+    if (vmm.ledger().empty())
+        return prose(theme, theme.text, vmm.mode() == vmm::Mode::Interpret ? "An interpreted guest never runs on the hart, so it never exits."
+                                                                           : "No exit yet. F7 runs to the next one.");
     constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit;
     if (!ImGui::BeginTable("exits", 5, kFlags)) return;
     ImGui::TableSetupScrollFreeze(0, 1);
-    for (const char* title : {"no.", "from>to", "why", "instruction", "cost"}) ImGui::TableSetupColumn(title);
+    for (const char* title : {"no.", "from > to", "why", "instruction", "cost"})
+        ImGui::TableSetupColumn(title, title == std::string("instruction") ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed);
     ImGui::TableHeadersRow();
     ImGuiListClipper clipper;
     clipper.Begin(static_cast<int>(vmm.ledger().size()));
@@ -31,33 +30,50 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState& state,
             const bool selected = debugger.selected_exit() == &exit;
             if (ImGui::Selectable(fmt::format("{}", exit.number).c_str(), selected, ImGuiSelectableFlags_SpanAllColumns)) commands.push_back({Action::SelectExit, exit.number});
             ImGui::TableNextColumn();
-            ImGui::TextColored(theme.privilege(exit.believed), "%c(%c)>%c", priv_letter(exit.believed), priv_letter(exit.real), priv_letter(exit.hardware.to));
+            ImGui::TextColored(theme.privilege(exit.believed), "%c(%c)", priv_letter(exit.believed), priv_letter(exit.real));
+            tooltip(theme, fmt::format("The guest ran in {} and believed to be in {}. {}", priv_letter(exit.real), priv_letter(exit.believed),
+                                       exit.injected ? "The hypervisor passed the trap on to the guest's own kernel." : "The hypervisor handled it."));
+            ImGui::SameLine(0, 0);
+            ImGui::TextColored(theme.hypervisor, exit.injected ? ">H>g" : ">H");
             ImGui::TableNextColumn();
-            ImGui::TextUnformatted(vmm::exit_reason_row(exit.reason).name);
+            {
+                const WithFont font(theme.fonts.prose);
+                ImGui::TextUnformatted(vmm::exit_reason_row(exit.reason).name);
+            }
             ImGui::TableNextColumn();
             ImGui::TextUnformatted(instruction_text(exit).c_str());
             ImGui::TableNextColumn();
             if (exit.complete) ImGui::Text("%llu", static_cast<unsigned long long>(exit.cost));
             else ImGui::TextColored(theme.hypervisor, "now");
         }
-    if (state.ledger_seen != vmm.exits()) ImGui::SetScrollY(ImGui::GetTextLineHeightWithSpacing() * static_cast<float>(vmm.ledger().size() + 4));
+    if (state.ledger_seen != vmm.exits()) ImGui::SetScrollY(ImGui::GetScrollMaxY() + ImGui::GetWindowHeight());
     state.ledger_seen = vmm.exits();
     ImGui::EndTable();
 }
 
-void draw_traps(const Debugger& debugger, PanelState& state) {
+/// The newest events that `wanted` takes, oldest first.
+template <class Wanted> std::vector<const Event*> newest(const Trace& trace, Wanted wanted) {
+    constexpr std::size_t kMost = 300;
+    std::vector<const Event*> shown;
+    for (u64 i = trace.total(); i > trace.first() && shown.size() < kMost; --i)
+        if (wanted(trace.at(i - 1))) shown.push_back(&trace.at(i - 1));
+    return {shown.rbegin(), shown.rend()};
+}
+
+void follow(PanelState& state, u64 seen) {
+    if (state.ledger_seen != seen) ImGui::SetScrollHereY(1.0f);
+    state.ledger_seen = seen;
+}
+
+void draw_traps(const Debugger& debugger, const Theme& theme, PanelState& state) {
     const Trace& trace = debugger.session().trace();
     ImGui::BeginChild("traps");
-    std::vector<const Event*> shown;
-    constexpr std::size_t kMost = 200;
-    for (u64 i = trace.total(); i > trace.first() && shown.size() < kMost; --i) {
-        const Event& event = trace.at(i - 1);
-        if (event.kind == EventKind::TrapTaken || event.kind == EventKind::TrapReturn) shown.push_back(&event);
-    }
-    if (shown.empty()) ImGui::TextWrapped("No trap yet. F7 runs to the next one.");
-    for (auto event = shown.rbegin(); event != shown.rend(); ++event) ImGui::TextUnformatted(event_text(trace, **event).c_str());
-    if (state.ledger_seen != trace.total()) ImGui::SetScrollHereY(1.0f);
-    state.ledger_seen = trace.total();
+    const auto shown = newest(trace, [](const Event& event) { return event.kind == EventKind::TrapTaken || event.kind == EventKind::TrapReturn; });
+    if (shown.empty()) prose(theme, theme.text, "No trap yet. F7 runs to the next one.");
+    ImGui::PushTextWrapPos(0);
+    for (const Event* event : shown) ImGui::TextColored(event->kind == EventKind::TrapTaken ? theme.text : theme.dim, "%s", event_text(trace, *event).c_str());
+    ImGui::PopTextWrapPos();
+    follow(state, trace.total());
     ImGui::EndChild();
 }
 
@@ -65,32 +81,62 @@ void draw_traps(const Debugger& debugger, PanelState& state) {
 void draw_calls(const Debugger& debugger, const Theme& theme, PanelState& state) {
     const Trace& trace = debugger.session().trace();
     ImGui::BeginChild("calls");
-    std::vector<const Event*> shown;
-    constexpr std::size_t kMost = 300;
-    for (u64 i = trace.total(); i > trace.first() && shown.size() < kMost; --i) {
-        const Event& event = trace.at(i - 1);
-        const EventClass kind = event_row(event.kind).event_class;
-        if ((kind == EventClass::Syscall && event.kind == EventKind::SyscallEnter) || kind == EventClass::Namespace || event.kind == EventKind::ProcessStart || event.kind == EventKind::ProcessExit)
-            shown.push_back(&event);
-    }
-    if (shown.empty()) ImGui::TextWrapped("No system call yet. F11 runs one instruction, F5 runs on.");
+    const auto shown = newest(trace, [](const Event& event) {
+        return event.kind == EventKind::SyscallEnter || event_row(event.kind).event_class == EventClass::Namespace || event.kind == EventKind::ProcessStart ||
+               event.kind == EventKind::ProcessExit;
+    });
+    if (shown.empty()) prose(theme, theme.text, "No system call yet. F7 runs to the next one, F5 runs on.");
     ImGui::PushTextWrapPos(0);
-    for (auto event = shown.rbegin(); event != shown.rend(); ++event) {
-        const bool decided = (*event)->kind == EventKind::NamespaceLookup;
-        ImGui::TextColored(decided ? theme.changed : theme.text, "%s%s", decided ? "  namespace: " : "", event_text(trace, **event).c_str());
+    for (const Event* event : shown) {
+        const bool decided = event->kind == EventKind::NamespaceLookup;
+        const bool life = event->kind == EventKind::ProcessStart || event->kind == EventKind::ProcessExit;
+        ImGui::TextColored(decided ? theme.changed : life ? theme.accent : theme.text, "%s%s", decided ? "  \u2514 " : life ? "\u25cf " : "", event_text(trace, *event).c_str());
     }
     ImGui::PopTextWrapPos();
-    if (state.ledger_seen != trace.total()) ImGui::SetScrollHereY(1.0f);
-    state.ledger_seen = trace.total();
+    follow(state, trace.total());
     ImGui::EndChild();
 }
 
 void field(const Theme& theme, const char* name, const std::string& value) {
-    ImGui::TextColored(theme.dim, "%-10s", name);
+    ImGui::TextColored(theme.dim, "%-9s", name);
     ImGui::SameLine();
     ImGui::PushTextWrapPos(0);
     ImGui::TextUnformatted(value.c_str());
     ImGui::PopTextWrapPos();
+}
+
+/// One thing that the hypervisor did; the bar behind its cost shows the part of the whole.
+void draw_step(const Theme& theme, const vmm::DossierStep& step, u64 whole) {
+    const ImVec2 at = ImGui::GetCursorScreenPos();
+    const float width = ImGui::CalcTextSize("00000 ").x, part = whole ? static_cast<float>(step.cost) / static_cast<float>(whole) : 0;
+    const ImVec4 colour = theme.hypervisor;
+    ImGui::GetWindowDrawList()->AddRectFilled(at, {at.x + width * part, at.y + ImGui::GetTextLineHeight()}, ImGui::GetColorU32(ImVec4(colour.x, colour.y, colour.z, 0.45f)), 2);
+    ImGui::Text("%5llu", static_cast<unsigned long long>(step.cost));
+    ImGui::SameLine(0, ImGui::GetFontSize());
+    prose(theme, theme.text, vmm::step_text(step));
+}
+
+void draw_exit(const Debugger& debugger, const Theme& theme, const vmm::ExitDossier& exit) {
+    const vmm::ExitReasonRow& reason = vmm::exit_reason_row(exit.reason);
+    {
+        const WithFont font(theme.fonts.bold);
+        ImGui::TextColored(theme.hypervisor, "Exit %llu: %s", static_cast<unsigned long long>(exit.number), reason.name);
+    }
+    prose(theme, theme.text, reason.sentence);
+    prose(theme, theme.dim, reason.section);
+    ImGui::Separator();
+    field(theme, "hardware", fmt::format("{}, value 0x{:x}", cause_name(exit.hardware.cause), exit.hardware.tval));
+    field(theme, "guest", fmt::format("{} at 0x{:x} {}", instruction_text(exit), exit.guest_pc, debugger.session().guest().elf.describe(exit.guest_pc)));
+    field(theme, "privilege", fmt::format("believed {}, really {}", priv_letter(exit.believed), priv_letter(exit.real)));
+    for (const vmm::CsrChange& change : exit.changes)
+        field(theme, "virtual", fmt::format("{}: 0x{:x} \u2192 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
+    ImGui::Separator();
+    if (!exit.complete) prose(theme, theme.hypervisor, "Not handled yet. F11 lets the hypervisor do it.");
+    for (const vmm::DossierStep& step : exit.steps) draw_step(theme, step, exit.cost);
+    if (!exit.complete) return;
+    ImGui::TextColored(theme.accent, "%5llu", static_cast<unsigned long long>(exit.cost));
+    ImGui::SameLine(0, ImGui::GetFontSize());
+    prose(theme, theme.accent, fmt::format("cycles in all (cost model \"{}\")", debugger.session().config().costs.name));
 }
 
 } // namespace
@@ -98,39 +144,17 @@ void field(const Theme& theme, const char* name, const std::string& value) {
 void draw_ledger(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     if (debugger.session().kernel()) return draw_calls(debugger, theme, state);
     if (debugger.session().vmm()) draw_exits(debugger, theme, state, commands);
-    else draw_traps(debugger, state);
+    else draw_traps(debugger, theme, state);
 }
 
-void draw_dossier(const Debugger& debugger, const Theme& theme, PanelState&, Commands&) {
-    const vmm::ExitDossier* exit = debugger.selected_exit();
+void draw_dossier(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
     ImGui::BeginChild("dossier");
-    if (!exit) {
-        ImGui::TextWrapped("%s", debugger.session().vmm() ? "Select an exit in the ledger." : "Without a hypervisor there are no exits: traps go to the guest's own kernel.");
-        ImGui::EndChild();
-        return;
-    }
-    const vmm::ExitReasonRow& reason = vmm::exit_reason_row(exit->reason);
-    ImGui::TextColored(theme.hypervisor, "exit %llu: %s", static_cast<unsigned long long>(exit->number), reason.name);
-    ImGui::PushTextWrapPos(0);
-    ImGui::TextUnformatted(reason.sentence);
-    ImGui::TextColored(theme.dim, "%s", reason.section);
-    ImGui::PopTextWrapPos();
-    ImGui::Separator();
-    field(theme, "hardware", fmt::format("{}, value 0x{:x}", cause_name(exit->hardware.cause), exit->hardware.tval));
-    field(theme, "guest", fmt::format("{} at 0x{:x} {}", instruction_text(*exit), exit->guest_pc, debugger.session().guest().elf.describe(exit->guest_pc)));
-    field(theme, "privilege", fmt::format("believed {}, really {}", priv_letter(exit->believed), priv_letter(exit->real)));
-    ImGui::Separator();
-    for (const vmm::DossierStep& step : exit->steps) {
-        ImGui::TextColored(theme.dim, "%6llu ", static_cast<unsigned long long>(step.cost));
-        ImGui::SameLine();
-        ImGui::PushTextWrapPos(0);
-        ImGui::TextUnformatted(vmm::step_text(step).c_str());
-        ImGui::PopTextWrapPos();
-    }
-    if (exit->complete) ImGui::TextColored(theme.accent, "%6llu  cycles in all (cost model %s)", static_cast<unsigned long long>(exit->cost), debugger.session().config().costs.name.c_str());
-    else ImGui::TextColored(theme.hypervisor, "not handled yet: F11 lets the hypervisor do it");
-    for (const vmm::CsrChange& change : exit->changes)
-        field(theme, "virtual", fmt::format("{}: 0x{:x} -> 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
+    const vmm::ExitDossier* exit = debugger.selected_exit();
+    if (exit) draw_exit(debugger, theme, *exit);
+    else prose(theme, theme.text, debugger.session().vmm() ? "Every exit has a dossier: what the hart saw, what the guest believed, what the hypervisor did. There is none yet."
+                                                           : "Without a hypervisor there are no exits: traps go to the guest's own kernel.");
+    if (exit && state.dossier_seen != exit->number) ImGui::SetScrollY(0);
+    state.dossier_seen = exit ? exit->number : 0;
     ImGui::EndChild();
 }
 

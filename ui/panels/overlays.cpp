@@ -1,5 +1,7 @@
-// Help and command palette, both drawn from the key table.
+// What lies above the panels: help, command palette, and the card to start from. All keys come from the key table.
 #include "ui/panels.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
@@ -8,35 +10,61 @@ namespace trapeze::ui {
 
 namespace {
 
-void begin_overlay(const char* title) {
+void begin_overlay(const char* title, float ems) {
     const ImVec2 size = ImGui::GetIO().DisplaySize;
-    ImGui::SetNextWindowPos({size.x / 2, size.y * 0.12f}, ImGuiCond_Always, {0.5f, 0});
-    ImGui::SetNextWindowSize({std::min(size.x * 0.9f, ImGui::GetFontSize() * 48), 0});
-    ImGui::SetNextWindowFocus();
-    ImGui::Begin(title, nullptr, ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoSavedSettings);
+    const float em = ImGui::GetFontSize(), top = size.y * 0.08f;
+    ImGui::SetNextWindowPos({size.x / 2, top}, ImGuiCond_Always, {0.5f, 0});
+    const float width = std::min(size.x * 0.94f, em * ems);
+    ImGui::SetNextWindowSizeConstraints({width, 0}, {width, size.y - top * 1.5f});
+    ImGui::PushStyleColor(ImGuiCol_WindowBg, ImGui::GetStyle().Colors[ImGuiCol_PopupBg]);
+    ImGui::Begin(title, nullptr, ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_AlwaysAutoResize);
+    ImGui::PopStyleColor();
+    if (ImGui::IsWindowAppearing()) ImGui::SetWindowFocus();
+}
+
+void mark(const Theme& theme, const ImVec4& colour, const char* sign, const char* meaning) {
+    ImGui::TableNextRow();
+    ImGui::TableNextColumn();
+    ImGui::TextColored(colour, "%s", sign);
+    ImGui::TableNextColumn();
+    prose(theme, theme.text, meaning);
+}
+
+void draw_marks(const Theme& theme) {
+    if (!ImGui::BeginTable("marks", 2)) return;
+    ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthFixed, ImGui::CalcTextSize("Ctrl+Shift+F5 ").x);
+    ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthStretch);
+    mark(theme, theme.user, "U", "user mode");
+    mark(theme, theme.supervisor, "S", "supervisor mode");
+    mark(theme, theme.machine, "M", "machine mode");
+    mark(theme, theme.text, "S U", "the two stripes beside the code: the guest believes that it is in S, really it is in U");
+    mark(theme, theme.hypervisor, "S(U)>H", "the guest believed S, was in U, and fell to the hypervisor, which handled it; S(U)>H>g: and passed it on to the guest's kernel");
+    mark(theme, theme.sensitive, "!", "a sensitive instruction: it depends on the privilege, or changes the machine's resources");
+    mark(theme, theme.changed, "value*", "changed by the last step");
+    mark(theme, theme.bad, "\u25cf", "a breakpoint: F9 on the selected line, or a double click");
+    ImGui::EndTable();
 }
 
 void draw_help(const Theme& theme) {
-    begin_overlay("Help");
-    for (const KeyRow& row : key_rows()) {
-        ImGui::TextColored(theme.accent, "%-14s", row.chord);
-        ImGui::SameLine();
-        ImGui::Text("%-16s", row.name);
-        ImGui::SameLine();
-        ImGui::TextColored(theme.dim, "%s", row.sentence);
+    begin_overlay("Help: keys and colours", 52);
+    if (ImGui::BeginTable("keys", 3)) {
+        ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthFixed, ImGui::CalcTextSize("Ctrl+Shift+F5 ").x);
+        ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthFixed);
+        ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthStretch);
+        for (const KeyRow& row : key_rows()) {
+            ImGui::TableNextRow();
+            ImGui::TableNextColumn();
+            ImGui::TextColored(theme.accent, "%s", row.chord);
+            ImGui::TableNextColumn();
+            ImGui::TextUnformatted(row.name);
+            ImGui::TableNextColumn();
+            prose(theme, theme.dim, row.sentence);
+        }
+        ImGui::EndTable();
     }
     ImGui::Separator();
-    for (Priv priv : {Priv::U, Priv::S, Priv::M}) {
-        ImGui::TextColored(theme.privilege(priv), "%c", priv_letter(priv));
-        ImGui::SameLine();
-        ImGui::TextUnformatted(priv == Priv::U ? "user mode  " : priv == Priv::S ? "supervisor mode  " : "machine mode");
-        if (priv != Priv::M) ImGui::SameLine();
-    }
-    ImGui::TextUnformatted("In the code, the left stripe is the privilege that the guest believes it has, the right one the one it has.");
-    ImGui::TextColored(theme.changed, "value*");
-    ImGui::SameLine();
-    ImGui::TextUnformatted("was changed by the last step.");
-    ImGui::TextColored(theme.dim, "Disassembly by %s. F1 or Esc closes this.", disassembler_name());
+    draw_marks(theme);
+    prose(theme, theme.dim, fmt::format("Disassembly by {}. F1 or Esc closes this.", disassembler_name()));
     ImGui::End();
 }
 
@@ -46,35 +74,74 @@ bool matches(std::string name, std::string wanted) {
     return name.find(wanted) != std::string::npos;
 }
 
-bool draw_palette(const Theme& theme, PanelState& state, Commands& commands) {
-    begin_overlay("Command palette");
-    bool chosen = false;
-    if (ImGui::IsWindowAppearing()) ImGui::SetKeyboardFocusHere();
-    const bool entered = ImGui::InputText("##find", state.palette_text, sizeof state.palette_text, ImGuiInputTextFlags_EnterReturnsTrue);
+void draw_palette(const Theme& theme, PanelState& state, Commands& commands) {
+    begin_overlay("Command palette", 52);
+    if (ImGui::IsWindowAppearing()) state.palette_text[0] = 0, ImGui::SetKeyboardFocusHere();
+    ImGui::SetNextItemWidth(-1);
+    const bool entered = ImGui::InputTextWithHint("##find", "type a part of a name; Enter takes the first", state.palette_text, sizeof state.palette_text, ImGuiInputTextFlags_EnterReturnsTrue);
     for (const KeyRow& row : key_rows()) {
         if (row.action == Action::ShowPalette || !matches(row.name, state.palette_text)) continue;
-        const bool first = !chosen && entered;
-        if (ImGui::Selectable(row.name) || first) {
-            commands.push_back({row.action});
-            chosen = true;
-        }
+        if (ImGui::Selectable(row.name) || entered) return commands.push_back({row.action}), ImGui::End();
         ImGui::SameLine(ImGui::GetFontSize() * 12);
-        ImGui::TextColored(theme.dim, "%-14s %s", row.chord, row.sentence);
-        if (first) break;
+        ImGui::TextColored(theme.accent, "%-14s", row.chord);
+        ImGui::SameLine();
+        const WithFont font(theme.fonts.prose);
+        ImGui::TextColored(theme.dim, "%s", row.sentence);
     }
     ImGui::End();
-    return chosen;
+}
+
+/// One thing to choose on the card.
+bool choice(const Theme& theme, const char* name, const char* sentence, bool there = true) {
+    ImGui::TableNextRow();
+    ImGui::TableNextColumn();
+    if (!there) ImGui::BeginDisabled();
+    bool pressed;
+    {
+        const WithFont font(theme.fonts.bold);
+        pressed = ImGui::Button(name, {-1, ImGui::GetFrameHeight() * 1.3f});
+    }
+    if (!there) ImGui::EndDisabled();
+    ImGui::TableNextColumn();
+    ImGui::AlignTextToFramePadding();
+    prose(theme, theme.dim, sentence);
+    return pressed && there;
+}
+
+void draw_card(const Theme& theme, Commands& commands) {
+    begin_overlay("Where do you want to begin?", 46);
+    if (ImGui::BeginTable("choices", 2)) {
+        ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthFixed, ImGui::GetFontSize() * 15);
+        ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthStretch);
+        for (const std::string& name : scenarios::shipped_lessons()) {
+            const bool first = name == "01-watch-a-trap";
+            if (choice(theme, first ? "Watch a trap (60 s)" : name.c_str(), first ? "A lesson: one instruction falls into the hypervisor, and is put back." : "A lesson."))
+                commands.push_back({Action::OpenLesson, 0, name});
+        }
+        choice(theme, "Labs", "Graded exercises: none is shipped with this version.", false);
+        for (std::size_t i = 0; i < static_cast<std::size_t>(vmm::Mode::Count); ++i) {
+            const vmm::ModeRow& mode = vmm::mode_row(static_cast<vmm::Mode>(i));
+            if (mode.available && choice(theme, fmt::format("Free play: {}", mode.name).c_str(), mode.sentence)) commands.push_back({Action::FreePlay, 0, mode.name});
+        }
+        ImGui::EndTable();
+    }
+    prose(theme, theme.dim, "Tab and Space choose from the keyboard. Esc closes this card; Ctrl+N opens it.");
+    ImGui::End();
 }
 
 } // namespace
 
-void draw_overlays(Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
-    if (debugger.help_shown()) draw_help(theme);
-    if (debugger.palette_shown() && draw_palette(theme, state, commands)) {
-        debugger.hide_overlays();
-        state.palette_text[0] = 0;
+void draw_overlays(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+    const std::size_t before = commands.size();
+    switch (debugger.overlay()) {
+    case Overlay::None: return;
+    case Overlay::Help: draw_help(theme); break;
+    case Overlay::Palette: draw_palette(theme, state, commands); break;
+    case Overlay::Start: draw_card(theme, commands); break;
     }
-    if (ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape))) debugger.hide_overlays();
+    // What was chosen is done once the overlay is gone, because it may open another.
+    if (commands.size() > before || ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape)))
+        commands.insert(commands.begin() + static_cast<std::ptrdiff_t>(before), Command{Action::HideOverlay});
 }
 
 } // namespace trapeze::ui
