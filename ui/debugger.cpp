@@ -10,12 +10,12 @@ namespace trapeze::ui {
 
 namespace {
 
-const char* end_sentence(RunEnd why) {
+const char* end_sentence(RunEnd why, bool containers) {
     switch (why) {
-    case RunEnd::Idle: return "The guest waits for input.";
-    case RunEnd::Halted: return "The guest has switched its machine off.";
+    case RunEnd::Idle: return containers ? "Every process waits for input." : "The guest waits for input.";
+    case RunEnd::Halted: return containers ? "Every process has ended." : "The guest has switched its machine off.";
     case RunEnd::Breakpoint: return "Stopped at a breakpoint.";
-    case RunEnd::Trap: return "A trap was taken.";
+    case RunEnd::Trap: return containers ? "A process made a system call." : "A trap was taken.";
     case RunEnd::Exit: return "The guest fell: the hypervisor has the hart.";
     case RunEnd::Budget: return "";
     }
@@ -69,7 +69,7 @@ const vmm::ExitDossier* Debugger::selected_exit() const {
 void Debugger::arrived(RunEnd why) {
     farthest_ = std::max(farthest_, session_->position());
     if (why != RunEnd::Budget) {
-        message_ = end_sentence(why);
+        message_ = end_sentence(why, session_->kernel() != nullptr);
         running_ = false;
     }
     if (lesson_) say(lesson_->update(session_));

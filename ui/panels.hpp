@@ -13,6 +13,7 @@ struct PanelState {
     bool console_typing = false;
     u32 terminal = 1;     ///< which container's keys go to
     u64 ledger_seen = 0, dossier_seen = 0;
+    unsigned ledger_follow = 0; ///< frames that the ledger scrolls to its end
     std::size_t lesson_seen = 0;
     Csr csr = Csr::satp;  ///< whose fields are shown
     char palette_text[64] = "";

@@ -57,6 +57,9 @@ void apply_theme(bool light, float scale) {
     set(ImGuiCol_ButtonHovered, light ? rgb(0xbcd8ee) : rgb(0x3a6588));
     set(ImGuiCol_Header, light ? rgb(0xd3e4f2) : rgb(0x2b4258));
     set(ImGuiCol_HeaderHovered, light ? rgb(0xbcd8ee) : rgb(0x355470));
+    set(ImGuiCol_FrameBg, light ? rgb(0xe4e8ec) : rgb(0x262d36));
+    set(ImGuiCol_SliderGrab, light ? rgb(kBlue) : rgb(kSky));
+    set(ImGuiCol_SliderGrabActive, light ? rgb(kBlue) : rgb(kSky));
     set(ImGuiCol_TableHeaderBg, light ? rgb(0xe9e8e2) : rgb(0x24282d));
     style.WindowRounding = 0, style.FrameRounding = 3, style.WindowBorderSize = 1;
     style.WindowPadding = {10, 8}, style.ItemSpacing = {8, 4}, style.CellPadding = {6, 2};

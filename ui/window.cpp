@@ -125,6 +125,8 @@ class App {
         glPixelStorei(GL_PACK_ALIGNMENT, 1);
         glReadPixels(0, 0, width, height, GL_RGB, GL_UNSIGNED_BYTE, pixels.data());
         stbi_flip_vertically_on_write(1);
+        stbi_write_force_png_filter = 0; // flat colours: unfiltered lines compress best
+        stbi_write_png_compression_level = 20;
         if (!stbi_write_png(file.c_str(), width, height, 3, pixels.data(), width * 3))
             return Error{file + ": the picture cannot be written there; check the folder and its permissions"};
         return {};

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace trapeze::ui {
 
@@ -58,7 +59,7 @@ void draw_line(const Debugger& debugger, const Theme& theme, const Session::Code
     ImGui::SetCursorPos({local.x + columns.text, baseline});
     ImGui::TextColored(theme.bad, "%s", has_breakpoint(debugger, line.pc) ? "\u25cf" : " ");
     ImGui::SameLine(0, 0);
-    ImGui::TextColored(line.current ? theme.text : theme.dim, "%s%8llx ", line.current ? "\u25b6" : " ", static_cast<unsigned long long>(line.pc));
+    ImGui::TextColored(line.current ? theme.text : theme.dim, "%s %8llx ", line.current ? "\u25b6" : " ", static_cast<unsigned long long>(line.pc));
     ImGui::SameLine(0, 0);
     ImGui::TextColored(line.sensitive ? theme.sensitive : theme.text, "%s%s", line.sensitive ? "! " : "  ", line.text.c_str());
     ImGui::SetCursorPos({local.x, local.y + columns.height});
@@ -67,12 +68,15 @@ void draw_line(const Debugger& debugger, const Theme& theme, const Session::Code
 } // namespace
 
 void draw_code(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) {
-    prose(theme, theme.dim, "stripes: believed, real     ! sensitive     \u25cf breakpoint (F9)");
+    {
+        const WithFont font(theme.fonts.prose);
+        ImGui::TextColored(theme.dim, "stripes: believed, real    ! sensitive    \u25cf breakpoint (F9)");
+    }
     ImGui::BeginChild("lines", {0, 0}, false, ImGuiWindowFlags_NoScrollbar);
+    ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, {ImGui::GetStyle().ItemSpacing.x, std::round(ImGui::GetFontSize() * 0.15f)});
     const auto rows = static_cast<unsigned>(std::max(4.0f, ImGui::GetContentRegionAvail().y / ImGui::GetTextLineHeightWithSpacing()));
     const auto lines = debugger.session().code(rows * 2 / 5, rows);
     if (lines.empty()) prose(theme, theme.text, fmt::format("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
-    ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, {ImGui::GetStyle().ItemSpacing.x, 0});
     // Symbols take lines of their own: as many lines go at the top as keep the current one where it would be.
     unsigned before = 0, names = 0;
     for (const auto& line : lines) {

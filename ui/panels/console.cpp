@@ -92,7 +92,9 @@ void draw_timeline(const Debugger& debugger, const Theme& theme, PanelState& sta
     if (session.kernel()) summary += fmt::format("   system calls {}", session.kernel()->system_calls());
     ImGui::TextUnformatted(summary.c_str());
     ImGui::SameLine(0, em);
-    ImGui::SetNextItemWidth(std::max(em * 8, ImGui::GetContentRegionAvail().x * 0.36f));
+    ImGui::TextColored(theme.dim, "timeline");
+    ImGui::SameLine(0, em * 0.5f);
+    ImGui::SetNextItemWidth(std::max(em * 6, ImGui::GetContentRegionAvail().x * 0.34f));
     const double farthest = static_cast<double>(std::max<u64>(debugger.farthest(), 1));
     float place = state.drag_position >= 0 ? state.drag_position : static_cast<float>(static_cast<double>(session.position()) / farthest);
     if (ImGui::SliderFloat("##timeline", &place, 0, 1, "")) state.drag_position = place;

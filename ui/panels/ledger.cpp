@@ -14,8 +14,10 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState& state,
     if (vmm.ledger().empty())
         return prose(theme, theme.text, vmm.mode() == vmm::Mode::Interpret ? "An interpreted guest never runs on the hart, so it never exits."
                                                                            : "No exit yet. F7 runs to the next one.");
-    constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit;
+    constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_Hideable;
+    const bool roomy = ImGui::GetContentRegionAvail().x > ImGui::GetFontSize() * 22;
     if (!ImGui::BeginTable("exits", 5, kFlags)) return;
+    ImGui::TableSetColumnEnabled(1, roomy); // the dossier says it as well
     ImGui::TableSetupScrollFreeze(0, 1);
     for (const char* title : {"no.", "from > to", "why", "instruction", "cost"})
         ImGui::TableSetupColumn(title, title == std::string("instruction") ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed);
@@ -46,8 +48,10 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState& state,
             if (exit.complete) ImGui::Text("%llu", static_cast<unsigned long long>(exit.cost));
             else ImGui::TextColored(theme.hypervisor, "now");
         }
-    if (state.ledger_seen != vmm.exits()) ImGui::SetScrollY(ImGui::GetScrollMaxY() + ImGui::GetWindowHeight());
+    // The table knows its new height a frame later.
+    if (state.ledger_seen != vmm.exits()) state.ledger_follow = 2;
     state.ledger_seen = vmm.exits();
+    if (state.ledger_follow) --state.ledger_follow, ImGui::SetScrollY(ImGui::GetScrollMaxY() + ImGui::GetWindowHeight());
     ImGui::EndTable();
 }
 

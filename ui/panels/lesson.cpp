@@ -18,7 +18,7 @@ AnswerLook look_of(const LessonRun& lesson, const Theme& theme, std::size_t i) {
     if (!lesson.answered()) return {theme.accent, std::to_string(i + 1), ""};
     if (!lesson.complete()) return {chosen ? theme.accent : theme.dim, chosen ? "\u25b6" : std::to_string(i + 1), chosen ? "  (your prediction)" : ""};
     if (right) return {theme.good, "\u2713", chosen ? "  (right: your prediction)" : "  (right)"};
-    return {chosen ? theme.bad : theme.dim, chosen ? "\u2717" : " ", chosen ? "  (your prediction: wrong)" : ""};
+    return {chosen ? theme.bad : theme.dim, chosen ? "\u2717" : std::to_string(i + 1), chosen ? "  (your prediction: wrong)" : ""};
 }
 
 /// One answer: a button as wide as the panel, with its number, and wrapped text. Returns whether it was pressed.

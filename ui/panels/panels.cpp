@@ -111,10 +111,11 @@ void draw_window(const Debugger& debugger, const Theme& theme, PanelState& state
         ImGuiWindowFlags flags = ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoScrollbar |
                                  ImGuiWindowFlags_NoScrollWithMouse | ImGuiWindowFlags_NoBringToFrontOnFocus;
         if (panel.id == PanelId::Timeline) flags |= ImGuiWindowFlags_NoTitleBar;
-        if (theme.fonts.bold) ImGui::PushFont(theme.fonts.bold); // for the title
-        const bool open = ImGui::Begin(fmt::format("{}###{}", title_of(panel, debugger.session()), panel.title).c_str(), nullptr, flags);
-        if (theme.fonts.bold) ImGui::PopFont();
-        if (open) panel.draw(debugger, theme, state, commands);
+        const WithFont title(theme.fonts.bold);
+        if (ImGui::Begin(fmt::format("{}###{}", title_of(panel, debugger.session()), panel.title).c_str(), nullptr, flags)) {
+            const WithFont code(ImGui::GetIO().Fonts->Fonts[0]);
+            panel.draw(debugger, theme, state, commands);
+        }
         ImGui::End();
     }
     draw_overlays(debugger, theme, state, commands);

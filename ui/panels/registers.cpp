@@ -82,11 +82,13 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
     const Session& session = debugger.session();
     const HartState guest = session.guest_state(), real = session.real_state();
     const bool is_virtual = session.vmm() != nullptr;
-    const float details = ImGui::GetTextLineHeightWithSpacing() * (is_virtual ? 5.2f : 4.0f);
+    const float details = ImGui::GetTextLineHeightWithSpacing() * (is_virtual ? 4.3f : 3.3f);
     const float room = ImGui::GetContentRegionAvail().y;
     const bool with_details = room > details * 2;
-    if (!ImGui::BeginTable("csrs", is_virtual ? 3 : 2, ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_RowBg, {0, with_details ? room - details : 0})) return;
-    ImGui::TableSetupScrollFreeze(0, 1);
+    const bool narrow = ImGui::GetContentRegionAvail().x < ImGui::CalcTextSize("x").x * (is_virtual ? 49 : 30);
+    const ImGuiTableFlags flags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_RowBg | (narrow ? int{ImGuiTableFlags_ScrollX} : 0);
+    if (!ImGui::BeginTable("csrs", is_virtual ? 3 : 2, flags, {0, with_details ? room - details : 0})) return;
+    ImGui::TableSetupScrollFreeze(1, 1);
     ImGui::TableSetupColumn("CSR");
     ImGui::TableSetupColumn(is_virtual ? "real (hart)" : "value");
     if (is_virtual) ImGui::TableSetupColumn("virtual (guest)");

@@ -1,0 +1,180 @@
+// The panels drawn without a window: with each kind of session, in each theme, at several sizes.
+#include "ui/panels.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace trapeze;
+using namespace trapeze::ui;
+
+namespace {
+
+/// Dear ImGui without a backend.
+class Screen {
+  public:
+    Screen(float width, float height, float scale, bool light) {
+        ImGui::CreateContext();
+        ImGui::GetIO().IniFilename = nullptr;
+        ImGui::GetIO().DisplaySize = {width, height};
+        apply_theme(light, scale);
+        theme_ = light ? light_theme() : dark_theme();
+        theme_.fonts = load_fonts(15 * scale);
+        unsigned char* pixels = nullptr;
+        int columns = 0, rows = 0;
+        ImGui::GetIO().Fonts->GetTexDataAsRGBA32(&pixels, &columns, &rows);
+    }
+    ~Screen() { ImGui::DestroyContext(); }
+    Screen(const Screen&) = delete;
+    Screen& operator=(const Screen&) = delete;
+
+    Commands frame(const Debugger& debugger) {
+        ImGui::GetIO().DeltaTime = 1.0f / 60;
+        ImGui::NewFrame();
+        Commands commands;
+        draw_window(debugger, theme_, state_, commands);
+        ImGui::Render();
+        return commands;
+    }
+    int vertices() const { return ImGui::GetDrawData()->TotalVtxCount; }
+    /// Presses and lets go of the left button.
+    Commands click(const Debugger& debugger, ImVec2 at) {
+        ImGuiIO& io = ImGui::GetIO();
+        Commands all;
+        for (const bool down : {false, true, false}) {
+            io.MousePos = at, io.MouseDown[0] = down;
+            for (const Command& command : frame(debugger)) all.push_back(command);
+        }
+        return all;
+    }
+
+  private:
+    Theme theme_;
+    PanelState state_;
+};
+
+Session guest(vmm::Mode mode) {
+    scenarios::SessionConfig config;
+    config.guest = "tiny-os", config.mode = mode;
+    auto session = Session::create(config);
+    REQUIRE_MESSAGE(session, (session ? "" : session.error()));
+    return std::move(*session);
+}
+
+Debugger containers() {
+    scenarios::SessionConfig config;
+    container::ContainerSpec spec;
+    spec.rootfs = scenarios::build_folder() + "/guests/linux", spec.arguments = {"/whoami"};
+    for (const char* name : {"web", "db", "cache"}) spec.hostname = name, config.containers.push_back(spec);
+    config.record = class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process);
+    auto session = Session::create(config);
+    REQUIRE_MESSAGE(session, (session ? "" : session.error()));
+    return Debugger(std::move(*session), std::nullopt);
+}
+
+Debugger lesson() {
+    auto loaded = scenarios::load_lesson("watch-a-trap");
+    REQUIRE(loaded);
+    std::optional<Session> session;
+    LessonRun run(std::move(*loaded));
+    REQUIRE(run.start(session));
+    return Debugger(std::move(*session), std::move(run));
+}
+
+/// Draws it everywhere; drawing alone asks for nothing.
+void check_draws(const Debugger& debugger) {
+    for (const auto& [width, height] : {std::pair{1280.f, 800.f}, {1024.f, 700.f}, {1920.f, 1080.f}, {320.f, 240.f}})
+        for (const float scale : {1.0f, 2.0f}) {
+            CAPTURE(width);
+            CAPTURE(scale);
+            Screen screen(width, height, scale, scale > 1);
+            for (int i = 0; i < 3; ++i) CHECK(screen.frame(debugger).empty());
+            CHECK(screen.vertices() > 500);
+        }
+}
+
+} // namespace
+
+TEST_CASE("The panels draw every kind of session, at its start, running and at its end") {
+    for (const vmm::Mode mode : {vmm::Mode::Bare, vmm::Mode::Interpret, vmm::Mode::TrapAndEmulate}) {
+        Debugger debugger(guest(mode), std::nullopt);
+        check_draws(debugger);
+        debugger.apply({Action::NextTrap});
+        check_draws(debugger);
+        debugger.apply({Action::Type, 0, "poweroff\n"});
+        for (int i = 0; i < 3000 && debugger.running(); ++i) debugger.tick(10);
+        CHECK(debugger.session().halted());
+        check_draws(debugger);
+    }
+}
+
+TEST_CASE("The panels draw containers, from their start until all have ended") {
+    Debugger debugger = containers();
+    check_draws(debugger);
+    debugger.apply({Action::NextTrap});
+    check_draws(debugger);
+    debugger.apply({Action::Run});
+    for (int i = 0; i < 3000 && debugger.running(); ++i) debugger.tick(10);
+    CHECK(debugger.session().halted());
+    check_draws(debugger);
+}
+
+TEST_CASE("The panels draw every step of the lesson, with right and wrong answers, and its end") {
+    Debugger debugger = lesson();
+    for (u64 wrong = 0; !debugger.lesson()->finished() && wrong < 9; ++wrong) {
+        check_draws(debugger);
+        debugger.apply({Action::Answer, wrong % 3});
+        check_draws(debugger);
+        debugger.apply({Action::LessonAct});
+        REQUIRE(debugger.lesson()->complete());
+        check_draws(debugger);
+        debugger.apply({Action::LessonNext});
+    }
+    CHECK(debugger.lesson()->finished());
+    check_draws(debugger);
+}
+
+TEST_CASE("Help, palette and card lie above every session, and draw at every size") {
+    Debugger debugger = lesson();
+    for (const Action action : {Action::ShowHelp, Action::ShowPalette, Action::ShowStart}) {
+        debugger.apply({action});
+        CHECK(debugger.overlay() != Overlay::None);
+        check_draws(debugger);
+        debugger.apply({action});
+        CHECK(debugger.overlay() == Overlay::None);
+    }
+}
+
+TEST_CASE("Every answer of a question can be clicked, anywhere on its line") {
+    const Debugger debugger = lesson();
+    Screen screen(1280, 800, 1, false);
+    screen.frame(debugger);
+    const Rectangle place = window_layout(debugger, 21)[PanelId::Lesson];
+    for (const float part : {0.06f, 0.5f, 0.9f}) {
+        std::vector<u64> answers;
+        for (float y = place.y; y < place.y + place.height; y += 4)
+            for (const Command& command : screen.click(debugger, {place.x + place.width * part, y})) {
+                REQUIRE(command.action == Action::Answer);
+                if (answers.empty() || answers.back() != command.number) answers.push_back(command.number);
+            }
+        CHECK(answers == std::vector<u64>{0, 1, 2});
+    }
+}
+
+TEST_CASE("A click selects a line of code, and an exit of the ledger") {
+    Debugger debugger(guest(vmm::Mode::TrapAndEmulate), std::nullopt);
+    for (int i = 0; i < 12; ++i) debugger.apply({Action::NextTrap});
+    Screen screen(1280, 800, 1, false);
+    for (int i = 0; i < 4; ++i) screen.frame(debugger);
+    const auto clicked = [&](PanelId id) {
+        const Rectangle place = window_layout(debugger, 21)[id];
+        return screen.click(debugger, {place.x + place.width * 0.6f, place.y + place.height * 0.7f});
+    };
+    const Commands code = clicked(PanelId::Code), ledger = clicked(PanelId::Ledger);
+    REQUIRE(code.size() == 1);
+    CHECK(code[0].action == Action::SelectLine);
+    CHECK(code[0].number != debugger.session().guest_state().pc);
+    REQUIRE(ledger.size() == 1);
+    CHECK(ledger[0].action == Action::SelectExit);
+    debugger.apply(ledger[0]);
+    REQUIRE(debugger.selected_exit());
+    CHECK(debugger.selected_exit()->number == ledger[0].number);
+}
