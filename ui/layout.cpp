@@ -10,7 +10,7 @@ namespace {
 
 constexpr float kThreeColumns = 74; // em: below it code and CSRs would not fit beside the lesson
 constexpr float kCsrColumns = 27;   // em: name, real and virtual value
-constexpr float kTall = 24;         // em: below it the second column has no room for a console
+constexpr float kTall = 44;         // em: below it the second column has no room for a console
 
 constexpr float kLanes = 7.6f;      // em: a title and four lanes
 
@@ -60,7 +60,7 @@ Layout trap_layout(const Frame& frame, const Parts& parts) {
     const float lesson = parts.lesson ? 1 : 0, dossier = parts.dossier ? 1 : 0;
     if (frame.width < kThreeColumns * frame.em) {
         const float middle = std::floor(frame.width / 2);
-        const float console = !parts.lesson || frame.height >= kTall * 2 * frame.em ? 3 : 0;
+        const float console = !parts.lesson || frame.height >= kTall * frame.em ? 3 : 0;
         stack(layout, frame, 0, middle, {{PanelId::Code, 8}, {PanelId::Ledger, 4}, {PanelId::Dossier, 7 * dossier}});
         stack(layout, frame, middle, frame.width,
               {{PanelId::Lesson, 8 * lesson}, {PanelId::Lanes, 1, kLanes}, {PanelId::Csrs, parts.lesson ? 5.f : 6.f}, {PanelId::Registers, parts.lesson ? 0.f : 3.f}, {PanelId::Console, console}});
@@ -71,7 +71,7 @@ Layout trap_layout(const Frame& frame, const Parts& parts) {
     const bool ledger_left = parts.lesson || parts.dossier; // else the middle has room for it
     stack(layout, frame, 0, left, {{PanelId::Code, 60}, {PanelId::Ledger, ledger_left ? 40.f : 0.f}});
     stack(layout, frame, left, right,
-          {{PanelId::Lesson, 52 * lesson}, {PanelId::Lanes, 1, kLanes}, {PanelId::Dossier, 48 * dossier}, {PanelId::Ledger, ledger_left ? 0.f : 1.f}});
+          {{PanelId::Lesson, 49 * lesson}, {PanelId::Lanes, 1, kLanes}, {PanelId::Dossier, 51 * dossier}, {PanelId::Ledger, ledger_left ? 0.f : 1.f}});
     stack(layout, frame, right, frame.width, {{PanelId::Csrs, 41}, {PanelId::Registers, 33}, {PanelId::Console, 26}});
     return layout;
 }

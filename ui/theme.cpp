@@ -74,11 +74,14 @@ Fonts load_fonts(float pixels) {
     io.Fonts->Clear();
     // Latin, punctuation, arrows, blocks and shapes, check marks.
     static const ImWchar kRanges[] = {0x20, 0xff, 0x2010, 0x2027, 0x2190, 0x21ff, 0x2500, 0x25ff, 0x2713, 0x2717, 0};
+    ImFontConfig config; // whole pixels: the same letter looks the same wherever it stands
+    config.PixelSnapH = true;
+    config.OversampleH = 1;
     const auto load = [&](Files files) -> ImFont* {
         std::error_code failed;
         for (const char* file : files)
             if (std::filesystem::exists(file, failed))
-                if (ImFont* font = io.Fonts->AddFontFromFileTTF(file, pixels, nullptr, kRanges)) return font;
+                if (ImFont* font = io.Fonts->AddFontFromFileTTF(file, pixels, &config, kRanges)) return font;
         return nullptr;
     };
     if (!load({"/usr/share/fonts/truetype/jetbrains-mono/JetBrainsMono-Regular.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",

@@ -14,10 +14,12 @@
 #include <fmt/format.h>
 #include <stb/stb_image_write.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 namespace trapeze::ui {
 
@@ -109,12 +111,23 @@ class App {
         for (const Command& command : commands) debugger_.apply(command);
     }
 
-    /// Returns whether there were any.
+    /// Returns whether there were any. A key that goes down and up again is seen down for a frame: Dear ImGui before 1.87 looks at keys
+    /// once in a frame, and would miss it.
     bool handle_events(bool wait) {
         SDL_Event event;
-        bool any = wait && SDL_WaitEventTimeout(&event, kWaitMilliseconds);
-        if (any) handle(event);
-        for (; SDL_PollEvent(&event); any = true) handle(event);
+        bool any = kept_up_.has_value();
+        if (any) handle(*kept_up_);
+        kept_up_.reset();
+        if (!any && wait) SDL_WaitEventTimeout(nullptr, kWaitMilliseconds);
+        std::vector<SDL_Keycode> down;
+        for (; SDL_PollEvent(&event); any = true) {
+            if (event.type == SDL_KEYUP && std::find(down.begin(), down.end(), event.key.keysym.sym) != down.end()) {
+                kept_up_ = event;
+                return true;
+            }
+            if (event.type == SDL_KEYDOWN) down.push_back(event.key.keysym.sym);
+            handle(event);
+        }
         return any;
     }
 
@@ -158,6 +171,7 @@ class App {
     Window& window_;
     Debugger& debugger_;
     PanelState state_;
+    std::optional<SDL_Event> kept_up_; ///< of a key; handled after the next frame
     Fonts fonts_;
     float scale_ = 0;
     bool light_ = false;

@@ -150,7 +150,8 @@ TEST_CASE("Breakpoints, the console, overlays, sizes: the other keys of the wind
 
     window.press_until("F5", [](const json& s) { return s["message"] == "The guest waits for input."; });
     window.press_until("ctrl+t", [](const json& s) { return s["typing"] == true; });
-    window.type("echo put back on the bar\n");
+    window.type("echo put back on the bar");
+    window.press("Return");
     CHECK(window.becomes([](const json& s) { return s["console"].get<std::string>().find("\nput back on the bar") != std::string::npos; }));
     window.press_until("Escape", [](const json& s) { return s["typing"] == false; });
 
@@ -160,7 +161,8 @@ TEST_CASE("Breakpoints, the console, overlays, sizes: the other keys of the wind
         CHECK(window.picture_changes_from(before));
         if (name != std::string("palette")) window.press_until("Escape", [](const json& s) { return s["overlay"] == ""; });
     }
-    window.type("dark or\n"); // the palette finds an action by a part of its name
+    window.type("dark or"); // the palette finds an action by a part of its name
+    window.press("Return");
     CHECK(window.becomes([](const json& s) { return s["light"] == true && s["overlay"] == ""; }));
     window.press_until("ctrl+equal", [](const json& s) { return s["scale"] > 1.0; });
     window.press_until("ctrl+0", [](const json& s) { return s["scale"] == 1.0; });

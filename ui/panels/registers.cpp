@@ -60,6 +60,16 @@ void draw_fields(const Theme& theme, Csr csr, u64 real, u64 guest, bool is_virtu
     if (is_virtual) prose(theme, theme.text, "virtual: " + fields(csr, guest));
 }
 
+void privilege_row(const Theme& theme, Priv real, Priv guest, bool is_virtual) {
+    ImGui::TableNextColumn();
+    ImGui::TextColored(theme.dim, "privilege");
+    ImGui::TableNextColumn();
+    ImGui::TextColored(theme.privilege(real), "%c", priv_letter(real));
+    if (!is_virtual) return;
+    ImGui::TableNextColumn();
+    ImGui::TextColored(theme.privilege(guest), "%c", priv_letter(guest));
+}
+
 } // namespace
 
 void draw_registers(const Debugger& debugger, const Theme& theme, PanelState&, Commands&) {
@@ -84,7 +94,7 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
     const bool is_virtual = session.vmm() != nullptr;
     const float details = ImGui::GetTextLineHeightWithSpacing() * (is_virtual ? 4.3f : 3.3f);
     const float room = ImGui::GetContentRegionAvail().y;
-    const bool with_details = room > details * 2;
+    const bool with_details = room > details * 2.4f;
     const bool narrow = ImGui::GetContentRegionAvail().x < ImGui::CalcTextSize("x").x * (is_virtual ? 49 : 30);
     const ImGuiTableFlags flags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_RowBg | (narrow ? int{ImGuiTableFlags_ScrollX} : 0);
     if (!ImGui::BeginTable("csrs", is_virtual ? 3 : 2, flags, {0, with_details ? room - details : 0})) return;
@@ -93,14 +103,7 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
     ImGui::TableSetupColumn(is_virtual ? "real (hart)" : "value");
     if (is_virtual) ImGui::TableSetupColumn("virtual (guest)");
     ImGui::TableHeadersRow();
-    ImGui::TableNextColumn();
-    ImGui::TextColored(theme.dim, "privilege");
-    ImGui::TableNextColumn();
-    ImGui::TextColored(theme.privilege(real.priv), "%c", priv_letter(real.priv));
-    if (is_virtual) {
-        ImGui::TableNextColumn();
-        ImGui::TextColored(theme.privilege(guest.priv), "%c", priv_letter(guest.priv));
-    }
+    if (room > ImGui::GetFontSize() * 6) privilege_row(theme, real.priv, guest.priv, is_virtual); // the stripes beside the code say it too
     const auto line = [&](Csr csr) {
         const CsrRow& row = *csr_row(static_cast<u16>(csr));
         ImGui::TableNextColumn();
