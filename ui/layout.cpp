@@ -63,7 +63,7 @@ Layout trap_layout(const Frame& frame, const Parts& parts) {
         const float console = !parts.lesson || frame.height >= kTall * frame.em ? 3 : 0;
         stack(layout, frame, 0, middle, {{PanelId::Code, 8}, {PanelId::Ledger, 4}, {PanelId::Dossier, 7 * dossier}});
         stack(layout, frame, middle, frame.width,
-              {{PanelId::Lesson, 8 * lesson}, {PanelId::Lanes, 1, kLanes}, {PanelId::Csrs, parts.lesson ? 5.f : 6.f}, {PanelId::Registers, parts.lesson ? 0.f : 3.f}, {PanelId::Console, console}});
+              {{PanelId::Lesson, 10 * lesson}, {PanelId::Lanes, 1, kLanes}, {PanelId::Csrs, parts.lesson ? 4.f : 6.f}, {PanelId::Registers, parts.lesson ? 0.f : 3.f}, {PanelId::Console, console}});
         return layout;
     }
     const float right = std::floor(frame.width - std::max(frame.width * 0.30f, kCsrColumns * frame.em));

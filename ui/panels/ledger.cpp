@@ -136,11 +136,8 @@ void draw_exit(const Debugger& debugger, const Theme& theme, const vmm::ExitDoss
         field(theme, "virtual", fmt::format("{}: 0x{:x} \u2192 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
     ImGui::Separator();
     if (!exit.complete) prose(theme, theme.hypervisor, "Not handled yet. F11 lets the hypervisor do it.");
+    else prose(theme, theme.accent, fmt::format("What it cost: {} cycles (cost model \"{}\")", exit.cost, debugger.session().config().costs.name));
     for (const vmm::DossierStep& step : exit.steps) draw_step(theme, step, exit.cost);
-    if (!exit.complete) return;
-    ImGui::TextColored(theme.accent, "%5llu", static_cast<unsigned long long>(exit.cost));
-    ImGui::SameLine(0, ImGui::GetFontSize());
-    prose(theme, theme.accent, fmt::format("cycles in all (cost model \"{}\")", debugger.session().config().costs.name));
 }
 
 } // namespace
