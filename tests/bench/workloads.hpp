@@ -36,7 +36,7 @@ inline constexpr Workload kWorkloads[] = {
     {.name = "page_touch", .guest = "bench/page_touch.elf", .what = "loads from 256 pages under Sv39"},
     {.name = "page_touch_sfence", .guest = "bench/page_touch_sfence.elf", .target = 4, .what = "each after a remapping and sfence.vma"},
     {.name = "page_touch_sfence_address", .guest = "bench/page_touch_sfence_address.elf", .what = "the same, sfence.vma of the address"},
-    {.name = "boot_tiny_os", .guest = "tiny-os.elf", .firmware = true, .until = "$ ", .what = "tiny-os from power-on to its shell"},
+    {.name = "boot_tiny_os", .guest = "tiny-os.elf", .firmware = true, .until = "$ ", .what = "tiny-os to its shell (QEMU: through OpenSBI)"},
     {.name = "boot_xv6", .guest = "kernel/kernel", .disk = "fs.img", .folder_variable = "TRAPEZE_XV6", .until = "init: starting sh",
      .what = "xv6-riscv, built in the folder $TRAPEZE_XV6, to its shell"},
 };
