@@ -112,7 +112,6 @@ int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
     add_benchmarks();
-    if (with_table) benchmark::RunSpecifiedBenchmarks(&table);
-    else benchmark::RunSpecifiedBenchmarks();
-    return failures().empty() ? 0 : 1;
+    const std::size_t matched = with_table ? benchmark::RunSpecifiedBenchmarks(&table) : benchmark::RunSpecifiedBenchmarks();
+    return failures().empty() && matched ? 0 : 1;
 }
