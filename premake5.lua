@@ -19,7 +19,8 @@ local function common(kind_of_project, target_folder)
   location(out)
   includedirs { root }
   externalincludedirs { "/usr/include/imgui", "/usr/include/imgui/backends", "/usr/include/lua5.4", "/usr/include/SDL2" }
-  buildoptions { "-Wall", "-Wextra", "-g" }
+  buildoptions { "-Wall", "-Wextra" }
+  symbols "On" -- also in programs: for debuggers, profilers and the sanitizers' stack traces
   if not capstone then
     defines { "TRAPEZE_NO_CAPSTONE" }
   elseif capstone ~= "system" then

@@ -1,0 +1,2 @@
+#define FENCE 0
+#include "page_touch.h"

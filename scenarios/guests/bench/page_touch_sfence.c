@@ -1,0 +1,2 @@
+#define FENCE 1
+#include "page_touch.h"

@@ -1,0 +1,2 @@
+#define FENCE 2
+#include "page_touch.h"

@@ -1,0 +1,117 @@
+// The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run.
+//
+// Usage: ./trapeze bench [--json] [FILTER]
+#include "tests/bench/measure.hpp"
+
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <map>
+#include <string_view>
+
+namespace trapeze::bench {
+
+namespace {
+
+/// Why a benchmark has no result, by name.
+std::map<std::string, std::string>& failures() {
+    static std::map<std::string, std::string> all;
+    return all;
+}
+
+void fail(benchmark::State& state, const std::string& name, const std::string& sentence) {
+    failures()[name] = sentence;
+    state.SkipWithError(sentence.c_str());
+}
+
+void measure_workload(benchmark::State& state, const Workload& workload) {
+    for (auto _ : state) {
+        auto result = compare(workload);
+        if (!result) return fail(state, workload.name, result.error());
+        state.SetIterationTime(result->trapeze_seconds);
+        state.counters["speed"] = result->speed.median;
+        state.counters["speed_min"] = result->speed.least;
+        state.counters["speed_max"] = result->speed.most;
+        state.counters["target"] = workload.target;
+        state.counters["qemu_seconds"] = result->qemu_seconds;
+        state.counters["trapeze_seconds"] = result->trapeze_seconds;
+        state.counters["instructions"] = result->instructions;
+        state.counters["trapeze_mips"] = result->trapeze_mips;
+    }
+    state.SetLabel(workload.what);
+}
+
+void measure_first_picture(benchmark::State& state) {
+    for (auto _ : state) {
+        auto result = first_picture();
+        if (!result) return fail(state, "first_picture", result.error());
+        state.SetIterationTime(result->median);
+        state.counters["seconds_min"] = result->least;
+        state.counters["seconds_max"] = result->most;
+    }
+    state.SetLabel("wall-clock time from start to the debugger's first picture; wanted: under 3 s");
+}
+
+/// One line for each benchmark.
+class Table final : public benchmark::BenchmarkReporter {
+  public:
+    bool ReportContext(const Context&) override {
+        fmt::print("CPU time, {} interleaved pairs, start-up subtracted. Speed: Trapeze's as a multiple of QEMU's, median (least .. most).\n\n", kPairs);
+        fmt::print("{:<26} {:>9} {:>12} {:>12}   {:>7} {:<18} {:>6}  {}\n", "workload", "M insn/s", "Trapeze", "QEMU", "speed", "", "wanted", "one round is");
+        return true;
+    }
+    void ReportRuns(const std::vector<Run>& runs) override {
+        for (const Run& run : runs) print(run);
+        std::fflush(stdout);
+    }
+
+  private:
+    static std::string time(double seconds) { return seconds < 1e-3 ? fmt::format("{:.2f} us", seconds * 1e6) : fmt::format("{:.3f} ms", seconds * 1e3); }
+    static void print(const Run& run) {
+        const std::string& name = run.run_name.function_name;
+        const auto counter = [&run](const char* which) {
+            const auto found = run.counters.find(which);
+            return found == run.counters.end() ? 0.0 : static_cast<double>(found->second);
+        };
+        if (const auto failed = failures().find(name); failed != failures().end()) {
+            fmt::print("{:<26} not measured: {}\n", name, failed->second);
+        } else if (run.counters.count("speed")) {
+            const double target = counter("target");
+            fmt::print("{:<26} {:>9.1f} {:>12} {:>12}   {:>7.3f} {:<18} {:>6}  {}\n", name, counter("trapeze_mips"), time(counter("trapeze_seconds")),
+                       time(counter("qemu_seconds")), counter("speed"), fmt::format("({:.3f} .. {:.3f})", counter("speed_min"), counter("speed_max")),
+                       target ? fmt::format("{:g}", target) : "", run.report_label);
+        } else {
+            fmt::print("{:<26} {:.2f} s ({:.2f} .. {:.2f}): {}\n", name, run.real_accumulated_time, counter("seconds_min"), counter("seconds_max"), run.report_label);
+        }
+    }
+};
+
+void add_benchmarks() {
+    for (const Workload& workload : kWorkloads) {
+        if (*workload.folder_variable && !std::getenv(workload.folder_variable)) continue;
+        benchmark::RegisterBenchmark(workload.name, [&workload](benchmark::State& state) { measure_workload(state, workload); })->Iterations(1)->UseManualTime();
+    }
+    benchmark::RegisterBenchmark("first_picture", measure_first_picture)->Iterations(1)->UseManualTime();
+}
+
+bool wants_table(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i)
+        if (std::string_view(argv[i]).starts_with("--benchmark_format=")) return false;
+    return true;
+}
+
+} // namespace
+
+} // namespace trapeze::bench
+
+int main(int argc, char** argv) {
+    using namespace trapeze::bench;
+    Table table;
+    const bool with_table = wants_table(argc, argv);
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+    add_benchmarks();
+    const std::size_t matched = with_table ? benchmark::RunSpecifiedBenchmarks(&table) : benchmark::RunSpecifiedBenchmarks();
+    return failures().empty() && matched ? 0 : 1;
+}
