@@ -33,6 +33,7 @@ inline constexpr Workload kWorkloads[] = {
     {.name = "trap_loop", .guest = "bench/trap_loop.elf", .what = "environment calls from M to M"},
     {.name = "trap_user_machine", .guest = "bench/trap_user_machine.elf", .target = 2, .what = "environment calls from U to M"},
     {.name = "trap_user_supervisor", .guest = "bench/trap_user_supervisor.elf", .target = 2, .what = "environment calls from U to S"},
+    {.name = "hypercall", .guest = "bench/hypercall.elf", .target = 20, .what = "environment calls from VS to HS"},
     {.name = "page_touch", .guest = "bench/page_touch.elf", .what = "loads from 256 pages under Sv39"},
     {.name = "page_touch_sfence", .guest = "bench/page_touch_sfence.elf", .target = 4, .what = "each after a remapping and sfence.vma"},
     {.name = "page_touch_sfence_address", .guest = "bench/page_touch_sfence_address.elf", .what = "the same, sfence.vma of the address"},
