@@ -13,10 +13,14 @@ namespace trapeze {
 enum class Format : u8 {
     None, R, I, Load, Store, Shift6, Shift5, B, U, J, Jalr, Fence, Lr, Amo, Csr, CsrI, SfenceVma,
     HLoad, HStore, FLoad, FStore, FR, FRm, FRm1, FR4, FCmp, FToX, FToXRm, XToF, XToFRm,
+    R1,  ///< one source: rd, rs1
+    Cbo, ///< a cache block: (rs1)
 };
-enum class Extension : u8 { I, M, A, F, D, Zicsr, Zifencei, H, Svinval };
+enum class Extension : u8 {
+    I, M, A, F, D, Zicsr, Zifencei, H, Svinval, Zihintpause, Zawrs, Zicond, Zicbom, Zicbop, Zicboz, Zfhmin, Zba, Zbb, Zbc, Zbs,
+};
 /// A status bit that can make an instruction or CSR access trap at a privilege that is otherwise sufficient.
-enum class Gate : u8 { None, Tvm, Tw, Tsr, Hu, Fs, Counter, Stce, Mcfg };
+enum class Gate : u8 { None, Tvm, Tw, Tsr, Hu, Fs, Counter, Stce, Mcfg, Cbie, Cbcfe, Cbze };
 /// Popek and Goldberg (1974): control-sensitive changes resources or mode, behaviour-sensitive depends on them.
 enum class Sensitivity : u8 { Innocuous, Control, Behaviour, ByCsr };
 
@@ -40,6 +44,17 @@ struct InstructionRow {
 };
 /// Row of `op`; the row of Op::Illegal has the mnemonic "illegal".
 const InstructionRow& row(Op op);
+
+/// A hint: encodings of another row that have a name of their own and no effect.
+struct HintRow {
+    const char* mnemonic;
+    u32 match;
+    u32 mask;
+    Extension extension;
+    Op base; ///< the instruction that it is executed as
+};
+/// The hint that `word` is, or null.
+const HintRow* hint_row(u32 word);
 
 /// A decoded instruction. Register operands are numbers 0..31.
 struct Instruction {
