@@ -251,7 +251,7 @@ struct Exec {
     }
     u64 fbits_rs2() const { return s.f[d->rs2]; }
     void accrue(u32 flags) {
-        if (!flags) return;
+        if (!flags) [[likely]] return;
         s[Csr::fcsr] |= flags;
         set_fs_dirty(s);
     }
@@ -275,7 +275,7 @@ struct Exec {
     /// Keeps a result, boxed, and its flags; the host accrues its own.
     template <class F> Flow keep(fpu::Outcome<F> outcome) {
         set_freg(fpu::box(outcome.value));
-        if (outcome.flags) accrue(outcome.flags);
+        accrue(outcome.flags);
         return Flow::Next;
     }
     template <class F, FpOp op> Flow farith() {
@@ -312,7 +312,7 @@ struct Exec {
     }
     template <class F, FpCompare how> Flow fcompare() {
         const F a = freg<F>(d->rs1), b = freg<F>(d->rs2);
-        if (fpu::is_nan(a) || fpu::is_nan(b)) {
+        if (__builtin_isunordered(a, b)) { // the host raises invalid for signaling NaNs, which is right
             if (how != FpCompare::Eq || fpu::is_signaling(a) || fpu::is_signaling(b)) accrue(fpu::kNV);
             rd(0);
         } else {

@@ -5,6 +5,7 @@
 #include "emulator/base/types.hpp"
 #include "emulator/cpu/trap.hpp"
 
+#include <array>
 #include <string>
 
 namespace trapeze {
@@ -105,14 +106,14 @@ const CsrRow* csr_row(u16 number);
 const CsrRow& csr_row_at(std::size_t index);
 /// Row of the CSR with this name, or null.
 const CsrRow* csr_by_name(const char* name);
-/// Slot of a CSR that the table has; a constant expression, so an access costs an index.
-constexpr std::size_t slot(Csr csr) {
-    switch (csr) {
-#define CSR(number, name, ...) case Csr::name: return static_cast<std::size_t>(CsrSlot::name);
+inline constexpr std::array<u16, 4096> kSlotOfCsr = [] {
+    std::array<u16, 4096> slots{};
+#define CSR(number, name, ...) slots[number] = static_cast<u16>(CsrSlot::name);
 #include "emulator/isa/csrs.def"
-    }
-    return 0;
-}
+    return slots;
+}();
+/// Slot of a CSR that the table has. The compiler folds it where the CSR is a constant, so an access costs an index.
+constexpr std::size_t slot(Csr csr) { return kSlotOfCsr[static_cast<u16>(csr) & 0xfff]; }
 constexpr Priv csr_lowest_priv(u16 number) { return static_cast<Priv>(bits(number, 9, 8)); }
 constexpr bool csr_read_only(u16 number) { return bits(number, 11, 10) == 3; }
 

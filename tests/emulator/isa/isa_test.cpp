@@ -90,7 +90,7 @@ TEST_CASE("disassembly: extensions that Capstone does not know come from the tab
     CHECK(disassemble(0x49f51513, 0) == "bclri a0, a0, 31");
     CHECK(disassemble(0x0eb55533, 0) == "czero.eqz a0, a0, a1");
     CHECK(disassemble(0x00151507, 0) == "flh fa0, 1(a0)");
-    CHECK(disassemble(0x4425f553, 0) == "fcvt.h.s fa0, fa1");
+    CHECK(disassemble(0x4405f553, 0) == "fcvt.h.s fa0, fa1");
     CHECK(disassemble(0x0045200f, 0) == "cbo.zero (a0)");
     CHECK(disassemble(0x00d00073, 0) == "wrs.nto");
 }
