@@ -427,6 +427,11 @@ Flow Exec::store_if_reserved(u64 address, unsigned bytes, u64 value, bool& store
 // --- A hypervisor's accesses to its guest's memory (section 15.3.1) -----------------------------------------------------
 
 Flow Exec::guest_access(u64 address, unsigned bytes, Access access, u64& value, bool execute_read) {
+    if (hart.features().misaligned_traps && address & (bytes - 1)) {
+        const Flow flow = misaligned(access == Access::Store ? Cause::StoreMisaligned : Cause::LoadMisaligned, address);
+        trap.guest_address = true;
+        return flow;
+    }
     const PrivMode guest{s[Csr::hstatus] & hstatus::SPVP ? Priv::S : Priv::U, true};
     const u64 first_page = address & ~kPageMask;
     const unsigned head = crosses_page(address, bytes) ? static_cast<unsigned>(kPageSize - (address & kPageMask)) : bytes;

@@ -1,5 +1,6 @@
 # Double precision: a damped oscillator and a running root, 10 million rounds of 12 instructions, 9 of them floating point.
 .include "end.inc"
+.option arch, +d
 .text
 .globl _start
 _start:
