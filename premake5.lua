@@ -91,6 +91,6 @@ local function program(name, sources, excluded, more)
 end
 
 if has_sources("ui/main.cpp") then program("trapeze", { "ui/main.cpp" }) end
-if has_sources("tests/main.cpp") then program("trapeze-tests", { "tests/**.cpp" }, { "tests/fuzz/**", "tests/bench/**" }) end
+if has_sources("tests/main.cpp") then program("trapeze-tests", { "tests/**.cpp" }, { "tests/fuzz/**", "tests/bench/**" }, { "mpfr" }) end
 if has_sources("tests/fuzz/*.cpp") then program("trapeze-fuzz", { "tests/fuzz/*.cpp" }) end
 if has_sources("tests/bench/*.cpp") and os.getenv("TRAPEZE_BENCH") then program("trapeze-bench", { "tests/bench/*.cpp" }, nil, { "benchmark" }) end

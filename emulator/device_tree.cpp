@@ -14,10 +14,12 @@ namespace trapeze {
 
 namespace {
 
-/// The extensions in the order of the ISA manual's naming chapter.
-std::string isa_string(const HartFeatures& features) {
-    return fmt::format("rv64imafdc{}_zicsr_zifencei_sstc_svadu_svinval_svnapot_svpbmt", features.hypervisor ? "h" : "");
-}
+/// What harts have beyond rv64i, in the order of the ISA manual's naming chapter.
+constexpr const char* kExtensions[] = {
+    "m", "a", "f", "d", "c", "h", "zicbom", "zicbop", "zicboz", "zicntr", "zicond", "zicsr", "zifencei", "zihintpause", "zihpm",
+    "zawrs", "zfhmin", "zba", "zbb", "zbc", "zbs", "sstc", "svadu", "svinval", "svnapot", "svpbmt",
+};
+constexpr u32 kCacheBlockBytes = 64; // Exec::kCacheBlock
 constexpr int kMaxDepth = 32;
 constexpr u32 kIrqSoftM = 3, kIrqTimerM = 7, kIrqExternalM = 11, kIrqExternalS = 9; // bits of mip
 
@@ -65,6 +67,21 @@ struct Handles {
     u32 finisher() const { return 2 + harts; }
 };
 
+/// The extensions in both forms that kernels read: one string, and (Linux since 6.7) a list.
+void write_isa(TreeWriter& tree, const HartFeatures& features) {
+    std::string isa = "rv64i";
+    std::vector<std::string> list = {"i"};
+    for (const std::string extension : kExtensions) {
+        if (extension == "h" && !features.hypervisor) continue;
+        isa += extension.size() > 1 ? "_" + extension : extension;
+        list.push_back(extension);
+    }
+    tree.text("riscv,isa", {isa});
+    tree.text("riscv,isa-base", {"rv64i"});
+    tree.text("riscv,isa-extensions", list);
+    for (const char* size : {"riscv,cbom-block-size", "riscv,cbop-block-size", "riscv,cboz-block-size"}) tree.cells(size, {kCacheBlockBytes});
+}
+
 void write_cpus(TreeWriter& tree, Handles handles, const HartFeatures& features) {
     tree.begin("cpus");
     tree.cells("#address-cells", {1});
@@ -76,7 +93,7 @@ void write_cpus(TreeWriter& tree, Handles handles, const HartFeatures& features)
         tree.cells("reg", {i});
         tree.text("status", {"okay"});
         tree.text("compatible", {"riscv"});
-        tree.text("riscv,isa", {isa_string(features)});
+        write_isa(tree, features);
         tree.text("mmu-type", {fmt::format("riscv,sv{}", 12 + 9 * features.paging_levels)});
         tree.begin("interrupt-controller");
         tree.cells("#interrupt-cells", {1});

@@ -196,7 +196,7 @@ void Firmware::launch(Hart& hart, u64 entry, u64 opaque, Bus& bus) {
     hart.write_csr(Csr::medeleg, kDelegatedExceptions, bus);
     hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
     hart.write_csr(Csr::mcounteren, 7, bus);
-    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE, bus);
+    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE | envcfg::CBIE | envcfg::CBCFE | envcfg::CBZE, bus);
     hart.write_csr(Csr::pmpaddr0, ~u64{0}, bus);
     hart.write_csr(Csr::pmpcfg0, kPmpAllNapot, bus);
     hart.occupy(Priv::M);

@@ -141,6 +141,7 @@ ExitReason Vmm::classify_instruction(u32 word) const {
     }
     if (r.gate == Gate::Fs && fpu_off) return ExitReason::FpuEnable;
     if (insn.op == Op::Illegal || vhart_.instruction_fault(insn.op)) return ExitReason::GuestException;
+    if (r.format == Format::Cbo) return ExitReason::Replay; // the host's environment allows none
     switch (insn.op) {
     case Op::sret: case Op::mret: return ExitReason::TrapReturn;
     case Op::sfence_vma: return ExitReason::Fence;

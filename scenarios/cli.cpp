@@ -42,6 +42,7 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("--drive", drive, "image file of the virtio disk; the file itself is never written");
     verb.add_option("--bios", bios, "builtin: SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000")->capture_default_str();
     verb.add_option("--smp", harts, "number of harts, 1 to 8 (more than 1 only bare)")->capture_default_str();
+    verb.add_flag("--trap-misaligned", trap_misaligned, "misaligned loads and stores trap instead of being done (only bare)");
     verb.add_option("--costs", costs, "cost model: a file, or the name of a shipped one")->capture_default_str();
 }
 
@@ -57,6 +58,8 @@ Result<SessionConfig> GuestOptions::config() const {
     if (bios != "builtin" && bios != "none") return Error{fmt::format("--bios {}: firmware files cannot be loaded yet; give builtin or none", bios)};
     config.firmware = bios == "builtin";
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};
+    if (trap_misaligned && config.mode != Mode::Bare) return Error{fmt::format("mode {} always does misaligned accesses; leave --trap-misaligned away", mode)};
+    config.trap_misaligned = trap_misaligned;
     const auto model = load_cost_model(costs);
     if (!model) return Error{model.error()};
     config.costs = model.value();

@@ -52,6 +52,7 @@ int run_default(const std::string& picture, bool headless, DebuggerEntry debugge
 struct GuestOptions {
     std::string guest, mode = "bare", memory = "128M", append, drive, bios = "builtin", costs = "flat";
     unsigned harts = 1;
+    bool trap_misaligned = false;
     void add_to(CLI::App& verb, bool with_mode);
     /// The session that these ask for; the error is one of usage.
     Result<SessionConfig> config() const;

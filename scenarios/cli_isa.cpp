@@ -10,7 +10,8 @@ namespace trapeze::scenarios {
 namespace {
 
 const char* extension_name(Extension extension) {
-    static constexpr const char* kNames[] = {"I", "M", "A", "F", "D", "Zicsr", "Zifencei", "H", "Svinval"};
+    static constexpr const char* kNames[] = {"I", "M", "A", "F", "D", "Zicsr", "Zifencei", "H", "Svinval", "Zihintpause", "Zawrs", "Zicond", "Zicbom",
+                                             "Zicbop", "Zicboz", "Zfhmin", "Zba", "Zbb", "Zbc", "Zbs"};
     return kNames[static_cast<std::size_t>(extension)];
 }
 const char* sensitivity_name(Sensitivity sensitivity) {

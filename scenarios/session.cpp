@@ -56,6 +56,7 @@ Result<Session> Session::create(const SessionConfig& config) {
     board.harts = config.harts;
     board.bootargs = config.append;
     board.builtin_firmware = bare && config.firmware;
+    board.features.misaligned_traps = bare && config.trap_misaligned;
     if (bare) board.disk = disk;
     auto machine = Machine::create(board);
     if (!machine) return Error{machine.error()};

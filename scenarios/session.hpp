@@ -27,6 +27,7 @@ struct SessionConfig {
     std::string append;             ///< kernel command line
     std::string drive;              ///< file of the virtio disk's image; empty: none
     bool firmware = true;           ///< false: --bios none
+    bool trap_misaligned = false;   ///< misaligned loads and stores trap; only bare
     unsigned harts = 1;
     u32 record = kAllClasses;       ///< event classes kept on the trace
     vmm::CostModel costs;

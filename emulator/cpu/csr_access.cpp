@@ -11,7 +11,7 @@ constexpr unsigned kPmpEntries = 16;
 
 u64 misa_value(const HartFeatures& features) {
     u64 value = u64{2} << 62; // MXL: 64 bits
-    for (char letter : {'A', 'C', 'D', 'F', 'I', 'M', 'S', 'U'}) value |= u64{1} << (letter - 'A');
+    for (char letter : {'A', 'B', 'C', 'D', 'F', 'I', 'M', 'S', 'U'}) value |= u64{1} << (letter - 'A');
     return features.hypervisor ? value | u64{1} << ('H' - 'A') : value;
 }
 
@@ -57,6 +57,15 @@ Refusal timer_refusal(const HartState& s, PrivMode mode) {
     return open ? Refusal::None : Refusal::Virtual;
 }
 
+/// What xenvcfg of every more privileged mode must allow (cache-management operations, CSR controls).
+Refusal environment_refusal(const HartState& s, PrivMode mode, u64 field) {
+    if (mode.priv == Priv::M) return Refusal::None;
+    if (!(s[Csr::menvcfg] & field)) return Refusal::Illegal;
+    if (mode.virt && !(s[Csr::henvcfg] & field)) return Refusal::Virtual;
+    if (mode.priv == Priv::U && !(s[Csr::senvcfg] & field)) return mode.virt ? Refusal::Virtual : Refusal::Illegal;
+    return Refusal::None;
+}
+
 /// A bit of mstatus closes S-mode, its counterpart in hstatus VS-mode.
 Refusal status_refusal(const HartState& s, PrivMode mode, u64 machine_bit, u64 hypervisor_bit) {
     if (mode.priv != Priv::S) return Refusal::None;
@@ -78,6 +87,9 @@ Refusal gate_refusal(const HartState& s, PrivMode mode, Gate gate, u16 number) {
         return mode.priv == Priv::U && !(s[Csr::hstatus] & hstatus::HU) ? Refusal::Illegal : Refusal::None;
     case Gate::Counter: return counter_refusal(s, mode, number);
     case Gate::Stce: return timer_refusal(s, mode);
+    case Gate::Cbie: return environment_refusal(s, mode, envcfg::CBIE);
+    case Gate::Cbcfe: return environment_refusal(s, mode, envcfg::CBCFE);
+    case Gate::Cbze: return environment_refusal(s, mode, envcfg::CBZE);
     }
     return Refusal::None;
 }
@@ -124,6 +136,11 @@ u64 legal_mstatus(u64 old, u64 value, u64 mask) {
     u64 merged = (old & ~mask) | (value & mask);
     if (get_field(merged, mstatus::MPP) == 2) merged = set_field(merged, mstatus::MPP, 0);
     return merged;
+}
+
+/// CBIE has a reserved value, which a write does not change it to.
+u64 legal_environment(u64 old, u64 value) {
+    return get_field(value, envcfg::CBIE) == 2 ? (value & ~envcfg::CBIE) | (old & envcfg::CBIE) : value;
 }
 
 u64 legal_tvec(u64 old, u64 value) { return bits(value, 1, 0) >= 2 ? old : value; }
@@ -250,9 +267,9 @@ void Hart::write_csr(u16 number, u64 value, Bus& bus) {
     case Csr::mip: case Csr::sip: case Csr::sie: case Csr::hie: case Csr::hip: case Csr::vsip: case Csr::vsie: write_interrupt_bits(r->csr, value, mask); break;
     case Csr::mtvec: case Csr::stvec: case Csr::vstvec: stored = legal_tvec(stored, value); break;
     case Csr::mcountinhibit: inhibit_counters(merged, bus); break;
-    case Csr::menvcfg: case Csr::henvcfg:
+    case Csr::menvcfg: case Csr::henvcfg: case Csr::senvcfg:
         if (merged != stored) flush_translations();
-        stored = merged;
+        stored = legal_environment(stored, merged);
         break;
     case Csr::satp: case Csr::vsatp: case Csr::hgatp: write_translation(r->csr, merged); break;
     // A counter written now reads back as written by the next instruction.
@@ -282,10 +299,7 @@ Flow Exec::csr(CsrOp op, u64 operand) {
     const u16 number = hart.csr_in_mode(static_cast<u16>(d->imm));
     const CsrRow& r = *csr_row(number);
     sync();
-    if (r.gate == Gate::Fs) {
-        accrue(fpu::host_flags());
-        fpu::clear_host_flags();
-    }
+    if (r.gate == Gate::Fs) s[Csr::fcsr] |= fpu::HostFloats::take_flags(); // FS became dirty with the result that raised them
     const bool reads = op != CsrOp::Write || d->rd != 32;
     const u64 old = reads ? hart.read_csr(number, bus) : 0;
     if (writes) {

@@ -10,6 +10,7 @@
 
 namespace trapeze {
 
+using f16 = fpu::Half;
 using f32 = float;
 using f64 = double;
 
@@ -23,7 +24,7 @@ enum class Flow : u8 {
 };
 enum class AmoOp : u8 { Swap, Add, Xor, And, Or, Min, Max, MinU, MaxU };
 enum class CsrOp : u8 { Write, Set, Clear };
-enum class FpOp : u8 { Add, Sub, Mul, Div };
+using FpOp = fpu::Operation;
 enum class FpSign : u8 { Copy, Negate, Xor };
 enum class FpCompare : u8 { Le, Lt, Eq };
 
@@ -106,6 +107,30 @@ struct Exec {
     static u64 remw(u64 a, u64 b) { return remainder<i32>(a, b); }
     static u64 remuw(u64 a, u64 b) { return remainder<u32>(a, b); }
 
+    // Bits (Zba, Zbb, Zbc, Zbs).
+    static u64 select(u64 condition, u64 yes, u64 no) { return condition ? yes : no; }
+    static u64 sext(u64 v, unsigned width) { return sign_extend(v, width); }
+    static u64 clz(u64 v) { return static_cast<u64>(std::countl_zero(v)); }
+    static u64 ctz(u64 v) { return static_cast<u64>(std::countr_zero(v)); }
+    static u64 cpop(u64 v) { return static_cast<u64>(std::popcount(v)); }
+    static u64 rotate_right(u64 v, u64 n) { return std::rotr(v, static_cast<int>(n & 63)); }
+    static u64 rotate_right_word(u64 v, u64 n) { return sext32(std::rotr(static_cast<u32>(v), static_cast<int>(n & 31))); }
+    static u64 byte_reverse(u64 v) { return __builtin_bswap64(v); }
+    /// Each byte that has a one becomes 255.
+    static u64 or_combine(u64 v) {
+        v |= v >> 4 & 0x0f0f0f0f0f0f0f0f, v |= v >> 2 & 0x3333333333333333, v |= v >> 1 & 0x5555555555555555;
+        return (v & 0x0101010101010101) * 255;
+    }
+    /// The product of polynomials over one bit: 127 bits.
+    static u128 carryless(u64 a, u64 b) {
+        u128 product = 0;
+        for (; b; b &= b - 1) product ^= static_cast<u128>(a) << std::countr_zero(b);
+        return product;
+    }
+    static u64 clmul(u64 a, u64 b) { return static_cast<u64>(carryless(a, b)); }
+    static u64 clmulh(u64 a, u64 b) { return static_cast<u64>(carryless(a, b) >> 64); }
+    static u64 clmulr(u64 a, u64 b) { return static_cast<u64>(carryless(a, b) >> 63); }
+
     // Control.
     Flow jump(u64 to) { return target = to, Flow::Jump; }
     Flow branch(u64 taken) { return jump(taken ? pc() + imm() : next_pc()); }
@@ -161,6 +186,10 @@ struct Exec {
         return store_slow(address, sizeof(T), static_cast<T>(value));
     }
     Flow misaligned(Cause cause, u64 address);
+    static constexpr u64 kCacheBlock = 64; ///< bytes; the device tree says so
+    /// cbo.clean, cbo.flush and cbo.inval: as a store to what may be loaded; memory is coherent, so nothing else happens.
+    Flow manage_block(u64 address);
+    Flow zero_block(u64 address);
     Flow load_slow(u64 address, unsigned bytes, Access access, u64& value);
     Flow store_slow(u64 address, unsigned bytes, u64 value);
 
@@ -222,7 +251,7 @@ struct Exec {
     }
     u64 fbits_rs2() const { return s.f[d->rs2]; }
     void accrue(u32 flags) {
-        if (!flags) return;
+        if (!flags) [[likely]] return;
         s[Csr::fcsr] |= flags;
         set_fs_dirty(s);
     }
@@ -240,59 +269,50 @@ struct Exec {
         } else if ((flow = load_slow(address, sizeof(T), Access::Load, raw)) == Flow::Trap) {
             return flow;
         }
-        set_freg(sizeof(T) == 4 ? 0xffffffff00000000 | raw : raw);
+        set_freg(fpu::box_bits(static_cast<T>(raw)));
         return flow;
     }
-    /// Runs `operation` under this instruction's rounding mode and keeps its boxed result; the host accrues the flags.
-    template <class F, class Operation> Flow rounded(Operation operation) {
-        u8 mode = 0;
-        if (!rounding(mode)) return illegal();
-        F result;
-        {
-            fpu::RoundingScope scope(mode);
-            result = fpu::opaque(operation());
-        }
-        set_freg(fpu::box(result));
+    /// Keeps a result, boxed, and its flags; the host accrues its own.
+    template <class F> Flow keep(fpu::Outcome<F> outcome) {
+        set_freg(fpu::box(outcome.value));
+        accrue(outcome.flags);
         return Flow::Next;
     }
     template <class F, FpOp op> Flow farith() {
-        return rounded<F>([this] {
-            const F a = fpu::opaque(freg<F>(d->rs1)), b = fpu::opaque(freg<F>(d->rs2));
-            if constexpr (op == FpOp::Add) return a + b;
-            if constexpr (op == FpOp::Sub) return a - b;
-            if constexpr (op == FpOp::Mul) return a * b;
-            if constexpr (op == FpOp::Div) return a / b;
-        });
+        u8 mode = 0;
+        if (!rounding(mode)) return illegal();
+        return keep(fpu::compute<op>(freg<F>(d->rs1), freg<F>(d->rs2), F{}, mode));
     }
     template <class F> Flow fsqrt() {
-        return rounded<F>([this] { return std::sqrt(fpu::opaque(freg<F>(d->rs1))); });
+        u8 mode = 0;
+        if (!rounding(mode)) return illegal();
+        return keep(fpu::compute<FpOp::Sqrt>(freg<F>(d->rs1), F{}, F{}, mode));
     }
-    template <class F> Flow fma(bool negate_product, bool subtract) {
-        const F a = freg<F>(d->rs1), b = freg<F>(d->rs2), c = freg<F>(d->rs3);
-        // Infinity times zero is invalid even when the addend is a quiet NaN (section 21.6).
-        if ((fpu::is_inf(a) && b == 0) || (a == 0 && fpu::is_inf(b))) accrue(fpu::kNV);
-        return rounded<F>([=] { return std::fma(fpu::opaque(negate_product ? -a : a), fpu::opaque(b), fpu::opaque(subtract ? -c : c)); });
+    template <class F, bool negate_product, bool subtract> Flow fma() {
+        u8 mode = 0;
+        if (!rounding(mode)) return illegal();
+        const F a = freg<F>(d->rs1), c = freg<F>(d->rs3);
+        return keep(fpu::compute<FpOp::Fma>(negate_product ? fpu::negate(a) : a, freg<F>(d->rs2), subtract ? fpu::negate(c) : c, mode));
     }
     template <class F, FpSign how> Flow fsgnj() {
         constexpr auto kSign = fpu::Traits<F>::kSign;
         const auto a = fpu::to_bits(freg<F>(d->rs1)), b = fpu::to_bits(freg<F>(d->rs2));
         const auto sign = how == FpSign::Copy ? b : how == FpSign::Negate ? ~b : a ^ b;
-        const auto raw = (a & ~kSign) | (sign & kSign);
-        set_freg(sizeof(F) == 4 ? 0xffffffff00000000 | raw : raw);
+        set_freg(fpu::box_bits((a & ~kSign) | (sign & kSign)));
         return Flow::Next;
     }
     template <class F, bool maximum> Flow fminmax() {
         const F a = freg<F>(d->rs1), b = freg<F>(d->rs2);
         if (fpu::is_signaling(a) || fpu::is_signaling(b)) accrue(fpu::kNV);
         // -0 is less than +0; a NaN operand gives the other one (section 21.6).
-        const bool a_less = fpu::is_nan(b) || (!fpu::is_nan(a) && (a < b || (a == b && std::signbit(a))));
+        const bool a_less = fpu::is_nan(b) || (!fpu::is_nan(a) && (a < b || (a == b && fpu::is_negative(a))));
         const bool take_a = fpu::is_nan(a) ? fpu::is_nan(b) : fpu::is_nan(b) ? true : a_less != maximum;
         set_freg(fpu::box(take_a ? a : b));
         return Flow::Next;
     }
     template <class F, FpCompare how> Flow fcompare() {
         const F a = freg<F>(d->rs1), b = freg<F>(d->rs2);
-        if (fpu::is_nan(a) || fpu::is_nan(b)) {
+        if (__builtin_isunordered(a, b)) { // the host raises invalid for signaling NaNs, which is right
             if (how != FpCompare::Eq || fpu::is_signaling(a) || fpu::is_signaling(b)) accrue(fpu::kNV);
             rd(0);
         } else {
@@ -305,27 +325,26 @@ struct Exec {
         u8 mode = 0;
         if (!rounding(mode)) return illegal();
         u32 flags = 0;
-        rd(widen(fpu::to_int<F, Int>(freg<F>(d->rs1), mode, flags)));
+        rd(widen(fpu::to_int<Int>(freg<F>(d->rs1), mode, flags)));
         accrue(flags);
         return Flow::Next;
     }
     template <class F, class Int> Flow fcvt_from_int() {
-        Int value = static_cast<Int>(rs1());
-        asm volatile("" : "+r"(value) : : "memory");
-        return rounded<F>([value] { return static_cast<F>(value); });
+        u8 mode = 0;
+        if (!rounding(mode)) return illegal();
+        fpu::Outcome<F> outcome{};
+        outcome.value = fpu::from_int<F>(static_cast<Int>(rs1()), mode, outcome.flags);
+        return keep(outcome);
     }
-    template <class T> Flow fmv_to_int() {
-        return rd(sizeof(T) == 4 ? sext32(s.f[d->rs1]) : s.f[d->rs1]), Flow::Next;
+    template <class To, class From> Flow fcvt() {
+        u8 mode = 0;
+        if (!rounding(mode)) return illegal();
+        fpu::Outcome<To> outcome{};
+        outcome.value = fpu::convert<To>(freg<From>(d->rs1), mode, outcome.flags);
+        return keep(outcome);
     }
-    template <class T> Flow fmv_from_int() {
-        return set_freg(sizeof(T) == 4 ? 0xffffffff00000000 | static_cast<u32>(rs1()) : rs1()), Flow::Next;
-    }
-    Flow fcvt_s_d() {
-        return rounded<f32>([this] { return static_cast<f32>(fpu::opaque(freg<f64>(d->rs1))); });
-    }
-    Flow fcvt_d_s() {
-        return rounded<f64>([this] { return static_cast<f64>(fpu::opaque(freg<f32>(d->rs1))); });
-    }
+    template <class T> Flow fmv_to_int() { return rd(sign_extend(s.f[d->rs1], 8 * sizeof(T))), Flow::Next; }
+    template <class T> Flow fmv_from_int() { return set_freg(fpu::box_bits(static_cast<T>(rs1()))), Flow::Next; }
 };
 
 } // namespace trapeze

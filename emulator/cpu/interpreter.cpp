@@ -290,16 +290,14 @@ Trap interrupt_trap(u64 cause, u64 pc) {
 /// Host floating-point flags belong to the guest while it runs.
 class FloatScope {
   public:
-    explicit FloatScope(HartState& s) : s_(s) { fpu::clear_host_flags(); }
-    ~FloatScope() {
-        s_[Csr::fcsr] |= fpu::host_flags();
-        fpu::clear_host_flags();
-    }
+    explicit FloatScope(HartState& s) : s_(s) {}
+    ~FloatScope() { s_[Csr::fcsr] |= fpu::HostFloats::take_flags(); }
     FloatScope(const FloatScope&) = delete;
     FloatScope& operator=(const FloatScope&) = delete;
 
   private:
     HartState& s_;
+    fpu::HostFloats host_;
 };
 
 } // namespace

@@ -285,7 +285,7 @@ u64 transformed(const DecodedInsn& d, u64 distance) {
     switch (row(d.op).format) {
     case Format::Load: case Format::FLoad: return ((word & ~(kRs1 | kLoadImmediate)) | offset) & ~shorter;
     case Format::Store: case Format::FStore: return ((word & ~(kRs1 | kStoreImmediate)) | offset) & ~shorter;
-    case Format::Amo: case Format::Lr: case Format::HLoad: case Format::HStore: return (word & ~kRs1) | offset;
+    case Format::Amo: case Format::Lr: case Format::HLoad: case Format::HStore: case Format::Cbo: return (word & ~kRs1) | offset;
     default: return 0;
     }
 }
@@ -295,6 +295,16 @@ Flow raise_memory(Exec& m, const Trap& fault, u64 begin) {
     m.trap = fault;
     if (!fault.tinst) m.trap.tinst = transformed(*m.d, fault.tval - begin);
     return Flow::Trap;
+}
+
+/// Faults of cache-block operations are a store's, and name the address in the register.
+Flow raise_block(Exec& m, Trap fault, u64 address) {
+    const bool guest_page = fault.is(Cause::LoadGuestPageFault) || fault.is(Cause::StoreGuestPageFault);
+    if (guest_page && !fault.tinst) fault.tval2 |= bits(address & (Exec::kCacheBlock - 1), 5, 2);
+    for (Cause load : {Cause::LoadAccess, Cause::LoadPageFault, Cause::LoadGuestPageFault})
+        if (fault.is(load)) return fault.cause += 2, fault.tval = address, raise_memory(m, fault, address); // the store's is the next but one
+    fault.tval = address;
+    return raise_memory(m, fault, address);
 }
 
 Flow access_device(Exec& m, const Place& place, unsigned bytes, u64& value, bool write, u64 begin) {
@@ -348,6 +358,7 @@ Flow Exec::misaligned(Cause cause, u64 address) {
 }
 
 Flow Exec::load_slow(u64 address, unsigned bytes, Access access, u64& value) {
+    if (hart.features().misaligned_traps && address & (bytes - 1)) [[unlikely]] return misaligned(Cause::LoadMisaligned, address);
     if (!crosses_page(address, bytes)) return access_within_page(*this, address, bytes, access, value, false, address);
     if (const Flow checked = check_both(*this, address, bytes, access); checked == Flow::Trap) return checked;
     value = 0;
@@ -363,6 +374,7 @@ Flow Exec::load_slow(u64 address, unsigned bytes, Access access, u64& value) {
 }
 
 Flow Exec::store_slow(u64 address, unsigned bytes, u64 value) {
+    if (hart.features().misaligned_traps && address & (bytes - 1)) [[unlikely]] return misaligned(Cause::StoreMisaligned, address);
     if (!crosses_page(address, bytes)) return access_within_page(*this, address, bytes, Access::Store, value, true, address);
     if (const Flow checked = check_both(*this, address, bytes, Access::Store); checked == Flow::Trap) return checked;
     Flow flow = Flow::Next;
@@ -372,6 +384,22 @@ Flow Exec::store_slow(u64 address, unsigned bytes, u64 value) {
         if (one == Flow::Trap) return one;
         if (one == Flow::Leave) flow = one;
     }
+    return flow;
+}
+
+// Only RAM has cache blocks.
+Flow Exec::manage_block(u64 address) {
+    const Place place = locate(s, address & ~(kCacheBlock - 1), kCacheBlock, Access::Load, bus);
+    return place.ok && bus.in_ram(place.physical, kCacheBlock) ? Flow::Next : raise_block(*this, place.fault, address);
+}
+
+Flow Exec::zero_block(u64 address) {
+    const u64 block = address & ~(kCacheBlock - 1);
+    const Place place = locate(s, block, kCacheBlock, Access::Store, bus);
+    if (!place.ok || !bus.in_ram(place.physical, kCacheBlock)) return raise_block(*this, place.fault, address);
+    Flow flow = Flow::Next;
+    for (u64 offset = 0; offset < kCacheBlock && flow != Flow::Trap; offset += 8)
+        if (const Flow one = store_slow(block + offset, 8, 0); one != Flow::Next) flow = one;
     return flow;
 }
 
@@ -399,6 +427,11 @@ Flow Exec::store_if_reserved(u64 address, unsigned bytes, u64 value, bool& store
 // --- A hypervisor's accesses to its guest's memory (section 15.3.1) -----------------------------------------------------
 
 Flow Exec::guest_access(u64 address, unsigned bytes, Access access, u64& value, bool execute_read) {
+    if (hart.features().misaligned_traps && address & (bytes - 1)) {
+        const Flow flow = misaligned(access == Access::Store ? Cause::StoreMisaligned : Cause::LoadMisaligned, address);
+        trap.guest_address = true;
+        return flow;
+    }
     const PrivMode guest{s[Csr::hstatus] & hstatus::SPVP ? Priv::S : Priv::U, true};
     const u64 first_page = address & ~kPageMask;
     const unsigned head = crosses_page(address, bytes) ? static_cast<unsigned>(kPageSize - (address & kPageMask)) : bytes;

@@ -25,6 +25,11 @@ namespace menvcfg {
 inline constexpr u64 ADUE = u64{1} << 61, PBMTE = u64{1} << 62, STCE = u64{1} << 63;
 }
 
+/// Fields that menvcfg, henvcfg and senvcfg have in common (section 3.1.18).
+namespace envcfg {
+inline constexpr u64 CBIE = 3u << 4, CBCFE = 1u << 6, CBZE = 1u << 7;
+}
+
 struct HartState {
     std::array<u64, 33> x{}; ///< x[32] swallows writes to x0 and is 0 whenever the hart is stopped
     std::array<u64, 32> f{}; ///< NaN-boxed
@@ -49,7 +54,8 @@ struct HartState {
 
 /// Floating-point state was changed: in a guest, both its own status and the one beneath say so (section 15.2.11).
 inline void set_fs_dirty(HartState& s) {
-    s[Csr::mstatus] |= mstatus::FS;
+    // Looks before it writes, or each instruction would wait for the one before.
+    if ((s[Csr::mstatus] & mstatus::FS) != mstatus::FS) [[unlikely]] s[Csr::mstatus] |= mstatus::FS;
     if (s.virt) s[Csr::vsstatus] |= mstatus::FS;
 }
 
@@ -69,6 +75,7 @@ inline u64 guest_timer_tick(const HartState& s) {
 struct HartFeatures {
     bool hypervisor = true;     ///< the H extension
     unsigned paging_levels = 5; ///< deepest table: 3 for Sv39, 4 for Sv48, 5 for Sv57
+    bool misaligned_traps = false; ///< misaligned loads and stores trap; false: they are done. AMOs, lr and sc always trap
     bool operator==(const HartFeatures&) const = default;
 };
 

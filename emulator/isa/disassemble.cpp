@@ -28,10 +28,17 @@ std::string fence_set(unsigned set) {
     return text.empty() ? "0" : text;
 }
 
+/// Hints of loads to come name an address; the low five bits of its immediate say which hint it is.
+std::string hint_text(const HintRow& hint, const Instruction& insn) {
+    if (hint.extension != Extension::Zicbop) return hint.mnemonic;
+    return fmt::format("{} {}({})", hint.mnemonic, insn.imm & ~31, register_name(insn.rs1));
+}
+
 } // namespace
 
 std::string disassemble_by_table(u32 word, u64 pc) {
     const Instruction insn = decode(word);
+    if (const HintRow* hint = insn.length == 4 ? hint_row(word) : nullptr) return hint_text(*hint, insn);
     const InstructionRow& r = row(insn.op);
     if (insn.op == Op::Illegal) return fmt::format("illegal 0x{:x}", insn.word);
     const char *rd = register_name(insn.rd), *rs1 = register_name(insn.rs1), *rs2 = register_name(insn.rs2);
@@ -46,6 +53,8 @@ std::string disassemble_by_table(u32 word, u64 pc) {
     switch (r.format) {
     case Format::None: return r.mnemonic;
     case Format::R: return text(rd, rs1, rs2);
+    case Format::R1: return text(rd, rs1);
+    case Format::Cbo: return text(fmt::format("({})", rs1));
     case Format::I: case Format::Shift6: case Format::Shift5: return text(rd, rs1, insn.imm);
     case Format::Load: return text(rd, fmt::format("{}({})", insn.imm, rs1));
     case Format::Store: return text(rs2, fmt::format("{}({})", insn.imm, rs1));
@@ -99,9 +108,10 @@ csh capstone_handle() {
 
 std::string disassemble(u32 word, u64 pc) {
     const Instruction insn = decode(word);
-    // Capstone prints branch targets as distances and does not know every CSR; there the table says it better.
+    // Capstone prints branch targets as distances, does not know every CSR, and knows no extension after these; there the table says it better.
     const Format format = row(insn.op).format;
-    const bool table_is_better = insn.op == Op::Illegal || format == Format::B || format == Format::J || format == Format::Csr ||
+    const bool known_to_capstone = row(insn.op).extension <= Extension::Svinval && !(insn.length == 4 && hint_row(word));
+    const bool table_is_better = insn.op == Op::Illegal || !known_to_capstone || format == Format::B || format == Format::J || format == Format::Csr ||
                                  format == Format::CsrI;
     const bool csr_has_short_form = format == Format::Csr || format == Format::CsrI;
     if (csr_has_short_form && insn.op != Op::Illegal) {

@@ -16,6 +16,12 @@ constexpr InstructionRow kRows[] = {
     {"illegal", 0, 0, Format::None, Extension::I, Priv::U, Gate::None, Sensitivity::Innocuous},
 };
 
+constexpr HintRow kHints[] = {
+#define INSN(...)
+#define HINT(mnemonic, match, mask, extension, base) {mnemonic, match, mask, Extension::extension, Op::base},
+#include "emulator/isa/instructions.def"
+};
+
 // Rows by major opcode (bits 6:2): a word is only compared with the rows of its bucket.
 constexpr std::size_t kBuckets = 32;
 constexpr std::size_t bucket_of(u32 word) { return bits(word, 6, 2); }
@@ -54,6 +60,14 @@ constexpr bool bucket_overlaps(std::size_t bucket) {
 template <std::size_t... Bucket> constexpr bool any_overlap(std::index_sequence<Bucket...>) {
     return (std::bool_constant<bucket_overlaps(Bucket)>::value || ...);
 }
+constexpr bool hints_are_of_their_base() {
+    for (const HintRow& hint : kHints) {
+        const InstructionRow& base = kRows[static_cast<std::size_t>(hint.base)];
+        if ((hint.match & ~hint.mask) || (base.mask & ~hint.mask) || (hint.match & base.mask) != base.match) return false;
+    }
+    return true;
+}
+static_assert(hints_are_of_their_base(), "instructions.def: a hint is no encoding of the instruction that it names");
 static_assert(masks_cover_matches(), "instructions.def: a match has bits that its mask ignores");
 static_assert(!any_overlap(std::make_index_sequence<kBuckets>()), "instructions.def: two rows match the same word");
 
@@ -110,6 +124,12 @@ i32 immediate(Format format, u32 w) {
 } // namespace
 
 const InstructionRow& row(Op op) { return kRows[std::min(static_cast<std::size_t>(op), kOpCount)]; }
+
+const HintRow* hint_row(u32 word) {
+    for (const HintRow& hint : kHints)
+        if ((word & hint.mask) == hint.match) return &hint;
+    return nullptr;
+}
 
 Instruction decode(u32 word) {
     Instruction insn;

@@ -5,6 +5,7 @@
 #include "emulator/base/types.hpp"
 #include "emulator/cpu/trap.hpp"
 
+#include <array>
 #include <string>
 
 namespace trapeze {
@@ -13,10 +14,14 @@ namespace trapeze {
 enum class Format : u8 {
     None, R, I, Load, Store, Shift6, Shift5, B, U, J, Jalr, Fence, Lr, Amo, Csr, CsrI, SfenceVma,
     HLoad, HStore, FLoad, FStore, FR, FRm, FRm1, FR4, FCmp, FToX, FToXRm, XToF, XToFRm,
+    R1,  ///< one source: rd, rs1
+    Cbo, ///< a cache block: (rs1)
 };
-enum class Extension : u8 { I, M, A, F, D, Zicsr, Zifencei, H, Svinval };
+enum class Extension : u8 {
+    I, M, A, F, D, Zicsr, Zifencei, H, Svinval, Zihintpause, Zawrs, Zicond, Zicbom, Zicbop, Zicboz, Zfhmin, Zba, Zbb, Zbc, Zbs,
+};
 /// A status bit that can make an instruction or CSR access trap at a privilege that is otherwise sufficient.
-enum class Gate : u8 { None, Tvm, Tw, Tsr, Hu, Fs, Counter, Stce, Mcfg };
+enum class Gate : u8 { None, Tvm, Tw, Tsr, Hu, Fs, Counter, Stce, Mcfg, Cbie, Cbcfe, Cbze };
 /// Popek and Goldberg (1974): control-sensitive changes resources or mode, behaviour-sensitive depends on them.
 enum class Sensitivity : u8 { Innocuous, Control, Behaviour, ByCsr };
 
@@ -40,6 +45,17 @@ struct InstructionRow {
 };
 /// Row of `op`; the row of Op::Illegal has the mnemonic "illegal".
 const InstructionRow& row(Op op);
+
+/// A hint: encodings of another row that have a name of their own and no effect.
+struct HintRow {
+    const char* mnemonic;
+    u32 match;
+    u32 mask;
+    Extension extension;
+    Op base; ///< the instruction that it is executed as
+};
+/// The hint that `word` is, or null.
+const HintRow* hint_row(u32 word);
 
 /// A decoded instruction. Register operands are numbers 0..31.
 struct Instruction {
@@ -90,14 +106,14 @@ const CsrRow* csr_row(u16 number);
 const CsrRow& csr_row_at(std::size_t index);
 /// Row of the CSR with this name, or null.
 const CsrRow* csr_by_name(const char* name);
-/// Slot of a CSR that the table has; a constant expression, so an access costs an index.
-constexpr std::size_t slot(Csr csr) {
-    switch (csr) {
-#define CSR(number, name, ...) case Csr::name: return static_cast<std::size_t>(CsrSlot::name);
+inline constexpr std::array<u16, 4096> kSlotOfCsr = [] {
+    std::array<u16, 4096> slots{};
+#define CSR(number, name, ...) slots[number] = static_cast<u16>(CsrSlot::name);
 #include "emulator/isa/csrs.def"
-    }
-    return 0;
-}
+    return slots;
+}();
+/// Slot of a CSR that the table has. The compiler folds it where the CSR is a constant, so an access costs an index.
+constexpr std::size_t slot(Csr csr) { return kSlotOfCsr[static_cast<u16>(csr) & 0xfff]; }
 constexpr Priv csr_lowest_priv(u16 number) { return static_cast<Priv>(bits(number, 9, 8)); }
 constexpr bool csr_read_only(u16 number) { return bits(number, 11, 10) == 3; }
 

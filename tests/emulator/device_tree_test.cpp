@@ -38,10 +38,13 @@ TEST_CASE("The tree has the nodes and cells of QEMU's virt board") {
     CHECK(cell(fdt, "/memory@80000000", "reg", 2) == 1); // 5 GiB
     CHECK(cell(fdt, "/memory@80000000", "reg", 3) == 0x4000'0000);
     CHECK(cell(fdt, "/cpus", "timebase-frequency") == kTimebaseHz);
-    CHECK(text(fdt, "/cpus/cpu@2", "riscv,isa") == "rv64imafdch_zicsr_zifencei_sstc_svadu_svinval_svnapot_svpbmt");
+    CHECK(text(fdt, "/cpus/cpu@2", "riscv,isa") ==
+          "rv64imafdch_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintpause_zihpm_zawrs_zfhmin_zba_zbb_zbc_zbs_sstc_svadu_svinval_svnapot_svpbmt");
+    CHECK(text(fdt, "/cpus/cpu@2", "riscv,isa-base") == "rv64i");
+    CHECK(cell(fdt, "/cpus/cpu@2", "riscv,cboz-block-size") == 64);
     CHECK(text(fdt, "/cpus/cpu@0", "mmu-type") == "riscv,sv57");
     const auto plain = make_device_tree(board, 1, kRamBase, u64{1} << 20, "", {.hypervisor = false, .paging_levels = 3});
-    CHECK(text(plain.data(), "/cpus/cpu@0", "riscv,isa") == "rv64imafdc_zicsr_zifencei_sstc_svadu_svinval_svnapot_svpbmt");
+    CHECK(text(plain.data(), "/cpus/cpu@0", "riscv,isa").starts_with("rv64imafdc_zicbom_"));
     CHECK(text(plain.data(), "/cpus/cpu@0", "mmu-type") == "riscv,sv39");
     CHECK(fdt_path_offset(fdt, "/cpus/cpu@3") < 0);
     CHECK(text(fdt, "/chosen", "bootargs") == "console=ttyS0 root=/dev/vda");

@@ -73,6 +73,9 @@ TEST_CASE("lock step: programs of the generator end") {
 
 TEST_CASE("lock step: integer programs in M-mode agree with QEMU") { run_programs({.seed = 1000, .floating = false, .privileged = false, .paging = false}); }
 TEST_CASE("lock step: floating-point programs in M-mode agree with QEMU") { run_programs({.seed = 2000, .privileged = false, .paging = false}); }
+TEST_CASE("lock step: arithmetic in F, D, Zfhmin, Zba, Zbb, Zbc and Zbs agrees with QEMU") {
+    run_programs({.seed = 5000, .groups = 800, .arithmetic = 90, .privileged = false, .paging = false});
+}
 TEST_CASE("lock step: programs in M, S and U agree with QEMU") { run_programs({.seed = 3000, .paging = false}); }
 TEST_CASE("lock step: programs under Sv39 agree with QEMU") { run_programs({.seed = 4000}); }
 

@@ -13,8 +13,8 @@ namespace trapeze::lockstep {
 
 struct QemuOptions {
     std::string program = "qemu-system-riscv64";
-    /// QEMU's rv64 without what the emulator does not have.
-    std::string cpu = "rv64,h=false,zba=false,zbb=false,zbc=false,zbs=false,svinval=true";
+    /// QEMU's rv64 without what the emulator does not have, and with what it has.
+    std::string cpu = "rv64,h=false,Zfhmin=true,svinval=true";
     int timeout_ms = 5000; ///< for each answer
 };
 

@@ -10,7 +10,7 @@
 //   0x8000'0000  prologue and handlers     0x8000'2000  initial registers     0x8001'0000  the program
 //   0x8010'0000  two Sv39 tables           0x8040'0000  data: four pages, a 2 MiB page of its own
 //
-// Not generated: lr and sc that are misaligned or of two widths, a trap between them, wfi, interrupts, counters and time, writes to PMP after the prologue.
+// Not generated: what QEMU 7.2 does not have (Zicond, Zicbom, Zicboz, Zawrs), lr and sc that are misaligned or of two widths, a trap between them, wfi, interrupts, counters and time, writes to PMP after the prologue.
 #pragma once
 
 #include "emulator/base/types.hpp"
@@ -23,6 +23,7 @@ struct ProgramOptions {
     u64 seed = 1;
     unsigned groups = 400;   ///< groups of 1 to 20 instructions. Range: 1..3000 (the code has 16 pages)
     bool floating = true;
+    unsigned arithmetic = 0; ///< percent of groups that are one instruction on floating-point registers, or of Zba, Zbb, Zbc, Zbs
     bool privileged = true;
     bool paging = true;      ///< needs `privileged`
 };

@@ -79,6 +79,33 @@ TEST_CASE("disassembly: privileged instructions are written as people write them
     CHECK(disassemble(0xfe000ee3, 0x1004) == "beq zero, zero, 0x1000");
 }
 
+TEST_CASE("disassembly: extensions that Capstone does not know come from the table") {
+    CHECK(disassemble(0x20b52533, 0) == "sh1add a0, a0, a1");
+    CHECK(disassemble(0x0805151b, 0) == "slli.uw a0, a0, 0");
+    CHECK(disassemble(0x60051513, 0) == "clz a0, a0");
+    CHECK(disassemble(0x6b855513, 0) == "rev8 a0, a0");
+    CHECK(disassemble(0x0805453b, 0) == "zext.h a0, a0");
+    CHECK(disassemble(0x63f55513, 0) == "rori a0, a0, 63");
+    CHECK(disassemble(0x0ab51533, 0) == "clmul a0, a0, a1");
+    CHECK(disassemble(0x49f51513, 0) == "bclri a0, a0, 31");
+    CHECK(disassemble(0x0eb55533, 0) == "czero.eqz a0, a0, a1");
+    CHECK(disassemble(0x00151507, 0) == "flh fa0, 1(a0)");
+    CHECK(disassemble(0x4405f553, 0) == "fcvt.h.s fa0, fa1");
+    CHECK(disassemble(0x0045200f, 0) == "cbo.zero (a0)");
+    CHECK(disassemble(0x00d00073, 0) == "wrs.nto");
+}
+
+TEST_CASE("disassembly: hints have their names, and run as the instruction that they are") {
+    CHECK(disassemble(0x0100000f, 0) == "pause");
+    CHECK(decode(0x0100000f).op == Op::fence);
+    CHECK(disassemble(0x02056013, 0) == "prefetch.i 32(a0)");
+    CHECK(disassemble(0xfe156013, 0) == "prefetch.r -32(a0)");
+    CHECK(disassemble(0x00356013, 0) == "prefetch.w 0(a0)");
+    CHECK(decode(0x00356013).op == Op::ori);
+    CHECK(disassemble(0x00256013, 0).starts_with("ori zero, a0, 2")); // no hint of a name
+    CHECK(hint_row(0x0ff0000f) == nullptr);                          // fence iorw, iorw
+}
+
 TEST_CASE("disassembly: total over random words") {
     u64 seed = 1;
     for (int i = 0; i < 200000; ++i) {
