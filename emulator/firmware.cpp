@@ -18,8 +18,10 @@ constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kClearIpi = 3, kSendIpi
 }
 constexpr i64 kSuccess = 0, kFailed = -1, kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6, kAlreadyStarted = -7, kAlreadyStopped = -8;
 
-// What a kernel handles itself: every exception but calls from S-mode and M-mode.
-constexpr u64 kDelegatedExceptions = 0xb3ff & ~(u64{1} << 9);
+// What a kernel handles itself: every exception but calls from S-mode and M-mode. With the hypervisor extension also its guests' (calls from
+// VS-mode, guest-page faults, virtual instructions); without it those bits are read-only zero.
+constexpr u64 kDelegatedExceptions = (0xb3ff & ~(u64{1} << 9)) | u64{1} << 10 | u64{0xf} << 20;
+constexpr u64 kCacheBlockOperations = 0xf0; // menvcfg.CBIE, CBCFE, CBZE
 constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
 constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
 constexpr unsigned kA0 = 10, kA1 = 11, kA6 = 16, kA7 = 17;
@@ -305,7 +307,7 @@ void Firmware::launch(Hart& hart, u64 entry, u64 opaque, Bus& bus) {
     hart.write_csr(Csr::medeleg, kDelegatedExceptions, bus);
     hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
     hart.write_csr(Csr::mcounteren, 7, bus);
-    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE, bus);
+    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::PBMTE | menvcfg::ADUE | kCacheBlockOperations, bus);
     hart.write_csr(Csr::pmpaddr0, ~u64{0}, bus);
     hart.write_csr(Csr::pmpcfg0, kPmpAllNapot, bus);
     hart.occupy(Priv::M);

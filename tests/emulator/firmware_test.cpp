@@ -55,7 +55,10 @@ TEST_CASE_FIXTURE(Fixture, "A kernel starts in S-mode on hart 0, with exceptions
     for (Cause c : {Cause::IllegalInstruction, Cause::Breakpoint, Cause::EcallFromU, Cause::LoadPageFault, Cause::StorePageFault, Cause::InstructionPageFault})
         CHECK(bit(s[Csr::medeleg], static_cast<unsigned>(c)));
     CHECK_FALSE(bit(s[Csr::medeleg], static_cast<unsigned>(Cause::EcallFromS)));
-    CHECK((s[Csr::menvcfg] & menvcfg::STCE) != 0);
+    for (Cause c : {Cause::EcallFromVs, Cause::InstructionGuestPageFault, Cause::LoadGuestPageFault, Cause::VirtualInstruction, Cause::StoreGuestPageFault})
+        CHECK(bit(s[Csr::medeleg], static_cast<unsigned>(c)) == machine.hart().features().hypervisor);
+    // What the device tree promises (Sstc, Svpbmt, Svadu) is switched on.
+    for (u64 enable : {menvcfg::STCE, menvcfg::PBMTE, menvcfg::ADUE}) CHECK((s[Csr::menvcfg] & enable) != 0);
     CHECK((s[Csr::mstatus] & mstatus::FS) == 0);
     CHECK(machine.firmware.status[1] == Firmware::HartStatus::Stopped);
 }
