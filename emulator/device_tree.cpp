@@ -20,7 +20,10 @@ constexpr const char* kExtensions[] = {
     "zawrs", "zfhmin", "zba", "zbb", "zbc", "zbs", "sstc", "svadu", "svinval", "svnapot", "svpbmt",
 };
 constexpr u32 kCacheBlockBytes = 64; // Exec::kCacheBlock
+/// Entropy that kernels mix into their random numbers: the same in every run, as everything is.
+constexpr u32 kRngSeed[] = {0x7472'6170, 0x657a'6521, 0x9e37'79b9, 0x7f4a'7c15, 0xf39c'c060, 0x5ced'c834, 0x1082'276b, 0xf3a2'7251};
 constexpr int kMaxDepth = 32;
+constexpr std::size_t kMaxBootargs = 64 << 10;
 constexpr u32 kIrqSoftM = 3, kIrqTimerM = 7, kIrqExternalM = 11, kIrqExternalS = 9; // bits of mip
 
 /// libfdt's sequential writer. The first error stays; the blob is empty then.
@@ -129,8 +132,20 @@ void write_interrupt_controllers(TreeWriter& tree, Handles handles) {
     tree.end();
 }
 
+/// /chosen (Devicetree specification, section 3.6, and Linux's own properties).
+void write_chosen(TreeWriter& tree, const std::string& bootargs, InitrdRange initrd) {
+    const auto address = [&](const char* name, u64 value) { tree.cells(name, {static_cast<u32>(value >> 32), static_cast<u32>(value)}); };
+    tree.begin("chosen");
+    if (!bootargs.empty()) tree.text("bootargs", {bootargs});
+    if (initrd.end > initrd.begin) address("linux,initrd-start", initrd.begin), address("linux,initrd-end", initrd.end);
+    tree.text("stdout-path", {fmt::format("/soc/serial@{:x}", kUartBase)});
+    tree.cells("rng-seed", {std::begin(kRngSeed), std::end(kRngSeed)});
+    tree.end();
+}
+
 void write_devices(TreeWriter& tree, const Board& board, Handles handles) {
     for (const auto& d : board.devices()) {
+        if (d.device->device_tree().empty()) continue; // the reset ROM: found by address alone
         tree.begin(fmt::format("{}@{:x}", d.device->node_name(), d.base));
         for (const auto& p : d.device->device_tree()) {
             if (!p.strings.empty()) tree.text(p.name.c_str(), p.strings);
@@ -211,8 +226,7 @@ Error tree_error(int code) { return Error{fmt::format("the device tree does not 
 } // namespace
 
 std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs,
-                                 const HartFeatures& features) {
-    constexpr std::size_t kMaxBootargs = 64 << 10;
+                                 const HartFeatures& features, InitrdRange initrd) {
     if (bootargs.size() > kMaxBootargs || bootargs.find('\0') != std::string::npos) return {};
     const Handles handles{std::clamp(harts, 1u, kMaxHarts)};
     TreeWriter tree((32 << 10) + bootargs.size() + board.devices().size() * 1024);
@@ -221,9 +235,9 @@ std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_bas
     tree.cells("#size-cells", {2});
     tree.text("compatible", {"riscv-virtio"});
     tree.text("model", {"riscv-virtio,trapeze"});
-    tree.begin("chosen");
-    if (!bootargs.empty()) tree.text("bootargs", {bootargs});
-    tree.text("stdout-path", {fmt::format("/soc/serial@{:x}", kUartBase)});
+    write_chosen(tree, bootargs, initrd);
+    tree.begin("aliases");
+    tree.text("serial0", {fmt::format("/soc/serial@{:x}", kUartBase)});
     tree.end();
     tree.begin(fmt::format("memory@{:x}", ram_base));
     tree.text("device_type", {"memory"});
@@ -244,6 +258,24 @@ std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_bas
     }
     tree.end();
     return tree.finish();
+}
+
+Result<std::vector<u8>> complete_device_tree(std::span<const u8> blob, const std::string& bootargs, InitrdRange initrd) {
+    if (const auto text = device_tree_text(blob); !text) return Error{text.error()};
+    if (bootargs.size() > kMaxBootargs) return Error{fmt::format("the kernel's command line of {} bytes is too long; shorten it", bootargs.size())};
+    std::vector<u8> out(blob.size() + bootargs.size() + 1024); // room for /chosen and its properties
+    void* const fdt = out.data();
+    if (const int error = fdt_open_into(std::vector<u8>(blob.begin(), blob.end()).data(), fdt, static_cast<int>(out.size()))) return tree_error(error);
+    int chosen = fdt_path_offset(fdt, "/chosen");
+    if (chosen == -FDT_ERR_NOTFOUND) chosen = fdt_add_subnode(fdt, 0, "chosen");
+    int error = std::min(chosen, 0);
+    if (!error && !bootargs.empty()) error = fdt_setprop_string(fdt, chosen, "bootargs", bootargs.c_str());
+    if (!error && initrd.end > initrd.begin) error = fdt_setprop_u64(fdt, chosen, "linux,initrd-start", initrd.begin);
+    if (!error && initrd.end > initrd.begin) error = fdt_setprop_u64(fdt, chosen, "linux,initrd-end", initrd.end);
+    if (error) return tree_error(error);
+    fdt_pack(fdt);
+    out.resize(fdt_totalsize(fdt));
+    return out;
 }
 
 Result<std::string> device_tree_text(std::span<const u8> blob) {

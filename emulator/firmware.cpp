@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace trapeze {
 
@@ -12,13 +13,14 @@ namespace {
 
 // SBI specification 2.0: extension ids (each chapter's title) and error codes (table 1).
 namespace eid {
-constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kShutdown = 8, kBase = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = Firmware::kRemoteFence,
-              kHsm = 0x48534d, kReset = 0x53525354, kConsole = 0x4442434e;
+constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kClearIpi = 3, kSendIpi = 4, kFenceI = 5, kFenceVma = 6, kFenceVmaAsid = 7, kShutdown = 8, kBase = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = Firmware::kRemoteFence,
+              kHsm = 0x48534d, kReset = 0x53525354, kConsole = 0x4442434e, kPmu = 0x504d55;
 }
-constexpr i64 kSuccess = 0, kFailed = -1, kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6;
+constexpr i64 kSuccess = 0, kFailed = -1, kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6, kAlreadyStarted = -7, kAlreadyStopped = -8;
 
-// What a kernel handles itself: every exception but calls from S-mode and M-mode.
-constexpr u64 kDelegatedExceptions = 0xb3ff & ~(u64{1} << 9);
+// What a kernel handles itself: every exception but calls from S-mode and M-mode. With the hypervisor extension also its guests' (calls from
+// VS-mode, guest-page faults, virtual instructions); without it those bits are read-only zero.
+constexpr u64 kDelegatedExceptions = (0xb3ff & ~(u64{1} << 9)) | u64{1} << 10 | u64{0xf} << 20;
 constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
 constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
 constexpr unsigned kA0 = 10, kA1 = 11, kA6 = 16, kA7 = 17;
@@ -33,6 +35,11 @@ const char* extension_name(u64 id) {
     case eid::kSetTimer: return "legacy set_timer";
     case eid::kPutchar: return "legacy console_putchar";
     case eid::kGetchar: return "legacy console_getchar";
+    case eid::kClearIpi: return "legacy clear_ipi";
+    case eid::kSendIpi: return "legacy send_ipi";
+    case eid::kFenceI: return "legacy remote_fence_i";
+    case eid::kFenceVma: return "legacy remote_sfence_vma";
+    case eid::kFenceVmaAsid: return "legacy remote_sfence_vma_asid";
     case eid::kShutdown: return "legacy shutdown";
     case eid::kBase: return "base";
     case eid::kTime: return "TIME";
@@ -41,6 +48,7 @@ const char* extension_name(u64 id) {
     case eid::kHsm: return "HSM";
     case eid::kReset: return "SRST";
     case eid::kConsole: return "DBCN";
+    case eid::kPmu: return "PMU";
     default: return "unknown";
     }
 }
@@ -64,6 +72,10 @@ struct Call {
     Answer hart_state();
     Answer system_reset();
     Answer console();
+    Answer counters();
+    Answer counter_info(u64 counter);
+    Answer match_counter();
+    Answer switch_counters(bool on);
 };
 
 Answer Call::base() {
@@ -93,7 +105,9 @@ template <class Action> Answer Call::for_harts(u64 mask, u64 first, Action actio
 }
 
 Answer Call::rfence() {
-    if (function > 6) return {kNotSupported};
+    constexpr u64 kFirstOfGuests = 3, kLast = 6; // hfence.gvma and hfence.vvma, with and without a VMID or ASID
+    const bool has_guests = bit(hart.read_csr(Csr::misa, bus), 'H' - 'A');
+    if (function > kLast || (function >= kFirstOfGuests && !has_guests)) return {kNotSupported};
     return for_harts(arg(0), arg(1), [](Hart& target) { target.flush_translations(); });
 }
 
@@ -110,20 +124,89 @@ Answer Call::hart_state() {
     case 1: // hart_stop
         firmware.status[hart.id()] = Status::Stopped;
         return {};
-    case 2: return target < harts.size() ? Answer{kSuccess, static_cast<u64>(firmware.status[target])} : Answer{kInvalidParam};
-    case 3: // hart_suspend: retentive is a wfi, the others are not offered
-        if (arg(0) & 0x8000'0000) return {kNotSupported};
+    case 2: // hart_get_status
+        if (target >= harts.size()) return {kInvalidParam};
+        return {kSuccess, static_cast<u64>(harts[target].state.waiting && firmware.suspended_at[target] == harts[target].state.retired
+                                               ? Status::Suspended : firmware.status[target])};
+    case 3: { // hart_suspend: the default retentive kind is a wfi; the default non-retentive and the platform's own kinds are not offered
+        constexpr u32 kRetentive = 0, kNonRetentive = 0x8000'0000, kPlatform = 0x1000'0000;
+        const u32 kind = static_cast<u32>(arg(0)); // section 9.4: 32 bits
+        if (kind != kRetentive) return {(kind & ~kNonRetentive) == 0 || (kind & ~kNonRetentive) >= kPlatform ? kNotSupported : kInvalidParam};
         hart.state.waiting = true;
+        firmware.suspended_at[hart.id()] = hart.state.retired;
         return {};
+    }
     default: return {kNotSupported};
     }
 }
 
 Answer Call::system_reset() {
-    if (function != 0 || arg(0) > 2) return {function ? kNotSupported : kInvalidParam};
-    const bool failure = arg(1) == 1;
-    bus.board.halt = Halt{failure ? 1u : 0u, arg(0) != 0};
+    constexpr u32 kShutdown = 0, kWarmReboot = 2, kSystemFailure = 1;
+    const u32 kind = static_cast<u32>(arg(0)), reason = static_cast<u32>(arg(1)); // section 10.1: 32 bits each
+    if (function != 0) return {kNotSupported};
+    if (kind > kWarmReboot || reason > kSystemFailure) return {kInvalidParam}; // reserved, or another platform's
+    bus.board.halt = Halt{reason == kSystemFailure ? 1u : 0u, kind != kShutdown};
     return {};
+}
+
+// PMU (chapter 11): two hardware counters, each for one event, that never overflow into an interrupt. What runs is mcountinhibit's to say.
+
+/// A counter: its CSR for S-mode, its number in mcountinhibit, and the event that it counts (table 11.4: type 0, code).
+struct Counter {
+    Csr shown, written;
+    unsigned inhibit;
+    u64 event;
+};
+constexpr Counter kCounters[] = {{Csr::cycle, Csr::mcycle, 0, 1}, {Csr::instret, Csr::minstret, 2, 2}};
+
+Answer Call::counter_info(u64 counter) {
+    if (counter >= std::size(kCounters)) return {kInvalidParam};
+    constexpr u64 kWidthMinusOne = 63;
+    return {kSuccess, static_cast<u64>(kCounters[counter].shown) | kWidthMinusOne << 12};
+}
+
+/// counter_config_matching(base, mask, flags, event, data).
+Answer Call::match_counter() {
+    constexpr u64 kSkipMatch = 1, kClear = 2, kStart = 4;
+    const u64 base = arg(0), mask = arg(1), flags = arg(2), event = arg(3);
+    for (u64 i = base; i < std::size(kCounters); ++i) {
+        const Counter& counter = kCounters[i];
+        if (!bit(mask, static_cast<unsigned>(i - base)) || (!(flags & kSkipMatch) && counter.event != event)) continue;
+        const u64 inhibited = hart.read_csr(Csr::mcountinhibit, bus);
+        if (flags & kClear) hart.write_csr(counter.written, 0, bus);
+        if (flags & kStart) hart.write_csr(Csr::mcountinhibit, inhibited & ~(u64{1} << counter.inhibit), bus);
+        return {kSuccess, i};
+    }
+    if (base >= std::size(kCounters) || (mask << base) >> std::size(kCounters)) return {kInvalidParam}; // counters that do not exist
+    return {kNotSupported};
+}
+
+/// counter_start(base, mask, flags, value) and counter_stop(base, mask, flags).
+Answer Call::switch_counters(bool on) {
+    const u64 base = arg(0), mask = arg(1), flags = arg(2);
+    if (base >= std::size(kCounters) || base + 64 - static_cast<u64>(std::countl_zero(mask)) > std::size(kCounters)) return {kInvalidParam};
+    Answer answer;
+    for (u64 i = base; i < std::size(kCounters); ++i) {
+        if (!bit(mask, static_cast<unsigned>(i - base))) continue;
+        const Counter& counter = kCounters[i];
+        const u64 inhibited = hart.read_csr(Csr::mcountinhibit, bus), own = u64{1} << counter.inhibit;
+        if (on == !(inhibited & own)) answer.error = on ? kAlreadyStarted : kAlreadyStopped;
+        if (on && flags & 1) hart.write_csr(counter.written, arg(3), bus);
+        hart.write_csr(Csr::mcountinhibit, on ? inhibited & ~own : inhibited | own, bus);
+    }
+    return answer;
+}
+
+Answer Call::counters() {
+    switch (function) {
+    case 0: return {kSuccess, std::size(kCounters)};
+    case 1: return counter_info(arg(0));
+    case 2: return match_counter();
+    case 3: return switch_counters(true);
+    case 4: return switch_counters(false);
+    case 5: case 6: return {kInvalidParam}; // counter_fw_read, counter_fw_read_hi: none of the counters is the firmware's
+    default: return {kNotSupported};        // also snapshot_set_shmem
+    }
 }
 
 Answer Call::console() {
@@ -158,8 +241,30 @@ Answer Call::dispatch() {
     case eid::kHsm: return hart_state();
     case eid::kReset: return system_reset();
     case eid::kConsole: return console();
+    case eid::kPmu: return counters();
     default: return {kNotSupported};
     }
+}
+
+/// The hart mask of a legacy call lies in memory, at a virtual address of the caller; address 0 means all harts. Nullopt: it cannot be read.
+std::optional<u64> legacy_hart_mask(Call& call) {
+    const u64 every = ~u64{0} >> (64 - call.harts.size());
+    if (call.arg(0) == 0) return every;
+    std::array<u8, sizeof(u64)> bytes{};
+    call.hart.state.priv = Priv::S; // the mask is read with the caller's rights
+    const std::size_t got = call.hart.peek(call.arg(0), bytes, call.bus);
+    call.hart.state.priv = Priv::M;
+    if (got != bytes.size()) return std::nullopt;
+    return std::bit_cast<u64>(bytes) & every;
+}
+
+u64 legacy_to_harts(Call& call) {
+    const auto mask = legacy_hart_mask(call);
+    if (!mask) return static_cast<u64>(kInvalidAddress);
+    return static_cast<u64>(call.for_harts(*mask, 0, [&](Hart& target) {
+        if (call.extension == eid::kSendIpi) target.state[Csr::mip] |= irq_bit(Irq::Ssi);
+        else target.flush_translations();
+    }).error);
 }
 
 /// The legacy calls answer in a0 alone (chapter 5). False when it is none of them.
@@ -178,6 +283,11 @@ bool serve_legacy(Call& call) {
         a0 = typed.empty() ? static_cast<u64>(kFailed) : static_cast<u8>(typed[0]);
         return true;
     }
+    case eid::kClearIpi:
+        a0 = (call.hart.state[Csr::mip] & irq_bit(Irq::Ssi)) != 0;
+        call.hart.state[Csr::mip] &= ~irq_bit(Irq::Ssi);
+        return true;
+    case eid::kSendIpi: case eid::kFenceI: case eid::kFenceVma: case eid::kFenceVmaAsid: a0 = legacy_to_harts(call); return true;
     case eid::kShutdown: call.bus.board.halt = Halt{0, false}; return true;
     default: return false;
     }
@@ -196,7 +306,7 @@ void Firmware::launch(Hart& hart, u64 entry, u64 opaque, Bus& bus) {
     hart.write_csr(Csr::medeleg, kDelegatedExceptions, bus);
     hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
     hart.write_csr(Csr::mcounteren, 7, bus);
-    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE | envcfg::CBIE | envcfg::CBCFE | envcfg::CBZE, bus);
+    hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::PBMTE | menvcfg::ADUE | envcfg::CBIE | envcfg::CBCFE | envcfg::CBZE, bus);
     hart.write_csr(Csr::pmpaddr0, ~u64{0}, bus);
     hart.write_csr(Csr::pmpcfg0, kPmpAllNapot, bus);
     hart.occupy(Priv::M);

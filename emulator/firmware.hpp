@@ -1,5 +1,5 @@
-// The built-in SBI firmware: host code in the M seat (RISC-V SBI specification 2.0: Base, TIME, IPI, RFENCE, HSM, SRST, DBCN and the
-// legacy console calls). It works on the same registers and memory as firmware in the machine would, and ends with mret.
+// The built-in SBI firmware: host code in the M seat (RISC-V SBI specification 2.0: Base, TIME, IPI, RFENCE, HSM, SRST, DBCN, PMU for the
+// cycle and instruction counters, and the legacy calls). It works on the same registers and memory as firmware in the machine would, and ends with mret.
 #pragma once
 
 #include "emulator/cpu/trap.hpp"
@@ -29,6 +29,7 @@ class Firmware {
     /// State of a hart in the HSM extension.
     enum class HartStatus : u8 { Started = 0, Stopped = 1, StartPending = 2, Suspended = 4 };
     std::array<HartStatus, 8> status{};
+    std::array<u64, 8> suspended_at{}; ///< instructions retired at each hart's last hart_suspend: it is suspended while it waits there
     bool operator==(const Firmware&) const = default;
 };
 

@@ -1,5 +1,7 @@
 #include "emulator/loader.hpp"
 
+#include "emulator/firmware_rom.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@ namespace {
 constexpr u64 kFlatBare = kRamBase, kFlatWithFirmware = kRamBase + 0x20'0000;
 constexpr u64 kMaxGuestFile = u64{1} << 30;
 constexpr u64 kDeviceTreeAlign = u64{2} << 20;
+constexpr unsigned kA0 = 10, kA1 = 11, kA2 = 12;
 
 u64 mebibytes(u64 bytes) { return (bytes + (1 << 20) - 1) >> 20; }
 
@@ -62,10 +65,40 @@ Result<LoadedGuest> place_elf(Bus& bus, ElfImage elf, const std::string& name) {
     if (bus.board.tohost && !bus.in_ram(*bus.board.tohost, 8)) bus.board.tohost.reset();
     LoadedGuest loaded;
     loaded.entry = *entry;
+    loaded.begin = loaded.entry;
+    for (const auto& s : elf.segments) {
+        loaded.begin = std::min(loaded.begin, s.physical_address);
+        loaded.end = std::max(loaded.end, s.physical_address + s.memory_size);
+    }
     loaded.elf = std::move(elf);
     return loaded;
 }
+
+/// What a packed kernel is packed with, by its first bytes; null for everything else.
+const char* packed_format(std::span<const u8> bytes) {
+    const auto begins = [&](std::initializer_list<u8> magic) { return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin()); };
+    if (begins({0x1f, 0x8b})) return "packed with gzip";
+    if (begins({0xfd, '7', 'z', 'X', 'Z', 0})) return "packed with xz";
+    if (begins({0x28, 0xb5, 0x2f, 0xfd})) return "packed with zstd";
+    if (begins({'M', 'Z', 0, 0, 'z', 'i', 'm', 'g'})) return "a packed kernel for EFI (zboot)";
+    return nullptr;
+}
 } // namespace
+
+std::optional<LinuxImage> linux_image(std::span<const u8> bytes) {
+    constexpr std::size_t kHeaderBytes = 64, kOffset = 8, kSize = 16, kFlags = 24, kMagic = 56;
+    constexpr u64 kMaxBytes = u64{1} << 40; // beyond any memory, so that sums do not wrap
+    const auto field = [&]<class T>(std::size_t at, T) {
+        T value;
+        std::memcpy(&value, bytes.data() + at, sizeof value);
+        return value;
+    };
+    if (bytes.size() < kHeaderBytes || std::memcmp(bytes.data() + kMagic, "RSC\x05", 4) != 0) return std::nullopt;
+    const LinuxImage image{field(kOffset, u64{}), field(kSize, u64{})};
+    const bool big_endian = field(kFlags, u64{}) & 1;
+    if (big_endian || image.load_offset > kMaxBytes || image.memory_size > kMaxBytes) return std::nullopt;
+    return image;
+}
 
 Result<std::vector<u8>> read_file(const std::string& path, u64 limit) {
     std::error_code error;
@@ -100,20 +133,25 @@ Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::stri
                                      "guest", name)};
         return place_elf(bus, std::move(elf.value()), name);
     }
-    if (!bus.in_ram(flat_address, bytes.size()))
+    if (const char* packed = packed_format(bytes))
+        return Error{fmt::format("{}: this is {}; unpack it, and give what is inside", name, packed)};
+    const auto linux_header = linux_image(bytes);
+    const u64 address = linux_header ? bus.base + linux_header->load_offset : flat_address;
+    const u64 size = std::max<u64>(bytes.size(), linux_header ? linux_header->memory_size : 0);
+    if (!bus.in_ram(address, size))
         return Error{fmt::format("{}: the image has {} MiB and goes to {:#x}, so it needs {} MiB of RAM, and the machine has {} MiB; give it "
-                                 "more with --memory", name, mebibytes(bytes.size()), flat_address,
-                                 mebibytes(flat_address - bus.base + bytes.size()), mebibytes(bus.size))};
-    bus.ram.write(bus.ram_offset(flat_address), bytes);
+                                 "more with --memory", name, mebibytes(size), address, mebibytes(address - bus.base + size), mebibytes(bus.size))};
+    bus.ram.write(bus.ram_offset(address), bytes);
     bus.board.tohost.reset();
     LoadedGuest loaded;
-    loaded.entry = flat_address;
+    loaded.entry = loaded.begin = address;
+    loaded.end = address + size;
     return loaded;
 }
 
-Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs, const HartFeatures& features) {
-    const std::vector<u8> blob = make_device_tree(bus.board, harts, bus.base, bus.size, bootargs, features);
-    if (blob.empty()) return Error{fmt::format("the device tree cannot be made: the kernel's command line of {} bytes is too long; shorten it", bootargs.size())};
+namespace {
+/// Writes a device tree as high in RAM as it fits. Returns its address.
+Result<u64> place_tree_blob(Bus& bus, const std::vector<u8>& blob) {
     if (blob.size() > bus.size) return Error{fmt::format("the device tree has {} bytes and RAM only {}; give the machine more with --memory", blob.size(), bus.size)};
     const u64 align = bus.size >= 4 * kDeviceTreeAlign ? kDeviceTreeAlign : kPageSize;
     const u64 address = (bus.base + bus.size - blob.size()) & ~(align - 1);
@@ -121,33 +159,134 @@ Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& boota
     return address;
 }
 
+Error bootargs_too_long(const std::string& bootargs) {
+    return Error{fmt::format("the device tree cannot be made: the kernel's command line of {} bytes is too long; shorten it", bootargs.size())};
+}
+} // namespace
+
+Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs, const HartFeatures& features) {
+    const std::vector<u8> blob = make_device_tree(bus.board, harts, bus.base, bus.size, bootargs, features);
+    if (blob.empty()) return bootargs_too_long(bootargs);
+    return place_tree_blob(bus, blob);
+}
+
 void start_bare(std::span<Hart> harts, u64 entry, u64 device_tree) {
     for (Hart& hart : harts) {
         hart.reset(entry);
-        hart.state.x[10] = hart.id();
-        hart.state.x[11] = device_tree;
+        hart.state.x[kA0] = hart.id();
+        hart.state.x[kA1] = device_tree;
     }
 }
 
-Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, const std::string& name) {
-    Bus bus = machine.bus();
-    const u64 image_bytes = bytes.size();
-    auto loaded = place_image(bus, std::move(bytes), name, machine.firmware.enabled ? kFlatWithFirmware : kFlatBare);
-    if (!loaded) return loaded;
-    u64 end = loaded->entry + image_bytes; // of a flat image; an ELF says it by its segments
-    if (!loaded->elf.segments.empty()) {
-        end = 0;
-        for (const auto& s : loaded->elf.segments) end = std::max(end, s.physical_address + s.memory_size);
+namespace {
+
+/// Loads the files of one boot, one after the other, and keeps them apart.
+class FileLoader {
+  public:
+    FileLoader(Machine& machine, GuestFiles files)
+        : machine_(machine), bus_(machine.bus()), files_(std::move(files)), has_kernel_(files_.kernel.given()), has_firmware_(files_.firmware.given()) {}
+    Result<LoadedGuest> load();
+
+  private:
+    const std::string& main_name() const { return has_kernel_ || !has_firmware_ ? files_.kernel.name : files_.firmware.name; }
+    std::optional<Error> place_firmware();
+    std::optional<Error> place_kernel();
+    std::optional<Error> place_high();
+    Result<std::vector<u8>> tree(InitrdRange initrd);
+    void start();
+
+    Machine& machine_;
+    Bus bus_;
+    GuestFiles files_; ///< images are gone once they are placed
+    bool has_kernel_, has_firmware_;
+    LoadedGuest kernel_, firmware_;
+};
+
+Result<LoadedGuest> FileLoader::load() {
+    if (!has_kernel_ && !has_firmware_) return Error{fmt::format("{}: the file is empty; there is nothing to load", main_name())};
+    for (const auto step : {&FileLoader::place_firmware, &FileLoader::place_kernel, &FileLoader::place_high})
+        if (auto error = (this->*step)()) return *error;
+    start();
+    return std::move(has_kernel_ ? kernel_ : firmware_);
+}
+
+std::optional<Error> FileLoader::place_firmware() {
+    if (!has_firmware_) return std::nullopt;
+    if (machine_.firmware.enabled) return Error{fmt::format("{}: the machine has built-in firmware already; create it without", files_.firmware.name)};
+    auto placed = place_image(bus_, std::move(files_.firmware.bytes), files_.firmware.name, kFlatBare);
+    if (!placed) return Error{placed.error()};
+    firmware_ = std::move(placed.value());
+    return std::nullopt;
+}
+
+std::optional<Error> FileLoader::place_kernel() {
+    if (!has_kernel_) return std::nullopt;
+    const bool above_firmware = has_firmware_ || machine_.firmware.enabled;
+    auto placed = place_image(bus_, std::move(files_.kernel.bytes), files_.kernel.name, above_firmware ? kFlatWithFirmware : kFlatBare);
+    if (!placed) return Error{placed.error()};
+    kernel_ = std::move(placed.value());
+    if (kernel_.begin < firmware_.end && kernel_.end > firmware_.begin)
+        return Error{fmt::format("{}: it lies at {:#x} to {:#x}, and the firmware {} occupies {:#x} to {:#x}; link the kernel higher, at {:#x}",
+                                 files_.kernel.name, kernel_.begin, kernel_.end, files_.firmware.name, firmware_.begin, firmware_.end, kFlatWithFirmware)};
+    return std::nullopt;
+}
+
+Result<std::vector<u8>> FileLoader::tree(InitrdRange initrd) {
+    const std::string& bootargs = machine_.config().bootargs;
+    if (files_.device_tree.given()) {
+        auto completed = complete_device_tree(files_.device_tree.bytes, bootargs, initrd);
+        if (!completed) return Error{fmt::format("{}: {}", files_.device_tree.name, completed.error())};
+        return completed;
     }
-    const auto tree = place_device_tree(bus, static_cast<unsigned>(machine.harts.size()), machine.config().bootargs, machine.hart().features());
-    if (!tree) return Error{fmt::format("{}: {}", name, tree.error())};
-    if (tree.value() < end)
+    const auto harts = static_cast<unsigned>(machine_.harts.size());
+    auto blob = make_device_tree(bus_.board, harts, bus_.base, bus_.size, bootargs, machine_.hart().features(), initrd);
+    if (blob.empty()) return Error{fmt::format("{}: {}", main_name(), bootargs_too_long(bootargs).message)};
+    return blob;
+}
+
+/// Device tree and initrd go to the top of RAM, where kernels keep clear of them. The tree names the initrd's place, and its own size does
+/// not depend on which, so it is made twice.
+std::optional<Error> FileLoader::place_high() {
+    const u64 end = std::max(kernel_.end, firmware_.end);
+    const u64 initrd_bytes = files_.initrd.bytes.size();
+    const auto blank = tree({bus_.base, bus_.base + initrd_bytes});
+    if (!blank) return Error{blank.error()};
+    const auto top = place_tree_blob(bus_, blank.value());
+    if (!top) return Error{fmt::format("{}: {}", main_name(), top.error())};
+    if (top.value() < end)
         return Error{fmt::format("{}: it ends at {:#x} and leaves no room for the device tree at {:#x}; give the machine more RAM with --memory",
-                                 name, end, tree.value())};
-    loaded->device_tree = tree.value();
-    if (machine.firmware.enabled) machine.firmware.start(machine.harts, loaded->entry, loaded->device_tree, bus);
-    else start_bare(machine.harts, loaded->entry, loaded->device_tree);
-    return loaded;
+                                 main_name(), end, top.value())};
+    kernel_.device_tree = firmware_.device_tree = top.value();
+    if (!initrd_bytes) return std::nullopt;
+    if (initrd_bytes > top.value() - end || ((top.value() - initrd_bytes) & ~kPageMask) < end)
+        return Error{fmt::format("{}: the initial RAM disk of {} MiB does not fit between the kernel's end at {:#x} and the device tree at {:#x}; give "
+                                 "the machine more RAM with --memory", files_.initrd.name, mebibytes(initrd_bytes), end, top.value())};
+    const u64 initrd = (top.value() - initrd_bytes) & ~kPageMask;
+    bus_.ram.write(bus_.ram_offset(initrd), files_.initrd.bytes);
+    const auto blob = tree({initrd, initrd + initrd_bytes});
+    if (!blob) return Error{blob.error()};
+    bus_.ram.write(bus_.ram_offset(top.value()), blob.value());
+    return std::nullopt;
+}
+
+void FileLoader::start() {
+    const u64 entry = has_firmware_ ? firmware_.entry : kernel_.entry, next = has_firmware_ ? kernel_.entry : 0;
+    const u64 device_tree = kernel_.device_tree; // one for both
+    if (auto* rom = dynamic_cast<ResetRom*>(bus_.board.find("rom"))) rom->fill(reset_rom_image(entry, device_tree, next));
+    if (machine_.firmware.enabled) machine_.firmware.start(machine_.harts, entry, device_tree, bus_);
+    else start_bare(machine_.harts, entry, device_tree);
+    if (machine_.firmware.enabled) return;
+    for (Hart& hart : machine_.harts) hart.state.x[kA2] = ResetRom::kDynamicInfo;
+}
+
+} // namespace
+
+Result<LoadedGuest> load_guest_files(Machine& machine, GuestFiles files) { return FileLoader(machine, std::move(files)).load(); }
+
+Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, const std::string& name) {
+    GuestFiles files;
+    files.kernel = {name, std::move(bytes)};
+    return load_guest_files(machine, std::move(files));
 }
 
 Result<LoadedGuest> load_guest(Machine& machine, const std::string& path) {

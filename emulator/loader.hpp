@@ -1,4 +1,5 @@
-// Loads guests: ELF64 RISC-V files and flat images; makes the device tree. Everything in a file is checked before it is used.
+// Loads guests: ELF64 RISC-V files, Linux images and flat images, with firmware, initial RAM disk and device tree. Everything in a file
+// is checked before it is used.
 #pragma once
 
 #include "emulator/base/result.hpp"
@@ -41,11 +42,34 @@ Result<ElfImage> parse_elf(std::vector<u8> bytes, const std::string& name);
 /// Reads a whole file; at most `limit` bytes.
 Result<std::vector<u8>> read_file(const std::string& path, u64 limit = u64{4} << 30);
 
+/// The header of a RISC-V Linux "Image" (Documentation/arch/riscv/boot-image-header.rst of Linux).
+struct LinuxImage {
+    u64 load_offset = 0; ///< from the start of RAM
+    u64 memory_size = 0; ///< bytes from there that the kernel uses, those beyond the file included
+};
+/// The header, when the bytes begin with one.
+std::optional<LinuxImage> linux_image(std::span<const u8> bytes);
+
 /// What was loaded, and where it starts.
 struct LoadedGuest {
     u64 entry = 0;
+    u64 begin = 0, end = 0; ///< physical addresses that the image occupies; end is exclusive
     u64 device_tree = 0; ///< physical address of the flattened device tree
     ElfImage elf;        ///< empty for a flat image
+};
+
+/// A file of the user's, read. Without bytes: not given.
+struct GuestFile {
+    std::string name;
+    std::vector<u8> bytes;
+    bool given() const { return !bytes.empty(); }
+};
+/// What a machine boots from, as QEMU's -kernel, -initrd, -bios and -dtb name it. Either kernel or firmware must be given.
+struct GuestFiles {
+    GuestFile kernel;
+    GuestFile initrd;      ///< placed high in RAM, named in /chosen
+    GuestFile firmware;    ///< starts in M-mode at the start of RAM, on every hart; the machine must be without built-in firmware
+    GuestFile device_tree; ///< instead of the board's own; command line and initrd are written into its /chosen
 };
 
 /// Loads a guest file into the machine and makes its harts ready to run it: through the firmware when the machine has one (S-mode
@@ -53,7 +77,10 @@ struct LoadedGuest {
 /// physical addresses. The device tree is placed near the top of RAM.
 Result<LoadedGuest> load_guest(Machine& machine, const std::string& path);
 Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, const std::string& name);
-/// Copies an image into a memory window (`bus`), for loaders of VMs. Returns the entry.
+/// The same with everything else that a machine can boot from. With firmware of the user's, the kernel (a flat one at 0x8020'0000) is its
+/// next stage, named in the reset ROM's dynamic information. Highest in RAM is the device tree, below it the initrd.
+Result<LoadedGuest> load_guest_files(Machine& machine, GuestFiles files);
+/// Copies an image into a memory window (`bus`), for loaders of VMs. `flat_address` is for images that do not say where they go.
 Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::string& name, u64 flat_address);
 
 /// Writes the board's device tree near the top of the bus's RAM. Returns its address.
@@ -61,9 +88,15 @@ Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& boota
 /// Resets harts to run a program without firmware: M-mode, a0 = hart id, a1 = device tree (as QEMU virt with -bios none).
 void start_bare(std::span<Hart> harts, u64 entry, u64 device_tree);
 
+/// Where the initial RAM disk lies, for /chosen; none when empty.
+struct InitrdRange {
+    u64 begin = 0, end = 0;
+};
 /// The flattened device tree of a board, as QEMU virt's: cpus, memory, chosen, soc with every device.
 std::vector<u8> make_device_tree(const Board& board, unsigned harts, u64 ram_base, u64 ram_bytes, const std::string& bootargs,
-                                  const HartFeatures& features = {});
+                                 const HartFeatures& features = {}, InitrdRange initrd = {});
+/// A tree of the user's with command line (unless empty) and initrd written into its /chosen.
+Result<std::vector<u8>> complete_device_tree(std::span<const u8> blob, const std::string& bootargs, InitrdRange initrd);
 /// Checks a device tree blob and returns its text form (dts); the error says where it does not parse.
 Result<std::string> device_tree_text(std::span<const u8> blob);
 

@@ -1,6 +1,7 @@
 #include "emulator/machine.hpp"
 
 #include "emulator/devices/virtio_blk.hpp"
+#include "emulator/firmware_rom.hpp"
 
 #include <fmt/format.h>
 
@@ -25,6 +26,7 @@ Result<Machine> Machine::create(const MachineConfig& config) {
 
 Machine::Machine(const MachineConfig& config) : ram(config.ram_bytes), board(config.harts), config_(config) {
     for (u32 id = 0; id < config.harts; ++id) harts.emplace_back(id, config.features);
+    board.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0);
     if (!config.disk.empty()) board.attach(std::make_unique<VirtioBlk>(config.disk), kVirtioBase, VirtioBlk::kSize, kVirtioIrq);
     config_.disk.clear(); // the board has it
     firmware.enabled = config.builtin_firmware;

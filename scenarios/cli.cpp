@@ -1,6 +1,7 @@
 #include "scenarios/cli.hpp"
 
 #include "scenarios/cost_model.hpp"
+#include "scenarios/qemu_options.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -35,12 +36,15 @@ void DebuggerOptions::add_to(CLI::App& verb) {
 }
 
 void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
-    verb.add_option("guest", guest, "a RISC-V ELF file or flat image, or the name of a shipped guest (tiny-os)")->required();
+    verb.add_option("guest,--kernel", guest, "a RISC-V ELF file, Linux image or flat image, or the name of a shipped guest (tiny-os)");
     if (with_mode) verb.add_option("--mode", mode, "bare, interpret or trap-and-emulate")->capture_default_str();
     verb.add_option("-m,--memory", memory, "memory of the guest, such as 128M")->capture_default_str();
     verb.add_option("--append", append, "the kernel's command line");
-    verb.add_option("--drive", drive, "image file of the virtio disk; the file itself is never written");
-    verb.add_option("--bios", bios, "builtin: SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000")->capture_default_str();
+    verb.add_option("--drive", drive, "image file of the virtio disk, or file=FILE,format=raw; the file itself is never written");
+    verb.add_option("--initrd", initrd, "the kernel's initial RAM disk (only bare)");
+    verb.add_option("--dtb", device_tree, "file of a flattened device tree to give to the guest in place of the board's own (only bare)");
+    verb.add_option("--bios", bios, "builtin (or default): SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000; a file, such\n"
+                                    "as OpenSBI's fw_dynamic.bin: starts there, and its next stage is the guest, which may then be absent (only bare)")->capture_default_str();
     verb.add_option("--smp", harts, "number of harts, 1 to 8 (more than 1 only bare)")->capture_default_str();
     verb.add_flag("--trap-misaligned", trap_misaligned, "misaligned loads and stores trap instead of being done (only bare)");
     verb.add_option("--costs", costs, "cost model: a file, or the name of a shipped one")->capture_default_str();
@@ -48,15 +52,23 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
 
 Result<SessionConfig> GuestOptions::config() const {
     SessionConfig config;
-    config.guest = guest, config.append = append, config.drive = drive, config.harts = harts;
+    config.guest = guest, config.append = append, config.harts = harts;
+    config.initrd = initrd, config.device_tree = device_tree;
+    const auto image = drive_file(drive);
+    if (!image) return Error{image.error()};
+    config.drive = image.value();
     const auto chosen = vmm::mode_by_name(mode);
     if (!chosen) return Error{chosen.error()};
     config.mode = chosen.value();
     const auto bytes = parse_size(memory);
     if (!bytes) return Error{bytes.error()};
     config.memory_bytes = bytes.value();
-    if (bios != "builtin" && bios != "none") return Error{fmt::format("--bios {}: firmware files cannot be loaded yet; give builtin or none", bios)};
-    config.firmware = bios == "builtin";
+    const bool builtin = bios == "builtin" || bios == "default";
+    config.firmware = builtin;
+    if (!builtin && bios != "none") config.firmware_file = bios;
+    if (guest.empty() && config.firmware_file.empty()) return Error{"no guest is given; name a RISC-V ELF file, a Linux image or a shipped guest such as tiny-os"};
+    for (const auto& [option, value] : {std::pair<const char*, const std::string&>{"--bios FILE", config.firmware_file}, {"--initrd", initrd}, {"--dtb", device_tree}})
+        if (!value.empty() && config.mode != Mode::Bare) return Error{fmt::format("{} works only in mode bare so far, not in mode {}", option, mode)};
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};
     if (trap_misaligned && config.mode != Mode::Bare) return Error{fmt::format("mode {} always does misaligned accesses; leave --trap-misaligned away", mode)};
     config.trap_misaligned = trap_misaligned;
@@ -84,8 +96,10 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_lesson(verbs);
     add_isa(verbs);
     add_container(verbs);
+    const auto arguments = translate_qemu_options({argv + std::min(argc, 1), argv + argc});
+    if (!arguments) return complain(arguments.error(), kUsage);
     try {
-        app.parse(argc, argv);
+        app.parse(std::vector<std::string>(arguments.value().rbegin(), arguments.value().rend())); // CLI11 takes them from the back
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? 0 : kUsage;
     }

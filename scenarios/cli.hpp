@@ -50,7 +50,7 @@ int run_default(const std::string& picture, bool headless, DebuggerEntry debugge
 
 /// Options that choose a guest and how it runs, shared by several verbs.
 struct GuestOptions {
-    std::string guest, mode = "bare", memory = "128M", append, drive, bios = "builtin", costs = "flat";
+    std::string guest, mode = "bare", memory = "128M", append, drive, initrd, device_tree, bios = "builtin", costs = "flat";
     unsigned harts = 1;
     bool trap_misaligned = false;
     void add_to(CLI::App& verb, bool with_mode);

@@ -1,73 +1,45 @@
 // trapeze boot: runs a guest with the terminal as its console.
 #include "scenarios/cli.hpp"
+#include "scenarios/monitor.hpp"
+#include "scenarios/terminal.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <poll.h>
-#include <termios.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <chrono>
 
 namespace trapeze::scenarios {
 
 namespace {
 
 constexpr u64 kSlice = 2'000'000;
+constexpr u64 kCyclesPerMillisecond = kTimebaseHz * kCyclesPerTick / 1000;
 
-/// The terminal without line editing while it exists, so that each key reaches the guest.
-class RawTerminal {
+/// Keeps a guest at a terminal from running ahead of its user: when it only waits for its timers, their time passes on the user's clock
+/// too, and the host rests. What is run does not depend on it.
+class Pace {
   public:
-    RawTerminal() : active_(isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before_) == 0) {
-        if (!active_) return;
-        termios raw = before_;
-        raw.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO | ISIG);
-        raw.c_iflag &= ~static_cast<tcflag_t>(IXON | ICRNL);
-        tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    }
-    ~RawTerminal() {
-        if (active_) tcsetattr(STDIN_FILENO, TCSANOW, &before_);
-    }
-    RawTerminal(const RawTerminal&) = delete;
-    RawTerminal& operator=(const RawTerminal&) = delete;
-    bool active() const { return active_; }
-
-  private:
-    termios before_{};
-    bool active_;
-};
-
-/// Keys of the terminal. Ctrl+A x leaves.
-class Keyboard {
-  public:
-    bool at_end() const { return at_end_; }
-    bool leave() const { return leave_; }
-    /// What was typed; waits up to `milliseconds` for it (-1: until something comes).
-    std::string read(int milliseconds) {
-        pollfd ready{STDIN_FILENO, POLLIN, 0};
-        if (at_end_ || poll(&ready, 1, milliseconds) <= 0) return {};
-        char buffer[4096];
-        const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
-        if (count <= 0) return at_end_ = true, std::string();
-        std::string text;
-        for (char c : std::string_view(buffer, static_cast<std::size_t>(count))) {
-            if (escaped_) {
-                escaped_ = false;
-                if (c == 'x') leave_ = true;
-                if (c == 'a' - 'a' + 1) text += c;
-            } else if (c == 1 && isatty(STDIN_FILENO)) {
-                escaped_ = true;
-            } else {
-                text += c;
-            }
-        }
-        return text;
+    /// Instructions to run in one go: few while the guest mostly waits, for a go should not be longer than a key press.
+    u64 slice() const { return slice_; }
+    void begin() { begin_ = std::chrono::steady_clock::now(); }
+    /// After a go: for how many milliseconds the guest's clock is ahead.
+    int ahead(u64 instructions, u64 cycles) {
+        constexpr u64 kShortest = 1000; // instructions
+        constexpr u64 kLongestGo = 20, kLongestWait = 1000; // milliseconds
+        const auto taken = std::chrono::steady_clock::now() - begin_;
+        const u64 real = static_cast<u64>(std::chrono::duration_cast<std::chrono::milliseconds>(taken).count());
+        const u64 guest = cycles / kCyclesPerMillisecond;
+        const bool waits = cycles > 2 * instructions;
+        slice_ = waits && guest > kLongestGo ? std::max(slice_ / 2, kShortest) : std::min(slice_ * 2, kSlice);
+        if (!waits || guest <= real) return 0;
+        return static_cast<int>(std::min(guest - real, kLongestWait));
     }
 
   private:
-    bool at_end_ = false, leave_ = false, escaped_ = false;
+    u64 slice_ = kSlice;
+    std::chrono::steady_clock::time_point begin_{};
 };
 
 struct BootOptions {
@@ -75,6 +47,7 @@ struct BootOptions {
     u64 max_instructions = ~u64{0};
     std::string exit_on;
     bool json = false;
+    bool no_reboot = false;
 };
 
 struct Outcome {
@@ -85,16 +58,36 @@ struct Outcome {
 /// A guest's code as an exit status: 1..255, and never 0 for a failure.
 int exit_status(u32 code) { return code == 0 ? 0 : code > 255 ? 1 : static_cast<int>(code); }
 
+/// Asks at the debugger's prompt until the guest is to go on (true) or to end.
+bool ask(Session& session, RawTerminal& terminal, Keyboard& keyboard) {
+    terminal.pause();
+    fmt::print("\ntrapeze: the guest stands still; help lists what can be asked\n");
+    std::string line;
+    while (true) {
+        fmt::print("(trapeze) ");
+        std::fflush(stdout);
+        if (!keyboard.read_line(line)) return false;
+        const MonitorAnswer answer = monitor(session, line);
+        fmt::print("{}", answer.text);
+        if (answer.then == MonitorAnswer::Then::Ask) continue;
+        terminal.resume();
+        return answer.then == MonitorAnswer::Then::Continue;
+    }
+}
+
 Outcome run_console(Session& session, const BootOptions& options) {
     RawTerminal terminal;
     Keyboard keyboard;
+    Pace pace;
     u64 shown = 0;
     std::string seen; // the end of the output, for --exit-on
-    if (terminal.active()) fmt::print(stderr, "trapeze: Ctrl+A x leaves\r\n");
+    if (terminal.active()) fmt::print(stderr, "trapeze: Ctrl+A x leaves, Ctrl+A c asks the debugger\r\n");
     while (true) {
         const u64 left = options.max_instructions - std::min(options.max_instructions, session.position());
         if (left == 0) return {"limit", kLimit};
-        const RunEnd why = session.run(std::min(left, kSlice));
+        pace.begin();
+        const u64 position = session.position(), cycles = session.machine().cycles();
+        const RunEnd why = session.run(std::min(left, terminal.active() ? pace.slice() : kSlice));
         const std::string fresh = session.console().substr(session.console().size() - std::min<u64>(session.console().size(), session.printed() - shown));
         shown = session.printed();
         if (!options.json) {
@@ -104,11 +97,18 @@ Outcome run_console(Session& session, const BootOptions& options) {
         seen += fresh;
         if (!options.exit_on.empty() && seen.find(options.exit_on) != std::string::npos) return {"text", 0};
         if (seen.size() > options.exit_on.size()) seen.erase(0, seen.size() - options.exit_on.size());
-        if (why == RunEnd::Halted) return {"halted", exit_status(session.exit_code())};
+        const bool reboots = why == RunEnd::Halted && session.wants_reboot() && !options.no_reboot && session.config().mode == Mode::Bare;
+        if (reboots) {
+            if (const auto again = session.reboot(); !again) return {"failed", complain(again.error(), kFailed)};
+        } else if (why == RunEnd::Halted) {
+            return {"halted", exit_status(session.exit_code())};
+        }
         const bool idle = why == RunEnd::Idle;
-        const std::string keys = keyboard.read(idle ? -1 : 0);
+        const int ahead = terminal.active() ? pace.ahead(session.position() - position, session.machine().cycles() - cycles) : 0;
+        const std::string keys = keyboard.read(idle ? -1 : ahead);
         if (!keys.empty()) session.type(keys);
-        if (keyboard.leave()) return {"left", 0};
+        if (RawTerminal::signal()) return {"signal", 128 + RawTerminal::signal()};
+        if (keyboard.leave() || (keyboard.take_prompt() && !ask(session, terminal, keyboard))) return {"left", 0};
         if (idle && keyboard.at_end() && keys.empty()) return {"idle", 0};
     }
 }
@@ -136,13 +136,15 @@ int boot(const BootOptions& options) {
 } // namespace
 
 void add_boot(Verbs verbs) {
-    auto* verb = verbs.app.add_subcommand("boot", "run a guest with this terminal as its console (Ctrl+A x leaves)");
+    auto* verb = verbs.app.add_subcommand("boot", "run a guest with this terminal as its console (Ctrl+A x leaves, Ctrl+A c asks the debugger)");
     auto options = std::make_shared<BootOptions>();
     options->guest.add_to(*verb, true);
     verb->add_option("--max-instructions", options->max_instructions, "stop after this many, with exit status 3");
     verb->add_option("--exit-on", options->exit_on, "end with status 0 when the console prints this text");
+    verb->add_flag("--no-reboot", options->no_reboot, "end when the guest reboots");
     verb->add_flag("--json", options->json, "print one JSON object at the end instead of the console");
-    verb->footer("Exit status: the guest's own (0 for a tohost or finisher pass, else its code), 3 when the limit was reached, 0 when it waits\n"
+    verb->footer("Takes what users of qemu-system-riscv64 type: -kernel, -initrd, -append, -bios, -drive, -dtb, -smp, -m, -nographic, -no-reboot, ...\n"
+                 "Exit status: the guest's own (0 for a tohost or finisher pass, else its code), 3 when the limit was reached, 0 when it waits\n"
                  "for input that has ended.");
     verb->callback([=, status = &verbs.status] { *status = boot(*options); });
 }

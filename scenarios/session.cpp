@@ -13,6 +13,7 @@ constexpr std::size_t kConsoleBytes = 1 << 20;
 constexpr std::size_t kMaxLanes = 10000;
 constexpr std::size_t kMaxCheckpoints = 24;
 constexpr u64 kOutBudget = 300'000;      // units that step_out looks for the return; each is a step of its own
+constexpr u64 kMaxGuestFile = u64{1} << 30;
 constexpr u64 kOverBudget = 50'000'000; // units that step_over looks for the next instruction
 
 } // namespace
@@ -39,10 +40,6 @@ Result<Session> Session::create_containers(const SessionConfig& config) {
 
 Result<Session> Session::create(const SessionConfig& config) {
     if (!config.containers.empty()) return create_containers(config);
-    const auto path = find_guest(config.guest);
-    if (!path) return Error{path.error()};
-    auto image = read_file(path.value());
-    if (!image) return Error{image.error()};
     std::vector<u8> disk;
     if (!config.drive.empty()) {
         auto file = read_file(config.drive);
@@ -70,12 +67,60 @@ Result<Session> Session::create(const SessionConfig& config) {
         if (!created) return Error{created.error()};
         session.now_.vmm = std::move(*created);
     }
-    auto guest = bare ? load_guest_bytes(own, std::move(*image), path.value()) : session.now_.vmm->load(own, std::move(*image), path.value());
-    if (!guest) return Error{guest.error()};
-    session.guest_ = std::move(*guest);
+    if (const auto loaded = session.load(); !loaded) return Error{loaded.error()};
     session.note_lane(0, session.lane(), session.guest_state().pc);
     session.take_checkpoint();
     return session;
+}
+
+namespace {
+
+/// Reads a file of the user's into `to`; none when its path is empty.
+Result<void> read_guest_file(const std::string& path, GuestFile& to) {
+    if (path.empty()) return {};
+    auto bytes = read_file(path, kMaxGuestFile);
+    if (!bytes) return Error{bytes.error()};
+    if (bytes.value().empty()) return Error{fmt::format("{}: the file is empty; there is nothing to load", path)};
+    to = {path, std::move(*bytes)};
+    return {};
+}
+
+} // namespace
+
+Result<void> Session::load() {
+    Machine& machine = now_.machine;
+    std::string kernel;
+    if (!config_.guest.empty()) {
+        const auto path = find_guest(config_.guest);
+        if (!path) return Error{path.error()};
+        kernel = path.value();
+    }
+    GuestFiles files;
+    const std::pair<const std::string&, GuestFile&> wanted[] = {
+        {kernel, files.kernel}, {config_.initrd, files.initrd}, {config_.firmware_file, files.firmware}, {config_.device_tree, files.device_tree}};
+    for (const auto& [path, file] : wanted)
+        if (const auto read = read_guest_file(path, file); !read) return read;
+    auto guest = now_.vmm ? now_.vmm->load(machine, std::move(files.kernel.bytes), kernel) : load_guest_files(machine, std::move(files));
+    if (!guest) return Error{guest.error()};
+    guest_ = std::move(*guest);
+    return {};
+}
+
+bool Session::wants_reboot() const {
+    const Board& board = now_.vmm ? now_.vmm->board() : now_.machine.board;
+    return board.halt && board.halt->reset;
+}
+
+Result<void> Session::reboot() {
+    if (config_.checkpoint_every) return Error{"this session keeps checkpoints, and going back does not go through a reboot yet"};
+    if (now_.vmm || now_.kernel) return Error{fmt::format("a guest in mode {} cannot be rebooted yet", vmm::mode_row(config_.mode).name)};
+    std::vector<u64> cycles;
+    for (const Hart& hart : now_.machine.harts) cycles.push_back(hart.state.cycles);
+    now_.machine.reset();
+    if (const auto loaded = load(); !loaded) return loaded;
+    for (std::size_t i = 0; i < cycles.size(); ++i) now_.machine.harts[i].state.cycles = cycles[i];
+    now_.halted = false, now_.exit_code = 0;
+    return {};
 }
 
 // --- Running -----------------------------------------------------------------------------------------------------------

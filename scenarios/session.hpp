@@ -26,7 +26,10 @@ struct SessionConfig {
     u64 memory_bytes = u64{128} << 20; ///< of the guest
     std::string append;             ///< kernel command line
     std::string drive;              ///< file of the virtio disk's image; empty: none
-    bool firmware = true;           ///< false: --bios none
+    std::string initrd;             ///< file of the initial RAM disk; empty: none (bare only)
+    std::string device_tree;        ///< file of a flattened device tree to give to the guest; empty: the board's own
+    std::string firmware_file;      ///< M-mode firmware to run below the guest, which may then be empty (bare only); empty: none
+    bool firmware = true;           ///< built-in SBI firmware; false: --bios none or a file
     bool trap_misaligned = false;   ///< misaligned loads and stores trap; only bare
     unsigned harts = 1;
     u32 record = kAllClasses;       ///< event classes kept on the trace
@@ -75,6 +78,11 @@ class Session {
     /// Goes to any earlier or later position by restoring a checkpoint and running forward; input typed before it is replayed.
     Result<void> go_to(u64 position);
     void reset() { (void)go_to(0); }
+    /// What a reboot does: devices and harts are reset, the files are loaded anew, disks keep what was written to them. Time goes on. For
+    /// sessions without checkpoints.
+    Result<void> reboot();
+    /// The guest asked for a reboot when it halted.
+    bool wants_reboot() const;
     static constexpr u64 kSearchBudget = 200'000'000;
 
     /// Keys typed at the guest's console; logged with the position.
@@ -157,6 +165,7 @@ class Session {
     };
 
     explicit Session(Machine machine) : now_(std::move(machine)) {}
+    Result<void> load();
     RunEnd run_until(Target target, u64 budget);
     static Result<Session> create_containers(const SessionConfig& config);
     RunEnd advance(Target target, u64 units);

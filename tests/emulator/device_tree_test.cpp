@@ -46,6 +46,9 @@ TEST_CASE("The tree has the nodes and cells of QEMU's virt board") {
     const auto plain = make_device_tree(board, 1, kRamBase, u64{1} << 20, "", {.hypervisor = false, .paging_levels = 3});
     CHECK(text(plain.data(), "/cpus/cpu@0", "riscv,isa").starts_with("rv64imafdc_zicbom_"));
     CHECK(text(plain.data(), "/cpus/cpu@0", "mmu-type") == "riscv,sv39");
+    CHECK(text(fdt, "/cpus/cpu@2", "riscv,isa-base") == "rv64i");
+    for (const char* extension : {"i", "h", "sstc"})
+        CHECK(fdt_stringlist_search(fdt, fdt_path_offset(fdt, "/cpus/cpu@2"), "riscv,isa-extensions", extension) >= 0);
     CHECK(fdt_path_offset(fdt, "/cpus/cpu@3") < 0);
     CHECK(text(fdt, "/chosen", "bootargs") == "console=ttyS0 root=/dev/vda");
     CHECK(text(fdt, "/chosen", "stdout-path") == "/soc/serial@10000000");
@@ -69,6 +72,27 @@ TEST_CASE("Command lines that do not fit are refused, not cut") {
     CHECK(make_device_tree(board, 1, kRamBase, 1 << 20, std::string(1 << 20, 'x')).empty());
     CHECK(make_device_tree(board, 1, kRamBase, 1 << 20, std::string(3, '\0')).empty());
     CHECK_FALSE(make_device_tree(board, 8, kRamBase, 1 << 20, std::string(8000, 'x')).empty());
+}
+
+TEST_CASE("The initial RAM disk is named in /chosen, also in a tree of the user's, whose command line is replaced") {
+    const Board board(1);
+    const auto chosen = [](const std::vector<u8>& blob) {
+        REQUIRE(fdt_check_full(blob.data(), blob.size()) == 0);
+        const u64 begin = u64{cell(blob.data(), "/chosen", "linux,initrd-start")} << 32 | cell(blob.data(), "/chosen", "linux,initrd-start", 1);
+        const u64 end = u64{cell(blob.data(), "/chosen", "linux,initrd-end")} << 32 | cell(blob.data(), "/chosen", "linux,initrd-end", 1);
+        return std::pair(begin, end);
+    };
+    const auto own = make_device_tree(board, 1, kRamBase, 1 << 20, "first", {}, {0x1'8000'0000, 0x1'8000'1000});
+    CHECK(chosen(own) == std::pair(u64{0x1'8000'0000}, u64{0x1'8000'1000}));
+
+    const auto without = make_device_tree(board, 1, kRamBase, 1 << 20, "first");
+    CHECK_FALSE(fdt_getprop(without.data(), fdt_path_offset(without.data(), "/chosen"), "linux,initrd-start", nullptr));
+    const auto completed = complete_device_tree(without, "second, which is longer", {0x8100'0000, 0x8100'2000});
+    REQUIRE(completed);
+    CHECK(chosen(completed.value()) == std::pair(u64{0x8100'0000}, u64{0x8100'2000}));
+    CHECK(text(completed.value().data(), "/chosen", "bootargs") == "second, which is longer");
+    CHECK(text(complete_device_tree(without, "", {}).value().data(), "/chosen", "bootargs") == "first");
+    CHECK(complete_device_tree(std::vector<u8>(100, 0x55), "", {}).error().find("does not parse") != std::string::npos);
 }
 
 TEST_CASE("Its text is what dtc compiles back to the same tree") {

@@ -7,8 +7,9 @@ using namespace trapeze;
 
 namespace {
 
-constexpr u64 kBaseId = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = 0x52464e43, kHsm = 0x48534d, kReset = 0x53525354, kDebug = 0x4442434e;
-constexpr i64 kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6;
+constexpr u64 kBaseId = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = 0x52464e43, kHsm = 0x48534d, kReset = 0x53525354, kDebug = 0x4442434e,
+              kPmu = 0x504d55;
+constexpr i64 kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6, kAlreadyStarted = -7, kAlreadyStopped = -8;
 
 struct Fixture {
     Machine machine = make();
@@ -54,18 +55,22 @@ TEST_CASE_FIXTURE(Fixture, "A kernel starts in S-mode on hart 0, with exceptions
     for (Cause c : {Cause::IllegalInstruction, Cause::Breakpoint, Cause::EcallFromU, Cause::LoadPageFault, Cause::StorePageFault, Cause::InstructionPageFault})
         CHECK(bit(s[Csr::medeleg], static_cast<unsigned>(c)));
     CHECK_FALSE(bit(s[Csr::medeleg], static_cast<unsigned>(Cause::EcallFromS)));
-    CHECK((s[Csr::menvcfg] & menvcfg::STCE) != 0);
+    for (Cause c : {Cause::EcallFromVs, Cause::InstructionGuestPageFault, Cause::LoadGuestPageFault, Cause::VirtualInstruction, Cause::StoreGuestPageFault})
+        CHECK(bit(s[Csr::medeleg], static_cast<unsigned>(c)) == machine.hart().features().hypervisor);
+    // What the device tree promises (Sstc, Svpbmt, Svadu) is switched on.
+    for (u64 enable : {menvcfg::STCE, menvcfg::PBMTE, menvcfg::ADUE}) CHECK((s[Csr::menvcfg] & enable) != 0);
     CHECK((s[Csr::mstatus] & mstatus::FS) == 0);
     CHECK(machine.firmware.status[1] == Firmware::HartStatus::Stopped);
 }
 
 TEST_CASE_FIXTURE(Fixture, "4: Base says version 2.0 and which extensions there are") {
     CHECK(call(kBaseId, 0).value == u64{2} << 24);
-    for (u64 present : {kBaseId, kTime, kIpi, kRfence, kHsm, kReset, kDebug}) CHECK(call(kBaseId, 3, present).value == 1);
+    for (u64 present : {kBaseId, kTime, kIpi, kRfence, kHsm, kReset, kDebug, kPmu}) CHECK(call(kBaseId, 3, present).value == 1);
+    for (u64 legacy = 0; legacy <= 8; ++legacy) CHECK(call(kBaseId, 3, legacy).value == 1);
     CHECK(call(kBaseId, 3, 0x1234567).value == 0);
     CHECK(call(kBaseId, 99).error == kNotSupported);
     CHECK(call(0x1234567, 0).error == kNotSupported);
-    CHECK(machine.trace.count(EventKind::FirmwareCall) == 11);
+    CHECK(machine.trace.count(EventKind::FirmwareCall) == 21);
 }
 
 TEST_CASE_FIXTURE(Fixture, "6: set_timer moves the supervisor's timer") {
@@ -90,6 +95,8 @@ TEST_CASE_FIXTURE(Fixture, "7, 8: IPIs and fences go to a mask of harts that mus
     CHECK(call(kRfence, 1, 0b111, 0).error == 0);
     CHECK(call(kRfence, 1, ~u64{0}, 0).error == kInvalidParam);
     CHECK(call(kRfence, 50).error == kNotSupported);
+    const bool has_guests = bit(machine.hart().read_csr(Csr::misa, bus), 'H' - 'A');
+    for (u64 guest_fence : {3, 4, 5, 6}) CHECK(call(kRfence, guest_fence, 1).error == (has_guests ? 0 : kNotSupported));
 }
 
 TEST_CASE_FIXTURE(Fixture, "9: harts are started once, at an address in RAM, and stop") {
@@ -107,8 +114,14 @@ TEST_CASE_FIXTURE(Fixture, "9: harts are started once, at an address in RAM, and
     call(kHsm, 1, 0, 0, 0, 1);
     CHECK(call(kHsm, 2, 1).value == 1);
     CHECK(call(kHsm, 3, 0x8000'0000).error == kNotSupported);
-    CHECK(call(kHsm, 3, 0).error == 0);
+    CHECK(call(kHsm, 3, 0x1000'0000).error == kNotSupported); // another platform's kind
+    CHECK(call(kHsm, 3, 1).error == kInvalidParam);           // reserved
+    CHECK(call(kHsm, 3, 0xffff'ffff'0000'0000).error == 0);   // the kind is 32 bits wide
     CHECK(machine.hart().state.waiting);
+    CHECK(call(kHsm, 2, 0, 0, 0, 2).value == 4); // suspended, as another hart sees it
+    machine.hart().state.waiting = false;
+    CHECK(call(kHsm, 2, 0, 0, 0, 2).value == 0);
+    CHECK(call(kHsm, 4).error == kNotSupported);
 }
 
 TEST_CASE_FIXTURE(Fixture, "10: shutdown, failure and reboot") {
@@ -130,6 +143,8 @@ TEST_CASE_FIXTURE(Fixture, "10: shutdown, failure and reboot") {
     }
     SUBCASE("an unknown kind") {
         CHECK(call(kReset, 0, 77).error == kInvalidParam);
+        CHECK(call(kReset, 0, 0, 2).error == kInvalidParam); // an unknown reason
+        CHECK(call(kReset, 1).error == kNotSupported);
         CHECK_FALSE(machine.board.halt);
     }
 }
@@ -151,6 +166,57 @@ TEST_CASE_FIXTURE(Fixture, "12: the debug console writes from and reads into RAM
     }
     CHECK(call(kDebug, 0, 5, kRamBase, 1).error == kInvalidParam); // upper half of the address
     CHECK(call(kDebug, 0, ~u64{0}, kRamBase).value <= 16 << 20);   // a huge count is served in part
+}
+
+TEST_CASE_FIXTURE(Fixture, "11: the cycle and instruction counters are found, started, stopped and set; others do not exist") {
+    Bus bus = machine.bus();
+    CHECK(call(kPmu, 0).value == 2);
+    CHECK(call(kPmu, 1, 0).value == (0xc00 | 63u << 12)); // a hardware counter of 64 bits
+    CHECK(call(kPmu, 1, 1).value == (0xc02 | 63u << 12));
+    CHECK(call(kPmu, 1, 2).error == kInvalidParam);
+    CHECK(call(kPmu, 1, ~u64{0}).error == kInvalidParam);
+
+    constexpr u64 kCycles = 1, kInstructions = 2, kCacheMisses = 4, kSkipMatch = 1, kClearAndStart = 6;
+    CHECK(call(kPmu, 2, 0, 3, 0, kCycles).value == 0);
+    CHECK(call(kPmu, 2, 0, 3, 0, kInstructions).value == 1);
+    CHECK(call(kPmu, 2, 0, 3, 0, kCacheMisses).error == kNotSupported);
+    CHECK(call(kPmu, 2, 0, 1, 0, kInstructions).error == kNotSupported); // not among those asked for
+    CHECK(call(kPmu, 2, 1, 1, kSkipMatch, kCycles).value == 1);
+    CHECK(call(kPmu, 2, 2, 1, 0, kCycles).error == kInvalidParam);
+
+    CHECK(call(kPmu, 4, 0, 3).error == 0);
+    CHECK(machine.hart().read_csr(Csr::mcountinhibit, bus) == 5);
+    CHECK(call(kPmu, 4, 0, 1).error == kAlreadyStopped);
+    CHECK(call(kPmu, 3, 1, 1, 1, 1000).error == 0); // with an initial value
+    CHECK(machine.hart().read_csr(Csr::mcountinhibit, bus) == 1);
+    CHECK(machine.hart().read_csr(Csr::instret, bus) - 1000 <= 1);
+    CHECK(call(kPmu, 3, 1, 1).error == kAlreadyStarted);
+    CHECK(call(kPmu, 2, 0, 1, kClearAndStart, kCycles).value == 0);
+    CHECK(machine.hart().read_csr(Csr::mcountinhibit, bus) == 0);
+    for (u64 function : {3, 4}) {
+        CHECK(call(kPmu, function, 0, 4).error == kInvalidParam);
+        CHECK(call(kPmu, function, 1, 2).error == kInvalidParam);
+        CHECK(call(kPmu, function, ~u64{0}, 1).error == kInvalidParam);
+        CHECK(call(kPmu, function, 0, ~u64{0}).error == kInvalidParam);
+    }
+    CHECK(call(kPmu, 5, 0).error == kInvalidParam);
+    CHECK(call(kPmu, 99).error == kNotSupported);
+}
+
+TEST_CASE_FIXTURE(Fixture, "5: legacy IPIs and fences read their hart mask from memory") {
+    Bus bus = machine.bus();
+    const u64 mask = 0b110;
+    machine.ram.write(0x700, std::span(reinterpret_cast<const u8*>(&mask), sizeof mask));
+    CHECK(call(4, 0, kRamBase + 0x700).error == 0);
+    CHECK((machine.hart(0).mip(bus) & irq_bit(Irq::Ssi)) == 0);
+    CHECK((machine.hart(1).mip(bus) & irq_bit(Irq::Ssi)) != 0);
+    CHECK((machine.hart(2).mip(bus) & irq_bit(Irq::Ssi)) != 0);
+    CHECK(call(3, 0, 0, 0, 0, 2).error == 1); // clear_ipi says what was pending
+    CHECK((machine.hart(2).mip(bus) & irq_bit(Irq::Ssi)) == 0);
+    CHECK(call(4, 0, 0).error == 0); // address 0: all harts
+    CHECK((machine.hart(0).mip(bus) & irq_bit(Irq::Ssi)) != 0);
+    for (u64 fence : {5, 6, 7}) CHECK(call(fence, 0, kRamBase + 0x700).error == 0);
+    for (u64 address : {u64{0x1234'5678'9000}, ~u64{0}, kRamBase + (16 << 20) - 4}) CHECK(call(4, 0, address).error == kInvalidAddress);
 }
 
 TEST_CASE_FIXTURE(Fixture, "5: the legacy console") {

@@ -121,6 +121,127 @@ TEST_CASE("A flat image goes to the start of RAM, or behind the firmware's 2 MiB
     CHECK(with_firmware.hart().state.pc == kRamBase + 0x20'0000);
 }
 
+namespace {
+/// The 64 bytes with which a RISC-V Linux image begins, and `more` behind them.
+std::vector<u8> linux_file(u64 load_offset, u64 memory_size, u64 more = 0) {
+    std::vector<u8> file(64 + more, 0x11);
+    TestElf::put(file, 8, load_offset), TestElf::put(file, 16, memory_size), TestElf::put(file, 24, u64{0}), TestElf::put(file, 56, u32{0x05435352});
+    return file;
+}
+u64 word_at(Machine& m, u64 address) {
+    Bus bus = m.bus();
+    u64 value = 0;
+    CHECK(bus.read(address, 8, value, 0));
+    return value;
+}
+GuestFile file_of(const char* name, std::size_t bytes, u8 fill) { return {name, std::vector<u8>(bytes, fill)}; }
+} // namespace
+
+TEST_CASE("A Linux image goes where its header says, and must fit with the memory that it uses beyond its file") {
+    for (bool firmware : {false, true}) {
+        Machine m = machine(16 << 20, firmware);
+        const auto loaded = load_guest_bytes(m, linux_file(0x40'0000, 0x10'0000), "Image");
+        REQUIRE(loaded);
+        CHECK(loaded.value().entry == kRamBase + 0x40'0000);
+        CHECK(loaded.value().end == kRamBase + 0x50'0000);
+    }
+    CHECK(refusal(linux_file(0x20'0000, 64 << 20)).find("guest.elf") != std::string::npos);
+    CHECK(says(refusal(linux_file(0x20'0000, 64 << 20)), "needs 66 MiB"));
+    CHECK(says(refusal(linux_file(0x20'0000, 13 << 20)), "no room for the device tree"));
+    CHECK_FALSE(linux_image(linux_file(~u64{0}, ~u64{0})));
+    CHECK_FALSE(linux_image(std::vector<u8>(63, 0)));
+}
+
+TEST_CASE("Packed kernels are refused with the name of what packed them") {
+    CHECK(says(refusal({0x1f, 0x8b, 8, 0, 0, 0}), "gzip"));
+    CHECK(says(refusal({0xfd, '7', 'z', 'X', 'Z', 0}), "xz"));
+    CHECK(says(refusal({0x28, 0xb5, 0x2f, 0xfd, 0}), "zstd"));
+    CHECK(says(refusal({'M', 'Z', 0, 0, 'z', 'i', 'm', 'g'}), "zboot"));
+}
+
+TEST_CASE("The initial RAM disk lies between kernel and device tree, and must fit there") {
+    Machine m = machine(16 << 20, true);
+    GuestFiles files;
+    files.kernel = file_of("kernel", 4096, 1), files.initrd = file_of("initrd", 5000, 2);
+    const auto loaded = load_guest_files(m, files);
+    REQUIRE(loaded);
+    const u64 initrd = (loaded.value().device_tree - 5000) & ~kPageMask;
+    CHECK(initrd >= loaded.value().end);
+    CHECK(word_at(m, initrd) == 0x0202020202020202);
+    CHECK((word_at(m, initrd + 4992) & 0xff) == 2);
+    u64 magic = word_at(m, loaded.value().device_tree);
+    CHECK(static_cast<u32>(magic) == 0xedfe0dd0);
+
+    files.initrd = file_of("initrd.img", 12 << 20, 2);
+    Machine small = machine(16 << 20, true);
+    const auto refused = load_guest_files(small, files);
+    REQUIRE_FALSE(refused);
+    CHECK(says(refused.error(), "initrd.img: the initial RAM disk of 12 MiB does not fit"));
+}
+
+TEST_CASE("Firmware starts in M-mode on every hart at the start of RAM, and finds kernel and tree by the reset ROM") {
+    MachineConfig config;
+    config.ram_bytes = 16 << 20, config.harts = 2, config.builtin_firmware = false;
+    Machine m = std::move(Machine::create(config)).value();
+    GuestFiles files;
+    files.kernel = file_of("kernel", 4096, 1), files.firmware = file_of("fw", 4096, 2);
+    const auto loaded = load_guest_files(m, files);
+    REQUIRE(loaded);
+    CHECK(loaded.value().entry == kRamBase + 0x20'0000);
+    for (const Hart& hart : m.harts) {
+        CHECK(hart.state.priv == Priv::M);
+        CHECK(hart.state.pc == kRamBase);
+        CHECK(hart.state.x[10] == hart.id());
+        CHECK(hart.state.x[11] == loaded.value().device_tree);
+    }
+    // struct fw_dynamic_info of OpenSBI: magic, version, next address, next mode (S), options, boot hart.
+    const u64 info = m.hart().state.x[12];
+    CHECK(info == 0x1028);
+    const u64 expected[] = {0x4942534f, 2, kRamBase + 0x20'0000, 1, 0, 0};
+    for (unsigned i = 0; i < 6; ++i) CHECK(word_at(m, info + 8 * i) == expected[i]);
+    CHECK(word_at(m, 0x1018) == kRamBase);
+    CHECK(word_at(m, 0x1020) == loaded.value().device_tree);
+    Bus bus = m.bus();
+    CHECK(bus.write(0x1018, 8, 0, 0)); // it is read-only
+    CHECK(word_at(m, 0x1018) == kRamBase);
+
+    Machine copy = m; // the ROM is part of the machine's value
+    CHECK(copy == m);
+    CHECK(word_at(copy, 0x1028) == 0x4942534f);
+}
+
+TEST_CASE("Firmware alone boots as well; firmware that would lie over the kernel, or beside the built-in one, is refused") {
+    Machine alone = machine();
+    GuestFiles files;
+    files.firmware = file_of("u-boot.bin", 4096, 2);
+    REQUIRE(load_guest_files(alone, files));
+    CHECK(alone.hart().state.pc == kRamBase);
+    CHECK(word_at(alone, 0x1038) == 0); // no next stage
+    files.kernel = file_of("kernel", 4096, 1);
+    files.firmware = file_of("big", 0x20'0001, 2);
+    Machine overlapping = machine();
+    CHECK(says(load_guest_files(overlapping, files).error(), "the firmware big occupies"));
+    Machine builtin = machine(16 << 20, true);
+    CHECK(says(load_guest_files(builtin, files).error(), "built-in firmware"));
+    Machine empty = machine();
+    CHECK(says(load_guest_files(empty, {}).error(), "nothing to load"));
+}
+
+TEST_CASE("A device tree of the user's is taken with the command line and initrd written into it; one that does not parse is refused") {
+    Machine m = machine(16 << 20, true);
+    GuestFiles files;
+    files.kernel = file_of("kernel", 4096, 1);
+    files.device_tree = {"my.dtb", make_device_tree(m.board, 7, kRamBase, 16 << 20, "mine")};
+    const auto loaded = load_guest_files(m, files);
+    REQUIRE(loaded);
+    std::vector<u8> blob(files.device_tree.bytes.size());
+    m.ram.read(loaded.value().device_tree - kRamBase, std::span(blob));
+    CHECK(device_tree_text(blob).value().find("cpu@6") != std::string::npos);
+    files.device_tree.bytes.assign(200, 7);
+    Machine other = machine(16 << 20, true);
+    CHECK(says(load_guest_files(other, files).error(), "my.dtb: the device tree does not parse"));
+}
+
 TEST_CASE("Symbols are known by name and by address, and tohost is the machine's") {
     TestElf elf;
     elf.symbols = {{"start", kRamBase}, {"main", kRamBase + 8}, {"$x", kRamBase + 9}, {".Lloop", kRamBase + 10}, {"tohost", kRamBase + 32}};
