@@ -57,7 +57,7 @@ class HartCache {
     struct JumpEntry {
         u64 pc = 1; ///< odd: no instruction is there
         u64 context = 0;
-        const Block* block = nullptr;
+        const Block* block = nullptr; ///< of `blocks`: not null when pc is an instruction's, also in a context that has passed
     };
 
     HartCache();

@@ -148,17 +148,24 @@ const Block* Interpreter::find(u64 pc) {
     if (jump.pc == pc && jump.context == context()) [[likely]] return jump.block;
     const FetchPlace place = place_fetch(pc);
     if (!place.ok) return nullptr;
+    const u32 version = bus_.ram.code_version(place.ram_offset >> kPageShift);
+    if (jump.pc == pc && jump.block->ram_offset == place.ram_offset && jump.block->version == version) {
+        jump.context = context(); // a fence has passed, and the code is where it was
+        return jump.block;
+    }
     if (cache_.blocks.size() >= HartCache::kMaxBlocks) cache_.flush_blocks();
     std::unique_ptr<Block>& known = cache_.blocks[place.ram_offset];
-    if (!known || known->version != bus_.ram.code_version(place.ram_offset >> kPageShift)) {
+    if (!known || known->version != version) {
         auto decoded = decode_block(place.ram_offset, labels_);
         if (!decoded) {
-            cache_.blocks.erase(place.ram_offset);
+            if (known) cache_.flush_blocks(); // jumps point to it
+            else cache_.blocks.erase(place.ram_offset);
             return nullptr;
         }
-        known = std::move(decoded);
+        if (known) *known = std::move(*decoded); // in place, for the same reason
+        else known = std::move(decoded);
     }
-    cache_.jumps[pc >> 1 & (HartCache::kJumpEntries - 1)] = {pc, context(), known.get()};
+    jump = {pc, context(), known.get()};
     return known.get();
 }
 

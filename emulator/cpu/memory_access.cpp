@@ -36,6 +36,7 @@ void HartCache::flush_loads() {
 }
 void HartCache::flush_blocks() {
     blocks.clear();
+    jumps.fill({});
     epoch += kEpochStep;
 }
 void HartCache::flush_all() {
