@@ -9,6 +9,8 @@
 
 namespace trapeze::scenarios {
 
+constexpr u64 kSmallestMemory = u64{1} << 20, kLargestMemory = u64{8} << 30;
+
 int complain(const std::string& sentence, int status) {
     fmt::print(stderr, "trapeze: {}\n", sentence);
     return status;
@@ -40,6 +42,7 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("-m,--memory", memory, "memory of the guest, such as 128M")->capture_default_str();
     verb.add_option("--append", append, "the kernel's command line");
     verb.add_option("--drive", drive, "image file of the virtio disk; the file itself is never written");
+    verb.add_option("--dtb", device_tree, "file of a flattened device tree to give to the guest in place of the board's own");
     verb.add_option("--bios", bios, "builtin: SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000")->capture_default_str();
     verb.add_option("--smp", harts, "number of harts, 1 to 8 (more than 1 only bare)")->capture_default_str();
     verb.add_option("--costs", costs, "cost model: a file, or the name of a shipped one")->capture_default_str();
@@ -47,13 +50,16 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
 
 Result<SessionConfig> GuestOptions::config() const {
     SessionConfig config;
-    config.guest = guest, config.append = append, config.drive = drive, config.harts = harts;
+    config.guest = guest, config.append = append, config.drive = drive, config.device_tree = device_tree, config.harts = harts;
     const auto chosen = vmm::mode_by_name(mode);
     if (!chosen) return Error{chosen.error()};
     config.mode = chosen.value();
     const auto bytes = parse_size(memory);
     if (!bytes) return Error{bytes.error()};
     config.memory_bytes = bytes.value();
+    if (bytes.value() < kSmallestMemory || bytes.value() > kLargestMemory || bytes.value() & kPageMask)
+        return Error{fmt::format("--memory {}: a guest has 1M to 8G, in whole pages of 4K; give such a size", memory)};
+    if (harts < 1 || harts > kMaxHarts) return Error{fmt::format("--smp {}: a machine has 1 to {} harts; give such a number", harts, kMaxHarts)};
     if (bios != "builtin" && bios != "none") return Error{fmt::format("--bios {}: firmware files cannot be loaded yet; give builtin or none", bios)};
     config.firmware = bios == "builtin";
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};
@@ -61,6 +67,22 @@ Result<SessionConfig> GuestOptions::config() const {
     if (!model) return Error{model.error()};
     config.costs = model.value();
     return config;
+}
+
+static std::string verb_names(const CLI::App& app) {
+    std::string names;
+    for (const CLI::App* verb : app.get_subcommands({})) names += (names.empty() ? "" : ", ") + verb->get_name();
+    return names;
+}
+
+/// What of the command line was understood as a verb, such as "container run ".
+static std::string chosen_verb(const CLI::App& app) {
+    std::string verb;
+    for (const CLI::App* chosen = &app; !chosen->get_subcommands().empty();) {
+        chosen = chosen->get_subcommands().front();
+        verb += chosen->get_name() + " ";
+    }
+    return verb;
 }
 
 int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
@@ -84,7 +106,11 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : kUsage;
+        const bool no_verb = argc > 1 && argv[1][0] != '-' && app.get_subcommands([&](CLI::App* verb) { return verb->get_name() == argv[1]; }).empty();
+        if (no_verb) return complain(fmt::format("there is no verb \"{}\"; the verbs are {}", argv[1], verb_names(app)), kUsage);
+        if (error.get_exit_code() == 0) return app.exit(error); // --help
+        const std::string verb = chosen_verb(app);
+        return complain(fmt::format("{}{}; `trapeze {}--help` says how it is used", verb.empty() ? "" : verb.substr(0, verb.size() - 1) + ": ", error.what(), verb), kUsage);
     }
     if (app.get_subcommands().empty()) return run_default("trapeze.png", headless, debugger, options);
     return status;

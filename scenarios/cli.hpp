@@ -50,7 +50,7 @@ int run_default(const std::string& picture, bool headless, DebuggerEntry debugge
 
 /// Options that choose a guest and how it runs, shared by several verbs.
 struct GuestOptions {
-    std::string guest, mode = "bare", memory = "128M", append, drive, bios = "builtin", costs = "flat";
+    std::string guest, mode = "bare", memory = "128M", append, drive, device_tree, bios = "builtin", costs = "flat";
     unsigned harts = 1;
     void add_to(CLI::App& verb, bool with_mode);
     /// The session that these ask for; the error is one of usage.

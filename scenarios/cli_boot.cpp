@@ -1,5 +1,6 @@
 // trapeze boot: runs a guest with the terminal as its console.
 #include "scenarios/cli.hpp"
+#include "scenarios/stuck.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -15,7 +16,7 @@ namespace trapeze::scenarios {
 
 namespace {
 
-constexpr u64 kSlice = 2'000'000;
+constexpr u64 kNoLimit = ~u64{0};
 
 /// The terminal without line editing while it exists, so that each key reaches the guest.
 class RawTerminal {
@@ -72,7 +73,7 @@ class Keyboard {
 
 struct BootOptions {
     GuestOptions guest;
-    u64 max_instructions = ~u64{0};
+    u64 max_instructions = kNoLimit;
     std::string exit_on;
     bool json = false;
 };
@@ -80,6 +81,7 @@ struct BootOptions {
 struct Outcome {
     const char* end = "limit";
     int status = kLimit;
+    std::string stuck = {}; ///< why the guest cannot get on
 };
 
 /// A guest's code as an exit status: 1..255, and never 0 for a failure.
@@ -88,13 +90,15 @@ int exit_status(u32 code) { return code == 0 ? 0 : code > 255 ? 1 : static_cast<
 Outcome run_console(Session& session, const BootOptions& options) {
     RawTerminal terminal;
     Keyboard keyboard;
+    StuckGuard guard;
+    std::string stuck;
     u64 shown = 0;
     std::string seen; // the end of the output, for --exit-on
     if (terminal.active()) fmt::print(stderr, "trapeze: Ctrl+A x leaves\r\n");
     while (true) {
         const u64 left = options.max_instructions - std::min(options.max_instructions, session.position());
-        if (left == 0) return {"limit", kLimit};
-        const RunEnd why = session.run(std::min(left, kSlice));
+        if (left == 0) return {"limit", kLimit, stuck};
+        const RunEnd why = session.run(std::min(left, StuckGuard::kSlice));
         const std::string fresh = session.console().substr(session.console().size() - std::min<u64>(session.console().size(), session.printed() - shown));
         shown = session.printed();
         if (!options.json) {
@@ -106,6 +110,8 @@ Outcome run_console(Session& session, const BootOptions& options) {
         if (seen.size() > options.exit_on.size()) seen.erase(0, seen.size() - options.exit_on.size());
         if (why == RunEnd::Halted) return {"halted", exit_status(session.exit_code())};
         const bool idle = why == RunEnd::Idle;
+        if (!idle && stuck.empty()) stuck = guard.look(session).value_or("");
+        if (!stuck.empty() && options.max_instructions == kNoLimit) return {"stuck", kFailed, stuck};
         const std::string keys = keyboard.read(idle ? -1 : 0);
         if (!keys.empty()) session.type(keys);
         if (keyboard.leave()) return {"left", 0};
@@ -117,19 +123,20 @@ int boot(const BootOptions& options) {
     auto config = options.guest.config();
     if (!config) return complain(config.error(), kUsage);
     config->checkpoint_every = 0;
-    config->record = 0;
+    config->record = class_bit(EventClass::Trap); // for StuckGuard
     auto session = Session::create(*config);
     if (!session) return complain(session.error(), kFailed);
     const Outcome outcome = run_console(*session, options);
     if (options.json) {
         nlohmann::ordered_json json{{"guest", options.guest.guest}, {"mode", options.guest.mode}, {"end", outcome.end}, {"status", outcome.status},
-                                    {"position", session->position()}, {"console", session->console()}};
+                                    {"position", session->position()}, {"stuck", outcome.stuck}, {"console", session->console()}};
         fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     } else if (outcome.status == kLimit && std::string_view(outcome.end) == "limit") {
         fmt::print(stderr, "trapeze: {} instructions have run, which is the limit (--max-instructions)\n", session->position());
     } else if (std::string_view(outcome.end) == "idle") {
         fmt::print(stderr, "trapeze: the guest waits for input, and there is no more\n");
     }
+    if (!outcome.stuck.empty()) return complain(fmt::format("{}: {}", options.guest.guest, outcome.stuck), outcome.status);
     return outcome.status;
 }
 
@@ -143,7 +150,7 @@ void add_boot(Verbs verbs) {
     verb->add_option("--exit-on", options->exit_on, "end with status 0 when the console prints this text");
     verb->add_flag("--json", options->json, "print one JSON object at the end instead of the console");
     verb->footer("Exit status: the guest's own (0 for a tohost or finisher pass, else its code), 3 when the limit was reached, 0 when it waits\n"
-                 "for input that has ended.");
+                 "for input that has ended, 1 when it is stuck for ever.");
     verb->callback([=, status = &verbs.status] { *status = boot(*options); });
 }
 

@@ -26,6 +26,7 @@ struct SessionConfig {
     u64 memory_bytes = u64{128} << 20; ///< of the guest
     std::string append;             ///< kernel command line
     std::string drive;              ///< file of the virtio disk's image; empty: none
+    std::string device_tree;        ///< file of a flattened device tree to give to the guest; empty: the board's own
     bool firmware = true;           ///< false: --bios none
     unsigned harts = 1;
     u32 record = kAllClasses;       ///< event classes kept on the trace
@@ -163,8 +164,13 @@ class Session {
     void settle();
     void note_lanes();
     void note_lane(u64 time, Lane lane, u64 pc);
-    bool checkpoint_due() const;
+    void pass_checkpoint();
     void take_checkpoint();
+    void thin_checkpoints();
+    void flush_caches();
+    Bus guest_bus();
+    /// Bare and interpreted guests take their traps themselves; otherwise the VMM takes them, as exits.
+    bool traps_are_watched() const { return !now_.kernel && (!now_.vmm || config_.mode == Mode::Interpret); }
     void apply_input();
     Watch watch(Target target) const;
     bool at_breakpoint() const;
@@ -177,6 +183,7 @@ class Session {
     std::vector<Input> inputs_;          ///< in order of position
     std::size_t next_input_ = 0;         ///< of inputs_, the first that is not applied yet
     std::vector<Breakpoint> breakpoints_;
+    u64 advanced_from_ = 0;              ///< trace events before the last stretch that was run
 };
 
 /// The file of a guest: a path that exists, or the name of a shipped guest. The error lists the shipped ones.
