@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace trapeze::scenarios {
 
 namespace {
@@ -56,14 +58,16 @@ int symbols(const std::string& guest, bool json) {
     if (!looks_like_elf(bytes.value())) return complain(fmt::format("{}: this is not an ELF file, so it has no symbols; give the ELF file that it was made from", path.value()), kFailed);
     const auto elf = parse_elf(std::move(*bytes), path.value());
     if (!elf) return complain(elf.error(), kFailed);
-    if (elf.value().by_address.empty()) return complain(fmt::format("{}: it names no symbols; link it without -s", path.value()), kFailed);
-    if (json) {
-        nlohmann::ordered_json list = nlohmann::ordered_json::array();
-        for (const auto& [address, name] : elf.value().by_address) list.push_back({{"address", fmt::format("{:#x}", address)}, {"name", name}});
-        fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-        return 0;
+    std::vector<std::pair<u64, std::string>> rows;
+    for (const auto& [name, address] : elf.value().symbols) rows.emplace_back(address, name);
+    std::sort(rows.begin(), rows.end());
+    if (rows.empty()) return complain(fmt::format("{}: it names no symbols; link it without -s", path.value()), kFailed);
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const auto& [address, name] : rows) {
+        if (json) list.push_back({{"address", fmt::format("{:#x}", address)}, {"name", name}});
+        else fmt::print("0x{:016x} {}\n", address, name);
     }
-    for (const auto& [address, name] : elf.value().by_address) fmt::print("0x{:016x} {}\n", address, name);
+    if (json) fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
 }
 

@@ -34,8 +34,9 @@ using State = LessonLua::State;
 
 State& state_of(lua_State* lua) { return **static_cast<State**>(lua_getextraspace(lua)); }
 
-[[noreturn]] void raise(lua_State* lua, const std::string& sentence) {
-    luaL_where(lua, 1);
+/// Raises an error at the place in the lesson that called; in a hook that is level 0.
+[[noreturn]] void raise(lua_State* lua, const std::string& sentence, int level = 1) {
+    luaL_where(lua, level);
     lua_pushlstring(lua, sentence.data(), sentence.size());
     lua_concat(lua, 2);
     lua_error(lua);
@@ -293,9 +294,9 @@ void count_hook(lua_State* lua, lua_Debug*) {
     State& state = state_of(lua);
     state.instructions += LessonLua::kHookStep;
     if (state.instructions > LessonLua::kInstructions)
-        luaL_error(lua, "this block runs too long (limit: %d instructions); is there an endless loop?", LessonLua::kInstructions);
+        raise(lua, fmt::format("this block runs too long (limit: {} instructions); is there an endless loop?", LessonLua::kInstructions), 0);
     if ((std::clock() - state.begin - state.machine) / CLOCKS_PER_SEC >= LessonLua::kSeconds)
-        luaL_error(lua, "this block computes too long (limit: %d seconds); do less in one step", LessonLua::kSeconds);
+        raise(lua, fmt::format("this block computes too long (limit: {} seconds); do less in one step", LessonLua::kSeconds), 0);
 }
 
 int open_libraries(lua_State* lua) {
@@ -355,11 +356,12 @@ Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std:
         result = lua_toboolean(lua, -1);
     } else {
         const char* text = lua_tostring(lua, -1);
-        error = text ? text : fmt::format("{}:{}: this block raised an error that is not a text", file, block.line);
+        error = text ? text : "this block raised an error that is not a text";
         if (error.size() > kErrorBytes) error = error.substr(0, kErrorBytes) + "...";
         if (error == "not enough memory")
-            error = fmt::format("{}:{}: this block needs more memory than a lesson has ({} MiB in all, {} MiB in one text or table); is there an endless loop?", file,
-                                block.line, kMemoryBytes >> 20, kObjectBytes >> 20);
+            error = fmt::format("this block needs more memory than a lesson has ({} MiB in all, {} MiB in one text, table or chain of calls); is there an endless loop?",
+                                kMemoryBytes >> 20, kObjectBytes >> 20);
+        if (!error.starts_with(file + ":")) error = fmt::format("{}:{}: {}", file, block.line, error); // Lua does not know the line of every error
     }
     lua_settop(lua, 0);
     lua_sethook(lua, nullptr, 0, 0);

@@ -53,9 +53,8 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 Json json_of(const std::string& text) {
-    const Json json = Json::parse(text, nullptr, false);
-    CAPTURE(text.substr(0, 500));
-    REQUIRE_FALSE(json.is_discarded());
+    Json json = Json::parse(text, nullptr, false);
+    if (json.is_discarded()) FAIL("this is not JSON: " << text.substr(0, 500));
     return json;
 }
 
@@ -135,7 +134,9 @@ TEST_CASE("boot passes what is typed to the guest, and ends when the guest waits
         CAPTURE(mode);
         const Ended ended = run_trapeze({"boot", "tiny-os", "--mode", mode}, child);
         CHECK(ended.status == 0);
-        CHECK(ended.out.find("\nfrom outside\n") != std::string::npos);
+        std::string printed = ended.out;
+        std::erase(printed, '\r');
+        CHECK(printed.find("\nfrom outside\n") != std::string::npos);
         CHECK(ended.err.find("waits for input") != std::string::npos);
         if (expected.empty()) expected = ended.out;
         CHECK(ended.out == expected);
@@ -155,7 +156,7 @@ TEST_CASE("trace prints sentences or JSON lines, the same bytes each time") {
         CAPTURE(mode);
         for (const std::string classes : {"trap,exit", "all"}) {
             CAPTURE(classes);
-            const Words words{"trace", "tiny-os", "--mode", mode, "--max-instructions", "400000", "--class", classes};
+            const Words words{"trace", "tiny-os", "--mode", mode, "--append", "run=/bin/pipetest", "--max-instructions", "1000000", "--class", classes};
             const Ended text = run_trapeze(words), again = run_trapeze(words);
             CHECK(text.status == 0);
             CHECK(text.err == "");
@@ -168,14 +169,18 @@ TEST_CASE("trace prints sentences or JSON lines, the same bytes each time") {
             const auto lines = lines_of(json.out);
             CHECK(lines.size() == lines_of(text.out).size());
             REQUIRE(lines.size() > 50);
-            u64 time = 0, exits = 0;
+            u64 time = 0, exits = 0, incomplete = 0, back = 0;
             for (const std::string& line : lines) {
                 const Json event = json_of(line);
-                for (const char* field : {"time", "kind", "pc", "a", "detail", "hart", "vm", "from", "to"}) REQUIRE(event.contains(field));
-                if (mode != "interpret") CHECK(event["time"].get<u64>() >= time);
-                time = event["time"].get<u64>();
+                for (const char* field : {"time", "kind", "pc", "a", "detail", "hart", "vm", "from", "to"}) incomplete += !event.contains(field);
+                // The trap that a VMM reflects bears the cycle of its instruction, which is over when the VMM reflects it.
+                const u64 now = event.value("time", u64{0});
+                back += now + (mode == "trap-and-emulate") < time;
+                time = now;
                 exits += event["kind"] == "VmExit";
             }
+            CHECK(incomplete == 0);
+            if (mode != "interpret") CHECK(back == 0);
             CHECK((exits > 0) == (mode == "trap-and-emulate"));
         }
     }
@@ -359,7 +364,7 @@ TEST_CASE("A guest file that is none, or no longer whole, is refused with what i
     spoil("far.elf", spoiled<u64>(elf, kProgramOffset, ~u64{0} - 3), {"program headers", "copy or build it again"});
     spoil("beyond.elf", spoiled<u64>(elf, kFirst + kFileOffset, ~u64{0} - 5), {"segment 0", "copy or build it again"});
     spoil("huge.elf", spoiled<u64>(elf, kFirst + kMemorySize, u64{1} << 60), {"segment 0", "copy or build it again"});
-    spoil("large.elf", spoiled<u64>(elf, kFirst + kMemorySize, u64{5} << 30), {"MiB of RAM", "--memory"});
+    spoil("large.elf", spoiled<u64>(spoiled<u16>(elf, kProgramCount, 1), kFirst + kMemorySize, u64{5} << 30), {"MiB of RAM", "--memory"});
     spoil("low.elf", spoiled<u64>(elf, kFirst + kPhysical, 0x1000), {"0x1000", "RAM begins at 0x80000000"});
     spoil("entry.elf", spoiled<u64>(elf, kEntry, 0x10), {"entry 0x10", "ENTRY"});
     refused({"boot", "/bin/true"}, 1, {"/bin/true", "not for RISC-V", "riscv64-linux-gnu-gcc"});

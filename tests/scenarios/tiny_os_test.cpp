@@ -103,7 +103,9 @@ TEST_CASE("tiny-os prints the same in every mode, whatever is typed") {
         CHECK(shell.type("nonsense").find("sh: nonsense: no such program") != std::string::npos);
         CHECK(shell.type("") == "");
         CHECK(shell.type("   |  ; & ") == "");
-        CHECK(shell.type("echo " + std::string(300, 'x')).find("xxx") != std::string::npos);
+        shell.session().type("echo " + std::string(300, 'x') + "\n"); // more than a line has
+        shell.wait();
+        CHECK(shell.type("echo after it") == "after it\n");
         CHECK(shell.type("ls /").find("bin/\n") != std::string::npos);
         CHECK(shell.type("hostname lab; hostname; uname").starts_with("lab\ntiny-os lab"));
         CHECK(shell.type("selftest").find("tiny-os: self-test passed") != std::string::npos);
@@ -157,7 +159,7 @@ TEST_CASE("tiny-os's programs print on Linux what they print on tiny-os") {
     CHECK(shell.type("uname").starts_with("tiny-os "));
     CHECK(shell.type("uname").ends_with(" riscv64\n"));
     CHECK(on_linux({{"crash"}}).signal == 11);
-    CHECK(shell.type("crash") == "sh: ended by signal 11\n");
+    CHECK(shell.type("crash").ends_with("sh: ended by signal 11\n"));
 }
 
 TEST_CASE("tiny-os's programs do in a container what they do on Linux, their exit status included") {
