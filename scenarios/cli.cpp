@@ -11,19 +11,36 @@ namespace trapeze::scenarios {
 
 constexpr u64 kSmallestMemory = u64{1} << 20, kLargestMemory = u64{8} << 30;
 
+bool has_display() {
+    const auto set = [](const char* name) {
+        const char* value = std::getenv(name);
+        return value && *value;
+    };
+    return set("DISPLAY") || set("WAYLAND_DISPLAY");
+}
+
+std::string missing_display(const DebuggerOptions& options) {
+    if (has_display() || !options.screenshot.empty()) return {};
+    return "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); give --screenshot FILE for a picture, or use a verb that needs no "
+           "window, such as boot or trace";
+}
+
 int complain(const std::string& sentence, int status) {
     fmt::print(stderr, "trapeze: {}\n", sentence);
     return status;
 }
 
-Result<u64> parse_size(const std::string& text) {
+Result<u64> parse_memory(const std::string& text) {
     char* end = nullptr;
     const u64 number = std::strtoull(text.c_str(), &end, 10);
     const std::string unit = end;
     const unsigned shift = unit.empty() ? 0 : unit == "K" || unit == "k" ? 10 : unit == "M" || unit == "m" ? 20 : unit == "G" || unit == "g" ? 30 : 99;
     if (end == text.c_str() || shift == 99 || number == 0 || text[0] == '-' || number > (~u64{0} >> shift))
         return Error{fmt::format("\"{}\" is no amount of memory; give a number with K, M or G, such as 128M", text)};
-    return number << shift;
+    const u64 bytes = number << shift;
+    if (bytes < kSmallestMemory || bytes > kLargestMemory || bytes & kPageMask)
+        return Error{fmt::format("--memory {}: memory can be 1M to 8G, in whole pages of 4K; give such a size", text)};
+    return bytes;
 }
 
 void DebuggerOptions::add_to(CLI::App& verb) {
@@ -54,11 +71,9 @@ Result<SessionConfig> GuestOptions::config() const {
     const auto chosen = vmm::mode_by_name(mode);
     if (!chosen) return Error{chosen.error()};
     config.mode = chosen.value();
-    const auto bytes = parse_size(memory);
+    const auto bytes = parse_memory(memory);
     if (!bytes) return Error{bytes.error()};
     config.memory_bytes = bytes.value();
-    if (bytes.value() < kSmallestMemory || bytes.value() > kLargestMemory || bytes.value() & kPageMask)
-        return Error{fmt::format("--memory {}: a guest has 1M to 8G, in whole pages of 4K; give such a size", memory)};
     if (harts < 1 || harts > kMaxHarts) return Error{fmt::format("--smp {}: a machine has 1 to {} harts; give such a number", harts, kMaxHarts)};
     if (bios != "builtin" && bios != "none") return Error{fmt::format("--bios {}: firmware files cannot be loaded yet; give builtin or none", bios)};
     config.firmware = bios == "builtin";
@@ -69,10 +84,24 @@ Result<SessionConfig> GuestOptions::config() const {
     return config;
 }
 
-static std::string verb_names(const CLI::App& app) {
-    std::string names;
-    for (const CLI::App* verb : app.get_subcommands({})) names += (names.empty() ? "" : ", ") + verb->get_name();
-    return names;
+/// When a word stands where only a verb can stand and is none: a sentence that lists the verbs.
+static std::string unknown_verb(CLI::App& app, int argc, char** argv) {
+    CLI::App* place = &app;
+    std::string before;
+    for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+        const auto verbs = place->get_subcommands(nullptr);
+        if (verbs.empty()) return {};
+        std::string names;
+        CLI::App* found = nullptr;
+        for (CLI::App* verb : verbs) {
+            names += (names.empty() ? "" : ", ") + verb->get_name();
+            if (verb->get_name() == argv[i]) found = verb;
+        }
+        if (!found) return fmt::format("there is no verb \"{}{}\"; the verbs are {}", before, argv[i], names);
+        before += found->get_name() + " ";
+        place = found;
+    }
+    return {};
 }
 
 /// What of the command line was understood as a verb, such as "container run ".
@@ -106,8 +135,7 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        const bool no_verb = argc > 1 && argv[1][0] != '-' && app.get_subcommands([&](CLI::App* verb) { return verb->get_name() == argv[1]; }).empty();
-        if (no_verb) return complain(fmt::format("there is no verb \"{}\"; the verbs are {}", argv[1], verb_names(app)), kUsage);
+        if (const std::string sentence = unknown_verb(app, argc, argv); !sentence.empty()) return complain(sentence, kUsage);
         if (error.get_exit_code() == 0) return app.exit(error); // --help
         const std::string verb = chosen_verb(app);
         return complain(fmt::format("{}{}; `trapeze {}--help` says how it is used", verb.empty() ? "" : verb.substr(0, verb.size() - 1) + ": ", error.what(), verb), kUsage);

@@ -146,7 +146,7 @@ void add_boot(Verbs verbs) {
     auto* verb = verbs.app.add_subcommand("boot", "run a guest with this terminal as its console (Ctrl+A x leaves)");
     auto options = std::make_shared<BootOptions>();
     options->guest.add_to(*verb, true);
-    verb->add_option("--max-instructions", options->max_instructions, "stop after this many, with exit status 3");
+    verb->add_option("--max-instructions", options->max_instructions, "stop after this many, with exit status 3")->check(CLI::NonNegativeNumber);
     verb->add_option("--exit-on", options->exit_on, "end with status 0 when the console prints this text");
     verb->add_flag("--json", options->json, "print one JSON object at the end instead of the console");
     verb->footer("Exit status: the guest's own (0 for a tohost or finisher pass, else its code), 3 when the limit was reached, 0 when it waits\n"

@@ -153,7 +153,7 @@ void add_compare(Verbs verbs) {
     auto options = std::make_shared<CompareOptions>();
     options->guest.add_to(*verb, false);
     verb->add_option("--modes", options->modes, "which modes, separated by commas; all that are available by default")->delimiter(',');
-    verb->add_option("--max-instructions", options->max_instructions, "how far to run in each mode")->capture_default_str();
+    verb->add_option("--max-instructions", options->max_instructions, "how far to run in each mode")->check(CLI::NonNegativeNumber)->capture_default_str();
     verb->add_option("--exit-on", options->exit_on, "end when the console prints this text");
     verb->add_flag("--json", options->json, "a list of objects: mode, exits (reason to count), instructions, cycles, memory_bytes, vmm_bytes, end, console");
     verb->footer("tiny-os runs its self-test unless --append says otherwise.");

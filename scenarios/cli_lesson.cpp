@@ -35,14 +35,6 @@ void print_wrapped(const std::string& text, const std::string& indent) {
     fmt::print("\n");
 }
 
-bool has_display() {
-    const auto set = [](const char* name) {
-        const char* value = std::getenv(name);
-        return value && *value;
-    };
-    return set("DISPLAY") || set("WAYLAND_DISPLAY");
-}
-
 struct LessonOptions {
     std::string name = "watch-a-trap", picture;
     std::vector<unsigned> answers; ///< predictions, from 1, question by question; further ones are asked for
@@ -258,8 +250,9 @@ void add_debug(Verbs verbs) {
     options->add_to(*verb);
     verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
         auto config = guest->config();
-        if (!config) {
-            *status = complain(config.error(), kUsage);
+        const std::string missing = missing_display(*options);
+        if (!config || !missing.empty()) {
+            *status = config ? complain(missing, kFailed) : complain(config.error(), kUsage);
             return;
         }
         auto session = Session::create(*config);

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <poll.h>
+#include <pty.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,8 +35,7 @@ struct Pipe {
     }
 };
 
-[[noreturn]] void become(const Child& child, const Pipe& in, const Pipe& out, const Pipe& err) {
-    dup2(in.ends[0], STDIN_FILENO), dup2(out.ends[1], STDOUT_FILENO), dup2(err.ends[1], STDERR_FILENO);
+[[noreturn]] void start(const Child& child) {
     signal(SIGPIPE, SIG_DFL);
     for (const auto& [name, value] : child.environment) value.empty() ? unsetenv(name.c_str()) : setenv(name.c_str(), value.c_str(), 1);
     if (!child.folder.empty() && chdir(child.folder.c_str()) != 0) _exit(126);
@@ -44,6 +44,19 @@ struct Pipe {
     words.push_back(nullptr);
     execv(words[0], words.data());
     _exit(127);
+}
+
+void finish(pid_t pid, Ended& ended) {
+    if (ended.timed_out) kill(pid, SIGKILL);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    if (WIFEXITED(status)) ended.status = WEXITSTATUS(status);
+    else ended.signal = WTERMSIG(status);
+}
+
+[[noreturn]] void become(const Child& child, const Pipe& in, const Pipe& out, const Pipe& err) {
+    dup2(in.ends[0], STDIN_FILENO), dup2(out.ends[1], STDOUT_FILENO), dup2(err.ends[1], STDERR_FILENO);
+    start(child);
 }
 
 void drain(Pipe& pipe, std::string& text) {
@@ -74,9 +87,33 @@ bool serve(const Child& child, Pipe& in, Pipe& out, Pipe& err, Ended& ended) {
     return true;
 }
 
+/// A person at a terminal, who types everything at once.
+Ended run_on_terminal(const Child& child) {
+    Ended ended;
+    int master = -1;
+    const pid_t pid = forkpty(&master, nullptr, nullptr, nullptr);
+    REQUIRE(pid >= 0);
+    if (pid == 0) start(child);
+    CHECK(write(master, child.input.data(), child.input.size()) == static_cast<ssize_t>(child.input.size()));
+    const auto limit = Clock::now() + std::chrono::seconds(child.seconds);
+    char buffer[65536];
+    while (true) {
+        pollfd ready{master, POLLIN, 0};
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - Clock::now()).count();
+        ended.timed_out = left <= 0 || poll(&ready, 1, static_cast<int>(left)) == 0;
+        const ssize_t count = ended.timed_out ? 0 : read(master, buffer, sizeof buffer);
+        if (count <= 0) break; // Linux reports an error when the other end is closed
+        ended.out.append(buffer, static_cast<std::size_t>(count));
+    }
+    finish(pid, ended);
+    close(master);
+    return ended;
+}
+
 } // namespace
 
 Ended run_child(const Child& child) {
+    if (child.terminal) return run_on_terminal(child);
     signal(SIGPIPE, SIG_IGN);
     Pipe in, out, err;
     const pid_t pid = fork();
@@ -85,11 +122,7 @@ Ended run_child(const Child& child) {
     in.close_end(0), out.close_end(1), err.close_end(1);
     Ended ended;
     ended.timed_out = !serve(child, in, out, err, ended);
-    if (ended.timed_out) kill(pid, SIGKILL);
-    int status = 0;
-    waitpid(pid, &status, 0);
-    if (WIFEXITED(status)) ended.status = WEXITSTATUS(status);
-    else ended.signal = WTERMSIG(status);
+    finish(pid, ended);
     return ended;
 }
 

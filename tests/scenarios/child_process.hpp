@@ -12,6 +12,7 @@ struct Child {
     std::string input;                                             ///< all of standard input
     std::vector<std::pair<std::string, std::string>> environment;  ///< variables to set; one with an empty value is taken away
     std::string folder;                                            ///< to run in; empty: this one
+    bool terminal = false;                                         ///< standard input and both outputs are a terminal; all output is then `out`
     unsigned seconds = 120;                                        ///< then it is ended, and `timed_out` is true
 };
 

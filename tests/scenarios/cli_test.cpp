@@ -296,6 +296,47 @@ TEST_CASE("The first minute without a display: the lesson in the terminal, and t
     refused({"debug", "tiny-os", "--screenshot", folder.path("no/such/folder/a.png")}, 1, {"no/such/folder/a.png", "check the folder"});
 }
 
+TEST_CASE("At a terminal the lesson asks for predictions, and takes nothing else for one") {
+    Child child = without_display();
+    child.terminal = true;
+    child.input = "nonsense\n9\n1\n\n" "1\n\n" "1\n\n";
+    const Ended ended = run_trapeze({"lesson"}, child);
+    CHECK(ended.status == 0);
+    CHECK(ended.out.find("Your prediction (1-3): ") != std::string::npos);
+    CHECK(ended.out.find("Your prediction was wrong; right is 2.") != std::string::npos);
+    CHECK(ended.out.find("Done: 2 of 3") != std::string::npos);
+    child.input = "1\n\x04"; // and leaves
+    CHECK(run_trapeze({"lesson"}, child).status == 0);
+}
+
+TEST_CASE("Ctrl+A x leaves a guest, whether it waits or computes") {
+    Child child;
+    child.terminal = true;
+    child.input = "\x01x";
+    for (const char* guest : {"tiny-os", "trap_loop"}) {
+        CAPTURE(guest);
+        const Ended ended = run_trapeze({"boot", guest, "--bios", std::string(guest) == "tiny-os" ? "builtin" : "none"}, child);
+        CHECK(ended.status == 0);
+        CHECK(ended.out.find("Ctrl+A x leaves") != std::string::npos);
+    }
+    child.input = "uname\r\x01\x01x\x01x"; // Ctrl+A twice is one for the guest
+    CHECK(run_trapeze({"boot", "tiny-os"}, child).status == 0);
+}
+
+TEST_CASE("A window that nobody could see is refused, and not waited for") {
+    refused({"debug", "tiny-os"}, 1, {"no display", "--screenshot", "boot"});
+    refused({"container", "debug", built("guests/root"), "/bin/hello"}, 1, {"no display", "--screenshot"});
+    Child dead;
+    dead.environment = {{"DISPLAY", ":9999"}, {"WAYLAND_DISPLAY", ""}};
+    dead.seconds = 60;
+    for (const Words& words : {Words{}, Words{"lesson"}, Words{"debug", "tiny-os"}}) {
+        const Ended ended = run_trapeze(words, dead);
+        CAPTURE(ended.err);
+        CHECK(ended.status == 1);
+        CHECK(ended.err.find("--headless") != std::string::npos);
+    }
+}
+
 TEST_CASE("container run and ps give text and JSON") {
     const std::string root = built("guests/root");
     const Ended hello = run_trapeze({"container", "run", root, "/bin/hello"});
@@ -310,6 +351,9 @@ TEST_CASE("container run and ps give text and JSON") {
 
 TEST_CASE("Wrong usage ends with status 2 and says what is right") {
     refused({"bott"}, 2, {"\"bott\"", "boot", "lesson"});
+    refused({"container", "stop"}, 2, {"\"container stop\"", "run", "ps"});
+    refused({"container", "run", "--memory", "99G", "/", "/bin/true"}, 2, {"--memory 99G", "8G"});
+    for (const char* verb : {"boot", "trace", "compare"}) refused({verb, "tiny-os", "--max-instructions", "-5"}, 2, {"-5"});
     refused({"boot"}, 2, {"boot", "guest", "trapeze boot --help"});
     refused({"boot", "tiny-os", "--frobnicate"}, 2, {"--frobnicate", "trapeze boot --help"});
     refused({"boot", "tiny-os", "--mode", "sideways"}, 2, {"\"sideways\"", "trap-and-emulate"});

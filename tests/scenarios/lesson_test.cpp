@@ -295,7 +295,7 @@ TEST_CASE("A block drives the machine only as far as one block may") {
     CHECK(error("while true do session.open{guest = 'spin', bios = 'none'} end").find("too many sessions") != std::string::npos);
     CHECK(error("step(-5)") == "");
     CHECK(error("step(math.maxinteger)") == "");
-    REQUIRE(error("session.open{guest = 'spin', bios = 'none'}") == "");
+    REQUIRE(error("session.open{guest = 'tiny-os'}") == "");
     CHECK(error("run_to('nowhere')").find("\"nowhere\"") != std::string::npos);
     CHECK(error("run_to('0x80001000')").find("never came to 0x80001000") != std::string::npos);
     CHECK(error("reg('a9')").find("\"a9\" is no register") != std::string::npos);
