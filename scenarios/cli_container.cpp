@@ -140,10 +140,10 @@ Result<Session> open_session(const RunOptions& options, int& status) {
 }
 
 int run(const RunOptions& options) {
-    if (const std::string missing = missing_display(options.window); options.debug && !missing.empty()) return complain(missing, kFailed);
     int status = 0;
     auto session = open_session(options, status);
     if (!session) return complain(session.error(), status);
+    if (const std::string missing = missing_display(options.window); options.debug && !missing.empty()) return complain(missing, kFailed);
     if (options.debug) return options.debugger(std::move(*session), std::nullopt, options.window);
     if (options.ps) { // as seen from outside when the programs have had some time
         session->run(options.max_instructions);

@@ -250,13 +250,14 @@ void add_debug(Verbs verbs) {
     options->add_to(*verb);
     verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
         auto config = guest->config();
-        const std::string missing = missing_display(*options);
-        if (!config || !missing.empty()) {
-            *status = config ? complain(missing, kFailed) : complain(config.error(), kUsage);
+        if (!config) {
+            *status = complain(config.error(), kUsage);
             return;
         }
         auto session = Session::create(*config);
-        *status = session ? debugger(std::move(*session), std::nullopt, *options) : complain(session.error(), kFailed);
+        const std::string missing = missing_display(*options);
+        if (!session || !missing.empty()) *status = complain(session ? missing : session.error(), kFailed);
+        else *status = debugger(std::move(*session), std::nullopt, *options);
     });
 }
 

@@ -23,12 +23,13 @@ constexpr u64 kMaxGuestFile = u64{1} << 30;
 constexpr u64 kCsrNumbers = 4096;
 constexpr unsigned kStackPointer = 2;
 
-/// True for what can end up in xcause on a machine without the hypervisor extension.
-bool is_cause(u64 cause) {
-    constexpr u64 kExceptions = 0xbbff; // 0 to 9, 11, 12, 13, 15 (Privileged specification, table of mcause)
-    constexpr u64 kInterrupts = irq_bit(Irq::Ssi) | irq_bit(Irq::Msi) | irq_bit(Irq::Sti) | irq_bit(Irq::Mti) | irq_bit(Irq::Sei) | irq_bit(Irq::Mei);
+/// True for what can end up in xcause (Privileged specification, table of mcause).
+bool is_cause(u64 cause, const HartFeatures& features) {
+    constexpr u64 kExceptions = 0xbbff, kInterrupts = irq_bit(Irq::Ssi) | irq_bit(Irq::Msi) | irq_bit(Irq::Sti) | irq_bit(Irq::Mti) | irq_bit(Irq::Sei) | irq_bit(Irq::Mei);
+    constexpr u64 kOfHypervisor = 0xf00400, kInterruptsOfHypervisor = irq_bit(Irq::Vssi) | irq_bit(Irq::Vsti) | irq_bit(Irq::Vsei) | irq_bit(Irq::Sgei);
     const u64 code = cause & ~kInterruptBit;
-    return code < 64 && bit(cause & kInterruptBit ? kInterrupts : kExceptions, static_cast<unsigned>(code));
+    const u64 exceptions = kExceptions | (features.hypervisor ? kOfHypervisor : 0), interrupts = kInterrupts | (features.hypervisor ? kInterruptsOfHypervisor : 0);
+    return code < 64 && bit(cause & kInterruptBit ? interrupts : exceptions, static_cast<unsigned>(code));
 }
 
 /// Loads the device tree of a file over the board's own, at the same place.
@@ -379,9 +380,10 @@ HartState Session::guest_state() const { return now_.vmm ? now_.vmm->guest_state
 
 u64 Session::csr(const HartState& state, Csr csr) const {
     auto& self = const_cast<Session&>(*this); // reading changes nothing
-    Hart view(0);
+    const bool guests = now_.vmm && !(state == real_state());
+    Hart view(0, guests ? now_.vmm->guest_hart().features() : now_.machine.hart().features());
     view.state = state;
-    Bus bus = now_.vmm && !(state == real_state()) ? self.now_.vmm->guest_bus(self.now_.machine) : self.now_.machine.bus();
+    Bus bus = guests ? self.guest_bus() : self.now_.machine.bus();
     return view.read_csr(csr, bus);
 }
 
@@ -426,7 +428,7 @@ void Session::note_lanes() {
 std::size_t Session::peek(u64 va, std::span<u8> out) const {
     Bus bus = const_cast<Session&>(*this).guest_bus(); // reading through translation changes nothing; a bus only holds references
     if (!now_.vmm) return now_.machine.hart().peek(va, out, bus);
-    Hart view(0);
+    Hart view(0, now_.vmm->guest_hart().features());
     view.state = guest_state();
     return view.peek(va, out, bus);
 }
@@ -500,7 +502,7 @@ Result<void> Session::add_breakpoint(const Breakpoint& breakpoint) {
         break;
     }
     case Breakpoint::Kind::Cause:
-        if (!is_cause(breakpoint.value)) return refuse(fmt::format("no trap has cause 0x{:x} (Privileged specification, table of scause)", breakpoint.value));
+        if (!is_cause(breakpoint.value, traps_are_watched() && now_.vmm ? now_.vmm->guest_hart().features() : now_.machine.hart().features())) return refuse(fmt::format("no trap has cause 0x{:x} (Privileged specification, table of scause)", breakpoint.value));
         if (traps_are_watched() && !trace().wants(EventKind::TrapTaken)) return refuse("this session does not record traps; record the class trap");
         break;
     case Breakpoint::Kind::Exit:

@@ -334,7 +334,7 @@ TEST_CASE("A breakpoint that cannot fire is refused with the reason") {
     CHECK(refusal(bare, Breakpoint::Kind::CsrWrite, 0x10180).find("no CSR") != std::string::npos); // not satp
     CHECK(refusal(bare, Breakpoint::Kind::CsrWrite, static_cast<u64>(Csr::cycle)).find("cycle is read-only") != std::string::npos);
     CHECK(refusal(bare, Breakpoint::Kind::Cause, 14).find("cause 0xe") != std::string::npos);
-    CHECK(refusal(bare, Breakpoint::Kind::Cause, kInterruptBit | 2).find("no trap") != std::string::npos);
+    CHECK(refusal(bare, Breakpoint::Kind::Cause, kInterruptBit | 14).find("no trap") != std::string::npos);
     CHECK(refusal(bare, Breakpoint::Kind::Exit, static_cast<u64>(ExitReason::Wfi)).find("hypervisor") != std::string::npos);
     CHECK(refusal(interpreted, Breakpoint::Kind::Exit, static_cast<u64>(ExitReason::Wfi)).find("interpreted") != std::string::npos);
     CHECK(refusal(trapped, Breakpoint::Kind::Exit, static_cast<u64>(ExitReason::Count)).find("no exit reason") != std::string::npos);
