@@ -221,7 +221,10 @@ void append_properties(const void* fdt, int node, const std::string& indent, std
     }
 }
 
-Error tree_error(int code) { return Error{fmt::format("the device tree does not parse: {}", fdt_strerror(code))}; }
+Error tree_error(int code) {
+    const char* what = code == -FDT_ERR_BADMAGIC ? "it does not begin with 0xd00dfeed, as a flattened one does" : code == -FDT_ERR_TRUNCATED ? "it is cut short" : "it is damaged";
+    return Error{fmt::format("the device tree does not parse: {} ({})", what, fdt_strerror(code))};
+}
 
 } // namespace
 

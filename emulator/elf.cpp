@@ -129,11 +129,11 @@ std::optional<Error> ElfReader::check_header() const {
 std::optional<Error> ElfReader::read_segments() {
     if (header_.program_count == 0) return refuse("the file has no program headers, so there is nothing to load; link it as an executable");
     if (header_.program_count > kMaxProgramHeaders)
-        return refuse("the file claims {} program headers, more than the {} that are accepted; it is damaged", header_.program_count, kMaxProgramHeaders);
+        return refuse("the file claims {} program headers, more than the {} that are accepted; it is damaged; copy or build it again", header_.program_count, kMaxProgramHeaders);
     if (header_.program_entry_size != sizeof(ProgramHeader))
-        return refuse("its program headers have {} bytes each, not {}; the file is damaged", header_.program_entry_size, sizeof(ProgramHeader));
+        return refuse("its program headers have {} bytes each, not {}; the file is damaged; copy or build it again", header_.program_entry_size, sizeof(ProgramHeader));
     if (!inside(header_.program_offset, u64{header_.program_count} * sizeof(ProgramHeader)))
-        return refuse("its program headers (at offset {:#x}) lie outside the file of {} bytes; it is cut short or damaged", header_.program_offset, size());
+        return refuse("its program headers (at offset {:#x}) lie outside the file of {} bytes; it is cut short or damaged; copy or build it again", header_.program_offset, size());
     image_.program_header_count = header_.program_count;
     for (unsigned i = 0; i < header_.program_count; ++i) {
         const auto header = at<ProgramHeader>(header_.program_offset + i * sizeof(ProgramHeader));
@@ -146,22 +146,22 @@ std::optional<Error> ElfReader::read_segments() {
 std::optional<Error> ElfReader::read_segment(const ProgramHeader& h, unsigned index) {
     if (h.type != kLoad && h.type != kInterpreter) return std::nullopt;
     if (!inside(h.offset, h.file_size))
-        return refuse("segment {} takes {} bytes from offset {:#x}, outside the file of {} bytes; the file is cut short or damaged", index,
+        return refuse("segment {} takes {} bytes from offset {:#x}, outside the file of {} bytes; the file is cut short or damaged; copy or build it again", index,
                       h.file_size, h.offset, size());
     if (h.type == kInterpreter) {
-        if (h.file_size > kMaxInterpreter) return refuse("the name of its interpreter has {} bytes; the file is damaged", h.file_size);
+        if (h.file_size > kMaxInterpreter) return refuse("the name of its interpreter has {} bytes; the file is damaged; copy or build it again", h.file_size);
         const auto* text = reinterpret_cast<const char*>(image_.bytes.data() + h.offset);
         image_.interpreter.assign(text, strnlen(text, h.file_size));
         return std::nullopt;
     }
     if (h.memory_size == 0 && h.file_size == 0) return std::nullopt;
     if (h.file_size > h.memory_size)
-        return refuse("segment {} has {} bytes in the file but only {} in memory; the file is damaged", index, h.file_size, h.memory_size);
+        return refuse("segment {} has {} bytes in the file but only {} in memory; the file is damaged; copy or build it again", index, h.file_size, h.memory_size);
     if (h.memory_size > kMaxSegmentBytes)
-        return refuse("segment {} asks for {} bytes of memory, more than any machine here has ({} GiB); the file is damaged", index,
+        return refuse("segment {} asks for {} bytes of memory, more than any machine here has ({} GiB); the file is damaged; copy or build it again", index,
                       h.memory_size, kMaxSegmentBytes >> 30);
     if (h.virtual_address + h.memory_size < h.virtual_address || h.physical_address + h.memory_size < h.physical_address)
-        return refuse("segment {} runs over the end of the address space; the file is damaged", index);
+        return refuse("segment {} runs over the end of the address space; the file is damaged; copy or build it again", index);
     image_.segments.push_back({h.virtual_address, h.physical_address, h.memory_size, h.offset, h.file_size,
                                (h.flags & kFlagRead) != 0, (h.flags & kFlagWrite) != 0, (h.flags & kFlagExecute) != 0});
     return std::nullopt;
@@ -188,7 +188,7 @@ void ElfReader::locate_program_headers() {
 std::optional<Error> ElfReader::read_sections() {
     if (header_.section_count == 0 || header_.section_offset == 0) return std::nullopt; // stripped of them
     if (header_.section_entry_size != sizeof(SectionHeader))
-        return refuse("its section headers have {} bytes each, not {}; the file is damaged", header_.section_entry_size, sizeof(SectionHeader));
+        return refuse("its section headers have {} bytes each, not {}; the file is damaged; copy or build it again", header_.section_entry_size, sizeof(SectionHeader));
     if (!inside(header_.section_offset, u64{header_.section_count} * sizeof(SectionHeader)))
         return refuse("its section headers (at offset {:#x}) lie outside the file of {} bytes; the file is cut short, copy or build it again",
                       header_.section_offset, size());
@@ -202,9 +202,9 @@ std::optional<Error> ElfReader::read_sections() {
 
 std::optional<Error> ElfReader::read_symbols(const SectionHeader& table) {
     if (table.link >= header_.section_count || table.entry_size != sizeof(Symbol) || !inside(table.offset, table.size))
-        return refuse("its symbol table does not lie in the file; the file is damaged");
+        return refuse("its symbol table does not lie in the file; the file is damaged; copy or build it again");
     const auto strings = at<SectionHeader>(header_.section_offset + u64{table.link} * sizeof(SectionHeader));
-    if (!inside(strings.offset, strings.size)) return refuse("the names of its symbols do not lie in the file; the file is damaged");
+    if (!inside(strings.offset, strings.size)) return refuse("the names of its symbols do not lie in the file; the file is damaged; copy or build it again");
     u64 name_bytes = 0;
     const u64 count = std::min(table.size / sizeof(Symbol), kMaxSymbols);
     for (u64 i = 0; i < count && name_bytes < kMaxSymbolBytes; ++i) {

@@ -15,6 +15,7 @@ namespace trapeze {
 namespace {
 constexpr u64 kFlatBare = kRamBase, kFlatWithFirmware = kRamBase + 0x20'0000;
 constexpr u64 kMaxGuestFile = u64{1} << 30;
+constexpr u64 kLargestRam = u64{8} << 30; // Machine::create's limit
 constexpr u64 kDeviceTreeAlign = u64{2} << 20;
 constexpr unsigned kA0 = 10, kA1 = 11, kA2 = 12;
 
@@ -30,7 +31,7 @@ std::optional<u64> physical_entry(const ElfImage& elf) {
 }
 
 std::optional<Error> place_segment(Bus& bus, const ElfImage& elf, const ElfImage::Segment& s, const std::string& name) {
-    if (s.physical_address < bus.base || s.physical_address - bus.base >= bus.size)
+    if (s.physical_address < bus.base || s.physical_address - bus.base >= kLargestRam)
         return Error{fmt::format("{}: it is linked to be loaded at {:#x}, but RAM begins at {:#x} and has {} MiB; link it there (a program "
                                  "for Linux is not a kernel and needs a container or a guest kernel)",
                                  name, s.physical_address, bus.base, mebibytes(bus.size))};

@@ -10,19 +10,38 @@
 
 namespace trapeze::scenarios {
 
+constexpr u64 kSmallestMemory = u64{1} << 20, kLargestMemory = u64{8} << 30;
+
+bool has_display() {
+    const auto set = [](const char* name) {
+        const char* value = std::getenv(name);
+        return value && *value;
+    };
+    return set("DISPLAY") || set("WAYLAND_DISPLAY");
+}
+
+std::string missing_display(const DebuggerOptions& options) {
+    if (has_display() || !options.screenshot.empty()) return {};
+    return "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); give --screenshot FILE for a picture, or use a verb that needs no "
+           "window, such as boot or trace";
+}
+
 int complain(const std::string& sentence, int status) {
     fmt::print(stderr, "trapeze: {}\n", sentence);
     return status;
 }
 
-Result<u64> parse_size(const std::string& text) {
+Result<u64> parse_memory(const std::string& text) {
     char* end = nullptr;
     const u64 number = std::strtoull(text.c_str(), &end, 10);
     const std::string unit = end;
     const unsigned shift = unit.empty() ? 0 : unit == "K" || unit == "k" ? 10 : unit == "M" || unit == "m" ? 20 : unit == "G" || unit == "g" ? 30 : 99;
     if (end == text.c_str() || shift == 99 || number == 0 || text[0] == '-' || number > (~u64{0} >> shift))
         return Error{fmt::format("\"{}\" is no amount of memory; give a number with K, M or G, such as 128M", text)};
-    return number << shift;
+    const u64 bytes = number << shift;
+    if (bytes < kSmallestMemory || bytes > kLargestMemory || bytes & kPageMask)
+        return Error{fmt::format("--memory {}: memory can be 1M to 8G, in whole pages of 4K; give such a size", text)};
+    return bytes;
 }
 
 void DebuggerOptions::add_to(CLI::App& verb) {
@@ -42,7 +61,7 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("--append", append, "the kernel's command line");
     verb.add_option("--drive", drive, "image file of the virtio disk, or file=FILE,format=raw; the file itself is never written");
     verb.add_option("--initrd", initrd, "the kernel's initial RAM disk (only bare)");
-    verb.add_option("--dtb", device_tree, "file of a flattened device tree to give to the guest in place of the board's own (only bare)");
+    verb.add_option("--dtb", device_tree, "file of a flattened device tree to give to the guest in place of the board's own");
     verb.add_option("--bios", bios, "builtin (or default): SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000; a file, such\n"
                                     "as OpenSBI's fw_dynamic.bin: starts there, and its next stage is the guest, which may then be absent (only bare)")->capture_default_str();
     verb.add_option("--smp", harts, "number of harts, 1 to 8 (more than 1 only bare)")->capture_default_str();
@@ -60,14 +79,15 @@ Result<SessionConfig> GuestOptions::config() const {
     const auto chosen = vmm::mode_by_name(mode);
     if (!chosen) return Error{chosen.error()};
     config.mode = chosen.value();
-    const auto bytes = parse_size(memory);
+    const auto bytes = parse_memory(memory);
     if (!bytes) return Error{bytes.error()};
     config.memory_bytes = bytes.value();
+    if (harts < 1 || harts > kMaxHarts) return Error{fmt::format("--smp {}: a machine has 1 to {} harts; give such a number", harts, kMaxHarts)};
     const bool builtin = bios == "builtin" || bios == "default";
     config.firmware = builtin;
     if (!builtin && bios != "none") config.firmware_file = bios;
     if (guest.empty() && config.firmware_file.empty()) return Error{"no guest is given; name a RISC-V ELF file, a Linux image or a shipped guest such as tiny-os"};
-    for (const auto& [option, value] : {std::pair<const char*, const std::string&>{"--bios FILE", config.firmware_file}, {"--initrd", initrd}, {"--dtb", device_tree}})
+    for (const auto& [option, value] : {std::pair<const char*, const std::string&>{"--bios FILE", config.firmware_file}, {"--initrd", initrd}})
         if (!value.empty() && config.mode != Mode::Bare) return Error{fmt::format("{} works only in mode bare so far, not in mode {}", option, mode)};
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};
     if (trap_misaligned && config.mode != Mode::Bare) return Error{fmt::format("mode {} always does misaligned accesses; leave --trap-misaligned away", mode)};
@@ -76,6 +96,36 @@ Result<SessionConfig> GuestOptions::config() const {
     if (!model) return Error{model.error()};
     config.costs = model.value();
     return config;
+}
+
+/// When a word stands where only a verb can stand and is none: a sentence that lists the verbs.
+static std::string unknown_verb(CLI::App& app, int argc, char** argv) {
+    CLI::App* place = &app;
+    std::string before;
+    for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+        const auto verbs = place->get_subcommands(nullptr);
+        if (verbs.empty()) return {};
+        std::string names;
+        CLI::App* found = nullptr;
+        for (CLI::App* verb : verbs) {
+            names += (names.empty() ? "" : ", ") + verb->get_name();
+            if (verb->get_name() == argv[i]) found = verb;
+        }
+        if (!found) return fmt::format("there is no verb \"{}{}\"; the verbs are {}", before, argv[i], names);
+        before += found->get_name() + " ";
+        place = found;
+    }
+    return {};
+}
+
+/// What of the command line was understood as a verb, such as "container run ".
+static std::string chosen_verb(const CLI::App& app) {
+    std::string verb;
+    for (const CLI::App* chosen = &app; !chosen->get_subcommands().empty();) {
+        chosen = chosen->get_subcommands().front();
+        verb += chosen->get_name() + " ";
+    }
+    return verb;
 }
 
 int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
@@ -101,7 +151,10 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     try {
         app.parse(std::vector<std::string>(arguments.value().rbegin(), arguments.value().rend())); // CLI11 takes them from the back
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : kUsage;
+        if (const std::string sentence = unknown_verb(app, argc, argv); !sentence.empty()) return complain(sentence, kUsage);
+        if (error.get_exit_code() == 0) return app.exit(error); // --help
+        const std::string verb = chosen_verb(app);
+        return complain(fmt::format("{}{}; `trapeze {}--help` says how it is used", verb.empty() ? "" : verb.substr(0, verb.size() - 1) + ": ", error.what(), verb), kUsage);
     }
     if (app.get_subcommands().empty()) return run_default("trapeze.png", headless, debugger, options);
     return status;

@@ -57,8 +57,12 @@ struct GuestOptions {
     /// The session that these ask for; the error is one of usage.
     Result<SessionConfig> config() const;
 };
-/// "128M", "1G", "65536" to bytes.
-Result<u64> parse_size(const std::string& text);
+/// The value of --memory ("128M", "1G", "1048576") in bytes.
+Result<u64> parse_memory(const std::string& text);
+/// True when the environment names a display.
+bool has_display();
+/// Why a window that is asked for cannot be opened, and what to do instead; empty when it can, or when only a picture is wanted.
+std::string missing_display(const DebuggerOptions& options);
 /// Prints "trapeze: SENTENCE" to standard error and returns `status`.
 int complain(const std::string& sentence, int status);
 

@@ -1,6 +1,7 @@
 // trapeze boot: runs a guest with the terminal as its console.
 #include "scenarios/cli.hpp"
 #include "scenarios/monitor.hpp"
+#include "scenarios/stuck.hpp"
 #include "scenarios/terminal.hpp"
 
 #include <CLI/CLI.hpp>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr u64 kSlice = 2'000'000;
 constexpr u64 kCyclesPerMillisecond = kTimebaseHz * kCyclesPerTick / 1000;
+constexpr u64 kNoLimit = ~u64{0};
 
 /// Keeps a guest at a terminal from running ahead of its user: when it only waits for its timers, their time passes on the user's clock
 /// too, and the host rests. What is run does not depend on it.
@@ -44,7 +46,7 @@ class Pace {
 
 struct BootOptions {
     GuestOptions guest;
-    u64 max_instructions = ~u64{0};
+    u64 max_instructions = kNoLimit;
     std::string exit_on;
     bool json = false;
     bool no_reboot = false;
@@ -53,6 +55,7 @@ struct BootOptions {
 struct Outcome {
     const char* end = "limit";
     int status = kLimit;
+    std::string stuck = {}; ///< why the guest cannot get on
 };
 
 /// A guest's code as an exit status: 1..255, and never 0 for a failure.
@@ -75,19 +78,33 @@ bool ask(Session& session, RawTerminal& terminal, Keyboard& keyboard) {
     }
 }
 
+/// Runs for `units`, and looks on the way whether the guest can still get on; `stuck` says so when not.
+RunEnd run_guarded(Session& session, u64 units, StuckGuard& guard, std::string& stuck) {
+    if (!stuck.empty()) return session.run(units);
+    const u64 end = session.position() + units;
+    RunEnd why = RunEnd::Budget;
+    while (why == RunEnd::Budget && stuck.empty() && session.position() < end) {
+        why = session.run(std::min(end - session.position(), StuckGuard::kSlice));
+        if (why == RunEnd::Budget) stuck = guard.look(session).value_or("");
+    }
+    return why;
+}
+
 Outcome run_console(Session& session, const BootOptions& options) {
     RawTerminal terminal;
     Keyboard keyboard;
     Pace pace;
+    StuckGuard guard;
+    std::string stuck;
     u64 shown = 0;
     std::string seen; // the end of the output, for --exit-on
     if (terminal.active()) fmt::print(stderr, "trapeze: Ctrl+A x leaves, Ctrl+A c asks the debugger\r\n");
     while (true) {
         const u64 left = options.max_instructions - std::min(options.max_instructions, session.position());
-        if (left == 0) return {"limit", kLimit};
+        if (left == 0) return {"limit", kLimit, stuck};
         pace.begin();
         const u64 position = session.position(), cycles = session.machine().cycles();
-        const RunEnd why = session.run(std::min(left, terminal.active() ? pace.slice() : kSlice));
+        const RunEnd why = run_guarded(session, std::min(left, terminal.active() ? pace.slice() : kSlice), guard, stuck);
         const std::string fresh = session.console().substr(session.console().size() - std::min<u64>(session.console().size(), session.printed() - shown));
         shown = session.printed();
         if (!options.json) {
@@ -104,6 +121,7 @@ Outcome run_console(Session& session, const BootOptions& options) {
             return {"halted", exit_status(session.exit_code())};
         }
         const bool idle = why == RunEnd::Idle;
+        if (!stuck.empty() && options.max_instructions == kNoLimit) return {"stuck", kFailed, stuck};
         const int ahead = terminal.active() ? pace.ahead(session.position() - position, session.machine().cycles() - cycles) : 0;
         const std::string keys = keyboard.read(idle ? -1 : ahead);
         if (!keys.empty()) session.type(keys);
@@ -117,19 +135,20 @@ int boot(const BootOptions& options) {
     auto config = options.guest.config();
     if (!config) return complain(config.error(), kUsage);
     config->checkpoint_every = 0;
-    config->record = 0;
+    config->record = class_bit(EventClass::Trap); // for StuckGuard
     auto session = Session::create(*config);
     if (!session) return complain(session.error(), kFailed);
     const Outcome outcome = run_console(*session, options);
     if (options.json) {
         nlohmann::ordered_json json{{"guest", options.guest.guest}, {"mode", options.guest.mode}, {"end", outcome.end}, {"status", outcome.status},
-                                    {"position", session->position()}, {"console", session->console()}};
+                                    {"position", session->position()}, {"stuck", outcome.stuck}, {"console", session->console()}};
         fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     } else if (outcome.status == kLimit && std::string_view(outcome.end) == "limit") {
         fmt::print(stderr, "trapeze: {} instructions have run, which is the limit (--max-instructions)\n", session->position());
     } else if (std::string_view(outcome.end) == "idle") {
         fmt::print(stderr, "trapeze: the guest waits for input, and there is no more\n");
     }
+    if (!outcome.stuck.empty()) return complain(fmt::format("{}: {}", options.guest.guest, outcome.stuck), outcome.status);
     return outcome.status;
 }
 
@@ -139,13 +158,13 @@ void add_boot(Verbs verbs) {
     auto* verb = verbs.app.add_subcommand("boot", "run a guest with this terminal as its console (Ctrl+A x leaves, Ctrl+A c asks the debugger)");
     auto options = std::make_shared<BootOptions>();
     options->guest.add_to(*verb, true);
-    verb->add_option("--max-instructions", options->max_instructions, "stop after this many, with exit status 3");
+    verb->add_option("--max-instructions", options->max_instructions, "stop after this many, with exit status 3")->check(CLI::NonNegativeNumber);
     verb->add_option("--exit-on", options->exit_on, "end with status 0 when the console prints this text");
     verb->add_flag("--no-reboot", options->no_reboot, "end when the guest reboots");
     verb->add_flag("--json", options->json, "print one JSON object at the end instead of the console");
     verb->footer("Takes what users of qemu-system-riscv64 type: -kernel, -initrd, -append, -bios, -drive, -dtb, -smp, -m, -nographic, -no-reboot, ...\n"
                  "Exit status: the guest's own (0 for a tohost or finisher pass, else its code), 3 when the limit was reached, 0 when it waits\n"
-                 "for input that has ended.");
+                 "for input that has ended, 1 when it is stuck for ever.");
     verb->callback([=, status = &verbs.status] { *status = boot(*options); });
 }
 

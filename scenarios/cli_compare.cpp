@@ -1,39 +1,70 @@
 // trapeze compare: the same guest in each mode, side by side.
 #include "scenarios/cli.hpp"
+#include "scenarios/stuck.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
+#include <algorithm>
+
 namespace trapeze::scenarios {
 
 namespace {
 
+constexpr u64 kLimitByDefault = 2'000'000'000;
+
 struct CompareOptions {
     GuestOptions guest;
     std::vector<std::string> modes;
-    u64 max_instructions = 2'000'000'000;
+    u64 max_instructions = kLimitByDefault;
     std::string exit_on;
     bool json = false;
 };
 
 struct Column {
-    std::string mode, console, end;
+    std::string mode, console, end, stuck;
     std::vector<std::pair<std::string, u64>> exits;
     u64 total_exits = 0, instructions = 0, cycles = 0, memory_bytes = 0, vmm_bytes = 0;
+};
+
+/// Shows on a terminal how far a run has come, and clears the line at the end.
+class Progress {
+  public:
+    explicit Progress(const std::string& mode) : mode_(mode), terminal_(isatty(STDERR_FILENO)) {}
+    ~Progress() {
+        if (shown_) fmt::print(stderr, "\r\033[K");
+    }
+    Progress(const Progress&) = delete;
+    Progress& operator=(const Progress&) = delete;
+    void show(u64 position) {
+        if (!terminal_ || position / kStep == shown_) return;
+        shown_ = position / kStep;
+        fmt::print(stderr, "\r{}: {} million instructions", mode_, position / 1'000'000);
+    }
+
+  private:
+    static constexpr u64 kStep = 50'000'000;
+    std::string mode_;
+    bool terminal_;
+    u64 shown_ = 0;
 };
 
 Column measure(Session& session, const CompareOptions& options, const std::string& mode) {
     Column column;
     column.mode = mode;
-    constexpr u64 kSlice = 1'000'000;
+    StuckGuard guard;
+    Progress progress(mode);
     RunEnd why = RunEnd::Budget;
-    while (why == RunEnd::Budget && session.position() < options.max_instructions) {
-        why = session.run(std::min(kSlice, options.max_instructions - session.position()));
-        if (!options.exit_on.empty() && session.console().find(options.exit_on) != std::string::npos) {
-            column.end = "text";
-            break;
-        }
+    while (why == RunEnd::Budget && session.position() < options.max_instructions && column.end.empty()) {
+        why = session.run(std::min(StuckGuard::kSlice, options.max_instructions - session.position()));
+        progress.show(session.position());
+        if (!options.exit_on.empty() && session.console().find(options.exit_on) != std::string::npos) column.end = "text";
+        if (why != RunEnd::Budget || options.max_instructions != kLimitByDefault) continue;
+        column.stuck = guard.look(session).value_or("");
+        if (!column.stuck.empty()) column.end = "stuck";
     }
     if (column.end.empty()) column.end = why == RunEnd::Halted ? "halted" : why == RunEnd::Idle ? "idle" : "limit";
     column.console = session.console();
@@ -104,10 +135,11 @@ int compare(CompareOptions options) {
         auto config = options.guest.config();
         if (!config) return complain(config.error(), kUsage);
         config->checkpoint_every = 0;
-        config->record = 0;
+        config->record = class_bit(EventClass::Trap); // for StuckGuard
         auto session = Session::create(*config);
         if (!session) return complain(session.error(), kFailed);
         columns.push_back(measure(*session, options, mode));
+        if (!columns.back().stuck.empty()) complain(fmt::format("{}, mode {}: {}", options.guest.guest, mode, columns.back().stuck), kFailed);
     }
     if (options.json) print_json(columns);
     else print_table(columns, options.guest.costs);
@@ -121,7 +153,7 @@ void add_compare(Verbs verbs) {
     auto options = std::make_shared<CompareOptions>();
     options->guest.add_to(*verb, false);
     verb->add_option("--modes", options->modes, "which modes, separated by commas; all that are available by default")->delimiter(',');
-    verb->add_option("--max-instructions", options->max_instructions, "how far to run in each mode")->capture_default_str();
+    verb->add_option("--max-instructions", options->max_instructions, "how far to run in each mode")->check(CLI::NonNegativeNumber)->capture_default_str();
     verb->add_option("--exit-on", options->exit_on, "end when the console prints this text");
     verb->add_flag("--json", options->json, "a list of objects: mode, exits (reason to count), instructions, cycles, memory_bytes, vmm_bytes, end, console");
     verb->footer("tiny-os runs its self-test unless --append says otherwise.");

@@ -127,7 +127,7 @@ Result<Session> open_session(const RunOptions& options, int& status) {
     status = kUsage;
     auto specs = parse_specs(options.words);
     if (!specs) return Error{specs.error()};
-    const auto memory = parse_size(options.memory);
+    const auto memory = parse_memory(options.memory);
     if (!memory) return Error{memory.error()};
     SessionConfig config;
     config.containers = std::move(*specs);
@@ -143,6 +143,7 @@ int run(const RunOptions& options) {
     int status = 0;
     auto session = open_session(options, status);
     if (!session) return complain(session.error(), status);
+    if (const std::string missing = missing_display(options.window); options.debug && !missing.empty()) return complain(missing, kFailed);
     if (options.debug) return options.debugger(std::move(*session), std::nullopt, options.window);
     if (options.ps) { // as seen from outside when the programs have had some time
         session->run(options.max_instructions);
@@ -157,7 +158,7 @@ int run(const RunOptions& options) {
 CLI::App* add_verb(CLI::App& parent, const char* name, const char* about, const std::shared_ptr<RunOptions>& options, int& status) {
     auto* verb = parent.add_subcommand(name, about);
     verb->add_option("-m,--memory", options->memory, "memory of the machine that all containers share")->capture_default_str();
-    verb->add_option("--max-instructions", options->max_instructions, "how far to run")->capture_default_str();
+    verb->add_option("--max-instructions", options->max_instructions, "how far to run")->check(CLI::NonNegativeNumber)->capture_default_str();
     verb->add_flag("--json", options->json, "print JSON");
     verb->prefix_command();
     verb->footer("After the options: [--hostname NAME] [--env KEY=VALUE] ROOTFS PROGRAM [ARGUMENT...] [--and the same for another container].\n"

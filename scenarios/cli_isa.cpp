@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace trapeze::scenarios {
 
 namespace {
@@ -49,14 +51,24 @@ void print_json() {
     fmt::print("{}\n", nlohmann::ordered_json{{"instructions", instructions}, {"csrs", csrs}}.dump(2));
 }
 
-int symbols(const std::string& guest) {
+int symbols(const std::string& guest, bool json) {
     const auto path = find_guest(guest);
     if (!path) return complain(path.error(), kFailed);
     auto bytes = read_file(path.value());
     if (!bytes) return complain(bytes.error(), kFailed);
+    if (!looks_like_elf(bytes.value())) return complain(fmt::format("{}: this is not an ELF file, so it has no symbols; give the ELF file that it was made from", path.value()), kFailed);
     const auto elf = parse_elf(std::move(*bytes), path.value());
     if (!elf) return complain(elf.error(), kFailed);
-    for (const auto& [address, name] : elf.value().by_address) fmt::print("0x{:016x} {}\n", address, name);
+    std::vector<std::pair<u64, std::string>> rows;
+    for (const auto& [name, address] : elf.value().symbols) rows.emplace_back(address, name);
+    std::sort(rows.begin(), rows.end());
+    if (rows.empty()) return complain(fmt::format("{}: it names no symbols; link it without -s", path.value()), kFailed);
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const auto& [address, name] : rows) {
+        if (json) list.push_back({{"address", fmt::format("{:#x}", address)}, {"name", name}});
+        else fmt::print("0x{:016x} {}\n", address, name);
+    }
+    if (json) fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
 }
 
@@ -70,7 +82,9 @@ void add_isa(Verbs verbs) {
     auto* names = verbs.app.add_subcommand("symbols", "list the symbols of a guest, for breakpoints and lessons");
     auto guest = std::make_shared<std::string>();
     names->add_option("guest", *guest, "an ELF file, or the name of a shipped guest")->required();
-    names->callback([=, status = &verbs.status] { *status = symbols(*guest); });
+    auto names_json = std::make_shared<bool>(false);
+    names->add_flag("--json", *names_json, "as a list of objects: address, name");
+    names->callback([=, status = &verbs.status] { *status = symbols(*guest, *names_json); });
 }
 
 } // namespace trapeze::scenarios

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
@@ -34,28 +35,56 @@ void print_wrapped(const std::string& text, const std::string& indent) {
     fmt::print("\n");
 }
 
-bool has_display() {
-    const auto set = [](const char* name) {
-        const char* value = std::getenv(name);
-        return value && *value;
-    };
-    return set("DISPLAY") || set("WAYLAND_DISPLAY");
+struct LessonOptions {
+    std::string name = "watch-a-trap", picture;
+    std::vector<unsigned> answers; ///< predictions, from 1, question by question; further ones are asked for
+    bool list = false, headless = false, json = false;
+    DebuggerOptions window;
+};
+
+/// The error of a run whose step does not come to its end although everything was done for it.
+Error incomplete(const LessonRun& run) {
+    return {fmt::format("{}:{}: after its \"lua do\" the step \"{}\" is not complete; mend its \"lua check\", which does not hold", run.lesson().file, run.step().line,
+                        run.step().title)};
 }
+
+/// The predictions that the command line gives; the others are right.
+class Predictions {
+  public:
+    explicit Predictions(std::vector<unsigned> given) : given_(std::move(given)) {}
+    /// The next one, from 0; nothing when none was given for this question.
+    Result<std::optional<std::size_t>> next(const LessonRun& run) {
+        if (next_ == given_.size()) return std::optional<std::size_t>();
+        const unsigned number = given_[next_++];
+        if (number >= 1 && number <= run.step().answers.size()) return std::optional<std::size_t>(number - 1);
+        return Error{fmt::format("--answers: {} is no answer to \"{}\"; give 1 to {}", number, run.step().title, run.step().answers.size())};
+    }
+    Result<void> at_end() const {
+        if (next_ == given_.size()) return {};
+        return Error{fmt::format("--answers gives {} predictions, and the lesson asks for {}; leave the others out", given_.size(), next_)};
+    }
+
+  private:
+    std::vector<unsigned> given_;
+    std::size_t next_ = 0;
+};
 
 /// Plays in the terminal. Without someone to ask it takes the right answers, and says so.
 class Player {
   public:
-    Player(LessonRun& run, std::optional<Session>& session) : run_(run), session_(session), interactive_(isatty(STDIN_FILENO)) {}
+    Player(LessonRun& run, std::optional<Session>& session, const std::vector<unsigned>& answers)
+        : run_(run), session_(session), predictions_(answers), interactive_(isatty(STDIN_FILENO)) {}
 
     Result<void> play() {
         fmt::print("{}\n{}\n", run_.lesson().title, std::string(run_.lesson().title.size(), '='));
         for (const std::string& text : run_.lesson().introduction) print_wrapped(text, "");
-        if (!interactive_) fmt::print("(Nobody is at the keyboard: the right answers are taken.)\n");
+        if (!interactive_) fmt::print("(Nobody is at the keyboard: unless --answers gives others, the right answers are taken.)\n");
         if (const auto started = run_.start(session_); !started) return started;
         while (!run_.finished()) {
             if (const auto played = play_step(); !played) return played;
             if (const auto advanced = run_.advance(session_); !advanced) return advanced;
         }
+        if (const auto used = predictions_.at_end(); !used) return used;
         fmt::print("\nDone: {} of {} predictions were right.\n", run_.right(), run_.questions());
         return {};
     }
@@ -78,16 +107,19 @@ class Player {
         fmt::print("  (first letter: the privilege that the guest believes it has; second: the one it has)\n");
     }
 
-    void ask_question() {
+    Result<void> ask_question() {
         const LessonStep& step = run_.step();
         for (std::size_t i = 0; i < step.answers.size(); ++i) fmt::print("  {}. {}\n", i + 1, step.answers[i]);
-        while (interactive_) {
+        const auto given = predictions_.next(run_);
+        if (!given) return Error{given.error()};
+        while (!given.value() && interactive_) {
             const std::string line = ask(fmt::format("Your prediction (1-{}): ", step.answers.size()));
             const long number = std::strtol(line.c_str(), nullptr, 10);
-            if (number >= 1 && static_cast<std::size_t>(number) <= step.answers.size()) return run_.answer(static_cast<std::size_t>(number) - 1);
+            if (number >= 1 && static_cast<std::size_t>(number) <= step.answers.size()) return run_.answer(static_cast<std::size_t>(number) - 1), Result<void>();
         }
-        run_.answer(step.right);
-        fmt::print("Prediction: {}\n", step.right + 1);
+        run_.answer(given.value().value_or(step.right));
+        fmt::print("Prediction: {}\n", *run_.answered() + 1);
+        return {};
     }
 
     Result<void> play_step() {
@@ -96,10 +128,11 @@ class Player {
         show_place();
         fmt::print("\n");
         for (const std::string& text : step.paragraphs) print_wrapped(text, ""), fmt::print("\n");
-        if (!step.answers.empty()) ask_question();
+        if (!step.answers.empty())
+            if (const auto asked = ask_question(); !asked) return asked;
         if (interactive_ && step.action) ask("Press Enter, and it happens. ");
         if (const auto acted = run_.act(session_); !acted) return acted;
-        if (!run_.complete()) return Error{fmt::format("{}: after its \"lua do\" the step \"{}\" is not complete; its check does not hold", run_.lesson().file, step.title)};
+        if (!run_.complete()) return incomplete(run_);
         fmt::print("\n");
         for (const std::string& text : run_.said()) print_wrapped(text, "");
         if (!step.answers.empty()) {
@@ -111,15 +144,50 @@ class Player {
 
     LessonRun& run_;
     std::optional<Session>& session_;
+    Predictions predictions_;
     bool interactive_;
 };
 
-int play(const std::string& name, const std::string& picture, DebuggerEntry debugger, DebuggerOptions options) {
-    auto lesson = load_lesson(name);
+/// Plays without a word; the result is one object for a program to read.
+Result<nlohmann::ordered_json> play_silently(LessonRun& run, std::optional<Session>& session, const std::vector<unsigned>& answers) {
+    Predictions predictions(answers);
+    nlohmann::ordered_json steps = nlohmann::ordered_json::array();
+    if (const auto started = run.start(session); !started) return Error{started.error()};
+    while (!run.finished()) {
+        const LessonStep& step = run.step();
+        nlohmann::ordered_json json{{"title", step.title}};
+        if (!step.answers.empty()) {
+            const auto given = predictions.next(run);
+            if (!given) return Error{given.error()};
+            run.answer(given.value().value_or(step.right));
+            json["answers"] = step.answers, json["right"] = step.right + 1, json["answered"] = *run.answered() + 1;
+        }
+        if (const auto acted = run.act(session); !acted) return Error{acted.error()};
+        if (!run.complete()) return incomplete(run);
+        json["said"] = run.said();
+        if (session) json["mode"] = vmm::mode_row(session->config().mode).name, json["position"] = session->position();
+        steps.push_back(std::move(json));
+        if (const auto advanced = run.advance(session); !advanced) return Error{advanced.error()};
+    }
+    if (const auto used = predictions.at_end(); !used) return Error{used.error()};
+    return nlohmann::ordered_json{{"lesson", run.lesson().title}, {"file", run.lesson().file}, {"steps", steps}, {"questions", run.questions()}, {"right", run.right()}};
+}
+
+Result<void> play_once(LessonRun& run, std::optional<Session>& session, const LessonOptions& options) {
+    if (!options.json) return Player(run, session, options.answers).play();
+    const auto json = play_silently(run, session, options.answers);
+    if (!json) return Error{json.error()};
+    fmt::print("{}\n", json.value().dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return {};
+}
+
+int play(const LessonOptions& lesson_options, DebuggerEntry debugger, DebuggerOptions options) {
+    auto lesson = load_lesson(lesson_options.name);
     if (!lesson) return complain(lesson.error(), kFailed);
     std::optional<Session> session;
     LessonRun run(*lesson);
-    if (const auto played = Player(run, session).play(); !played) return complain(played.error(), kFailed);
+    if (const auto played = play_once(run, session, lesson_options); !played) return complain(played.error(), kFailed);
+    const std::string& picture = lesson_options.picture;
     if (picture.empty()) return 0;
     // The picture shows what the window would: the lesson, after its first trap.
     LessonRun again(*lesson);
@@ -127,9 +195,10 @@ int play(const std::string& name, const std::string& picture, DebuggerEntry debu
     if (const auto started = again.start(session); !started) return complain(started.error(), kFailed);
     if (!again.step().answers.empty()) again.answer(again.step().right);
     if (const auto acted = again.act(session); !acted) return complain(acted.error(), kFailed);
+    if (!session) return complain(fmt::format("{}:{}: the first step opens no session to draw; give it a block \"lua setup\"", lesson->file, lesson->steps[0].line), kFailed);
     options.screenshot = picture;
     const int status = debugger(std::move(*session), std::move(again), options);
-    if (status == 0) fmt::print("The debugger's picture is in {}.\n", picture);
+    if (status == 0 && !lesson_options.json) fmt::print("The debugger's picture is in {}.\n", picture);
     return status;
 }
 
@@ -147,27 +216,28 @@ int open_window(const std::string& name, DebuggerEntry debugger, const DebuggerO
 
 int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options) {
     if (!options.screenshot.empty()) return open_window("watch-a-trap", debugger, options);
-    if (headless || !has_display()) return play("watch-a-trap", picture, debugger, options);
+    if (headless || !has_display()) return play({.name = "watch-a-trap", .picture = picture, .answers = {}, .window = {}}, debugger, options);
     return open_window("watch-a-trap", debugger, options);
+}
+
+static void list_lessons(bool json) {
+    if (json) return fmt::print("{}\n", nlohmann::json(shipped_lessons()).dump(2));
+    for (const std::string& name : shipped_lessons()) fmt::print("{}\n", name);
 }
 
 void add_lesson(Verbs verbs) {
     auto* verb = verbs.app.add_subcommand("lesson", "play a lesson: in the window, or with --headless (or without a display) in the terminal");
-    struct LessonOptions {
-        std::string name = "watch-a-trap", picture;
-        bool list = false, headless = false;
-        DebuggerOptions window;
-    };
     auto options = std::make_shared<LessonOptions>();
     verb->add_option("lesson", options->name, "a Markdown file, or a name that --list shows")->capture_default_str();
     verb->add_flag("--list", options->list, "list the shipped lessons");
     verb->add_flag("--headless", options->headless, "play it in the terminal");
+    verb->add_flag("--json", options->json, "play it without a word, and print what happened as one JSON object; with --list: print a list");
+    verb->add_option("--answers", options->answers, "predictions to give, question by question, such as 2,1,3")->delimiter(',');
     verb->add_option("--picture", options->picture, "with --headless: write the debugger's picture to this PNG file");
     options->window.add_to(*verb);
     verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
-        if (options->list)
-            for (const std::string& name : shipped_lessons()) fmt::print("{}\n", name);
-        else if (options->headless || (!has_display() && options->window.screenshot.empty())) *status = play(options->name, options->picture, debugger, options->window);
+        if (options->list) list_lessons(options->json);
+        else if (options->headless || options->json || (!has_display() && options->window.screenshot.empty())) *status = play(*options, debugger, options->window);
         else *status = open_window(options->name, debugger, options->window);
     });
 }
@@ -185,7 +255,9 @@ void add_debug(Verbs verbs) {
             return;
         }
         auto session = Session::create(*config);
-        *status = session ? debugger(std::move(*session), std::nullopt, *options) : complain(session.error(), kFailed);
+        const std::string missing = missing_display(*options);
+        if (!session || !missing.empty()) *status = complain(session ? missing : session.error(), kFailed);
+        else *status = debugger(std::move(*session), std::nullopt, *options);
     });
 }
 

@@ -69,7 +69,7 @@ void add_trace(Verbs verbs) {
     auto* verb = verbs.app.add_subcommand("trace", "run a guest and print every event: time in cycles, then a sentence");
     auto options = std::make_shared<TraceOptions>();
     options->guest.add_to(*verb, true);
-    verb->add_option("--max-instructions", options->max_instructions, "how far to run")->capture_default_str();
+    verb->add_option("--max-instructions", options->max_instructions, "how far to run")->check(CLI::NonNegativeNumber)->capture_default_str();
     verb->add_option("--class", options->classes, "what to print: trap, csr, input, exit, paging, all")->delimiter(',')->capture_default_str();
     verb->add_option("--format", options->format, "text, or json for one JSON object a line")->capture_default_str();
     verb->add_flag("--json", options->json, "the same as --format json");

@@ -72,7 +72,7 @@ class Parser {
         switch (type) {
         case MD_BLOCK_H:
             if (level_ == 1) lesson_.title = current_;
-            else if (level_ == 2) lesson_.steps.push_back({.title = current_, .paragraphs = {}, .answers = {}, .right = kNoRightAnswer, .setup = {}, .action = {}, .check = {}, .after = {}}), right_set_ = false;
+            else if (level_ == 2) lesson_.steps.push_back({.title = current_, .line = begin_ ? begin_ : last_line_, .paragraphs = {}, .answers = {}, .right = kNoRightAnswer, .setup = {}, .action = {}, .check = {}, .after = {}}), right_set_ = false;
             break;
         case MD_BLOCK_P:
             if (!in_item_) paragraphs().push_back(current_);
@@ -121,9 +121,11 @@ Result<void> check_whole(const Lesson& lesson) {
     if (lesson.title.empty()) return Error{lesson.file + ": the lesson has no title; begin it with a line \"# Title\""};
     if (lesson.steps.empty()) return Error{lesson.file + ": the lesson has no steps; begin each with a line \"## Step\""};
     for (const LessonStep& step : lesson.steps) {
-        if (step.answers.size() == 1) return Error{fmt::format("{}: the question of step \"{}\" has one answer only", lesson.file, step.title)};
-        if (!step.answers.empty() && step.right == kNoRightAnswer) return Error{fmt::format("{}: no answer of step \"{}\" is marked as right with [x]", lesson.file, step.title)};
-        if (step.check && !step.action) return Error{fmt::format("{}: step \"{}\" waits for something (lua check) but does not say how it is done (lua do)", lesson.file, step.title)};
+        const auto refuse = [&](const char* what) { return Error{fmt::format("{}:{}: step \"{}\" {}", lesson.file, step.line, step.title, what)}; };
+        if (step.title.empty()) return refuse("has no title; write one behind the ##");
+        if (step.answers.size() == 1) return refuse("has a question with one answer only; give at least two");
+        if (!step.answers.empty() && step.right == kNoRightAnswer) return refuse("has a question without a right answer; mark it with [x]");
+        if (step.check && !step.action) return refuse("waits for something (lua check) but does not say how it is done; add a block \"lua do\"");
     }
     return {};
 }

@@ -28,6 +28,7 @@ struct LuaBlock {
 
 struct LessonStep {
     std::string title;
+    unsigned line = 0;                   ///< of the lesson's file
     std::vector<std::string> paragraphs; ///< plain text
     std::vector<std::string> answers;    ///< empty: no question
     std::size_t right = 0;               ///< index of the right answer

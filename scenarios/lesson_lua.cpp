@@ -9,6 +9,7 @@ extern "C" {
 
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 namespace trapeze::scenarios {
 
@@ -21,7 +22,10 @@ struct LessonLua::State {
     std::vector<std::string>* said = nullptr;
     unsigned calls = 0;
     u64 units_left = 0;
-    bool over_limit = false;
+    int instructions = 0;      ///< of this block
+    u64 allocated = 0;         ///< bytes, of this block, freed or not
+    std::clock_t begin = 0;    ///< of this block, as processor time
+    std::clock_t machine = 0;  ///< of it spent in the machine, which has limits of its own
 };
 
 namespace lua_functions {
@@ -30,8 +34,9 @@ using State = LessonLua::State;
 
 State& state_of(lua_State* lua) { return **static_cast<State**>(lua_getextraspace(lua)); }
 
-[[noreturn]] void raise(lua_State* lua, const std::string& sentence) {
-    luaL_where(lua, 1);
+/// Raises an error at the place in the lesson that called; in a hook that is level 0.
+[[noreturn]] void raise(lua_State* lua, const std::string& sentence, int level = 1) {
+    luaL_where(lua, level);
     lua_pushlstring(lua, sentence.data(), sentence.size());
     lua_concat(lua, 2);
     lua_error(lua);
@@ -55,6 +60,19 @@ void used_units(lua_State* lua, u64 used) {
     State& state = state_of(lua);
     state.units_left -= std::min(state.units_left, used);
 }
+
+/// While it lives, processor time is the machine's.
+class MachineTime {
+  public:
+    explicit MachineTime(lua_State* lua) : state_(state_of(lua)), begin_(std::clock()) {}
+    ~MachineTime() { state_.machine += std::clock() - begin_; }
+    MachineTime(const MachineTime&) = delete;
+    MachineTime& operator=(const MachineTime&) = delete;
+
+  private:
+    State& state_;
+    std::clock_t begin_;
+};
 
 std::string text_argument(lua_State* lua, int index) {
     std::size_t length = 0;
@@ -81,6 +99,7 @@ int open(lua_State* lua) {
     const auto mode = vmm::mode_by_name(field(lua, "mode", "bare"));
     if (!mode) raise(lua, mode.error());
     config.mode = mode.value();
+    const MachineTime time(lua);
     auto session = Session::create(config);
     if (!session) raise(lua, session.error());
     *state.session = std::move(*session);
@@ -95,6 +114,7 @@ int run_to(lua_State* lua) {
     const u64 before = session.position();
     const u64 budget = take_units(lua, 50'000'000);
     auto kept = session.breakpoints();
+    const MachineTime time(lua);
     session.breakpoints() = {{Breakpoint::Kind::Address, address.value(), "lesson", true, 0}};
     const RunEnd why = session.run(budget);
     session.breakpoints() = std::move(kept);
@@ -106,6 +126,7 @@ int run_to(lua_State* lua) {
 int advance(lua_State* lua, RunEnd (*how)(Session&, u64), u64 most) {
     Session& session = session_of(lua);
     const u64 before = session.position();
+    const MachineTime time(lua);
     how(session, take_units(lua, most));
     used_units(lua, session.position() - before);
     return 0;
@@ -114,11 +135,14 @@ int step(lua_State* lua) {
     const lua_Integer wanted = luaL_optinteger(lua, 1, 1);
     Session& session = session_of(lua);
     const u64 units = take_units(lua, wanted < 1 ? 1 : static_cast<u64>(wanted));
+    const MachineTime time(lua);
     session.run(units);
     used_units(lua, units);
     return 0;
 }
 int step_back(lua_State* lua) {
+    (void)take_units(lua, 1);
+    const MachineTime time(lua);
     const auto gone = session_of(lua).step_back();
     used_units(lua, 2'000'000);
     if (!gone) raise(lua, gone.error());
@@ -227,6 +251,8 @@ constexpr luaL_Reg kMachine[] = {
 /// Taken out of Lua's own: whatever loads code, reaches files, catches the limits, never ends inside C, or differs between runs.
 constexpr const char* kForbidden[] = {"load", "loadfile", "dofile", "require", "collectgarbage", "pcall", "xpcall", "setmetatable", "getmetatable",
                                       "rawset", "rawget", "rawequal", "rawlen", "print", "warn"};
+constexpr std::size_t kMaxPart = 1000; // bytes that contains looks for
+constexpr lua_Integer kMaxSorted = 1000;
 struct Member {
     const char *library, *name;
 };
@@ -234,7 +260,19 @@ constexpr Member kForbiddenMembers[] = {{"string", "dump"}, {"string", "find"}, 
                                         {"table", "move"}, {"math", "random"}, {"math", "randomseed"}};
 
 int contains(lua_State* lua) { // contains(text, part): in place of patterns
-    return lua_pushboolean(lua, text_argument(lua, 1).find(text_argument(lua, 2)) != std::string::npos), 1;
+    const std::string part = text_argument(lua, 2);
+    if (part.size() > kMaxPart) raise(lua, fmt::format("contains looks for at most {} characters; give a shorter part", kMaxPart));
+    return lua_pushboolean(lua, text_argument(lua, 1).find(part) != std::string::npos), 1;
+}
+
+/// table.sort, which is the first upvalue, for short tables: it compares in C, where no limit stops it.
+int sort(lua_State* lua) {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    if (luaL_len(lua, 1) > kMaxSorted) raise(lua, fmt::format("table.sort sorts at most {} elements here; give a shorter table", kMaxSorted));
+    lua_pushvalue(lua, lua_upvalueindex(1));
+    lua_insert(lua, 1);
+    lua_call(lua, lua_gettop(lua) - 1, 0);
+    return 0;
 }
 
 void* allocate(void* context, void* old, std::size_t old_bytes, std::size_t new_bytes) {
@@ -245,17 +283,20 @@ void* allocate(void* context, void* old, std::size_t old_bytes, std::size_t new_
         state.memory -= before;
         return nullptr;
     }
-    if (state.memory - before + new_bytes > LessonLua::kMemoryBytes) return nullptr;
+    const std::size_t more = new_bytes > before ? new_bytes - before : 0;
+    if (more && (new_bytes > LessonLua::kObjectBytes || state.memory + more > LessonLua::kMemoryBytes || state.allocated + more > LessonLua::kBlockBytes)) return nullptr;
     void* fresh = std::realloc(old, new_bytes);
-    if (fresh) state.memory = state.memory - before + new_bytes;
+    if (fresh) state.memory = state.memory - before + new_bytes, state.allocated += more;
     return fresh;
 }
 
 void count_hook(lua_State* lua, lua_Debug*) {
     State& state = state_of(lua);
-    state.over_limit = true;
-    lua_sethook(lua, count_hook, LUA_MASKCOUNT, 1); // from now on every instruction fails
-    luaL_error(lua, "this block runs too long (limit: %d instructions); is there an endless loop?", LessonLua::kInstructions);
+    state.instructions += LessonLua::kHookStep;
+    if (state.instructions > LessonLua::kInstructions)
+        raise(lua, fmt::format("this block runs too long (limit: {} instructions); is there an endless loop?", LessonLua::kInstructions), 0);
+    if ((std::clock() - state.begin - state.machine) / CLOCKS_PER_SEC >= LessonLua::kSeconds)
+        raise(lua, fmt::format("this block computes too long (limit: {} seconds); do less in one step", LessonLua::kSeconds), 0);
 }
 
 int open_libraries(lua_State* lua) {
@@ -273,6 +314,11 @@ int open_libraries(lua_State* lua) {
     }
     for (const luaL_Reg* function = kMachine; function->name; ++function) lua_register(lua, function->name, function->func);
     lua_register(lua, "contains", contains);
+    lua_getglobal(lua, LUA_TABLIBNAME);
+    lua_getfield(lua, -1, "sort");
+    lua_pushcclosure(lua, sort, 1);
+    lua_setfield(lua, -2, "sort");
+    lua_pop(lua, 1);
     lua_newtable(lua);
     lua_pushcfunction(lua, open);
     lua_setfield(lua, -2, "open");
@@ -298,19 +344,24 @@ Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std:
     lua_State* lua = state_->lua;
     if (!lua) return Error{"there is no memory for the lesson's interpreter"};
     state_->session = &session, state_->said = &said;
-    state_->calls = 0, state_->units_left = kUnits, state_->over_limit = false;
+    state_->calls = 0, state_->units_left = kUnits, state_->instructions = 0, state_->allocated = 0;
+    state_->begin = std::clock(), state_->machine = 0;
     // Lines of the error are the file's own.
     const std::string code = std::string(block.line > 1 ? block.line - 1 : 0, '\n') + block.code;
     const std::string name = "@" + file;
-    lua_sethook(lua, lua_functions::count_hook, LUA_MASKCOUNT, kInstructions);
+    lua_sethook(lua, lua_functions::count_hook, LUA_MASKCOUNT, kHookStep);
     bool result = false;
     std::string error;
     if (luaL_loadbufferx(lua, code.data(), code.size(), name.c_str(), "t") == LUA_OK && lua_pcall(lua, 0, 1, 0) == LUA_OK) {
         result = lua_toboolean(lua, -1);
     } else {
         const char* text = lua_tostring(lua, -1);
-        error = text ? text : "an error without a message";
-        if (error == "not enough memory") error = fmt::format("{}:{}: this block needs more than the {} MiB that a lesson has", file, block.line, kMemoryBytes >> 20);
+        error = text ? text : "this block raised an error that is not a text";
+        if (error.size() > kErrorBytes) error = error.substr(0, kErrorBytes) + "...";
+        if (error == "not enough memory")
+            error = fmt::format("this block needs more memory than a lesson has ({} MiB in all, {} MiB in one text, table or chain of calls); is there an endless loop?",
+                                kMemoryBytes >> 20, kObjectBytes >> 20);
+        if (!error.starts_with(file + ":")) error = fmt::format("{}:{}: {}", file, block.line, error); // Lua does not know the line of every error
     }
     lua_settop(lua, 0);
     lua_sethook(lua, nullptr, 0, 0);

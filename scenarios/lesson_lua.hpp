@@ -9,7 +9,12 @@ namespace trapeze::scenarios {
 class LessonLua {
   public:
     static constexpr int kInstructions = 10'000'000;        ///< Lua instructions a block
+    static constexpr int kHookStep = 16;                    ///< Lua instructions between two looks at the limits
     static constexpr std::size_t kMemoryBytes = 32u << 20;  ///< of the whole interpreter
+    static constexpr std::size_t kObjectBytes = 2u << 20;   ///< of one text or table, so that no single operation takes long
+    static constexpr u64 kBlockBytes = u64{1} << 30;        ///< that a block may ask for, freed or not
+    static constexpr int kSeconds = 3;                      ///< of processor time a block, without the machine's; the others are met long before
+    static constexpr std::size_t kErrorBytes = 1000;        ///< of an error's text
     static constexpr unsigned kCalls = 2000;                ///< calls to the machine a block
     static constexpr u64 kUnits = 300'000'000;              ///< of machine progress a block
 

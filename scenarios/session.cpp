@@ -1,9 +1,12 @@
 #include "scenarios/session.hpp"
 
+#include "emulator/devices/virtio_blk.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 
 namespace trapeze::scenarios {
 
@@ -13,8 +16,32 @@ constexpr std::size_t kConsoleBytes = 1 << 20;
 constexpr std::size_t kMaxLanes = 10000;
 constexpr std::size_t kMaxCheckpoints = 24;
 constexpr u64 kOutBudget = 300'000;      // units that step_out looks for the return; each is a step of its own
-constexpr u64 kMaxGuestFile = u64{1} << 30;
+constexpr u64 kCheckpointBytes = u64{1} << 30; // of guest memory in all checkpoints together, should none of their pages be shared
 constexpr u64 kOverBudget = 50'000'000; // units that step_over looks for the next instruction
+constexpr u64 kReturnStride = 4096;     // units that run_to_return runs before it looks
+constexpr u64 kMaxGuestFile = u64{1} << 30;
+constexpr u64 kCsrNumbers = 4096;
+constexpr unsigned kStackPointer = 2;
+
+/// True for what can end up in xcause (Privileged specification, table of mcause).
+bool is_cause(u64 cause, const HartFeatures& features) {
+    constexpr u64 kExceptions = 0xbbff, kInterrupts = irq_bit(Irq::Ssi) | irq_bit(Irq::Msi) | irq_bit(Irq::Sti) | irq_bit(Irq::Mti) | irq_bit(Irq::Sei) | irq_bit(Irq::Mei);
+    constexpr u64 kOfHypervisor = 0xf00400, kInterruptsOfHypervisor = irq_bit(Irq::Vssi) | irq_bit(Irq::Vsti) | irq_bit(Irq::Vsei) | irq_bit(Irq::Sgei);
+    const u64 code = cause & ~kInterruptBit;
+    const u64 exceptions = kExceptions | (features.hypervisor ? kOfHypervisor : 0), interrupts = kInterrupts | (features.hypervisor ? kInterruptsOfHypervisor : 0);
+    return code < 64 && bit(cause & kInterruptBit ? interrupts : exceptions, static_cast<unsigned>(code));
+}
+
+/// Loads the device tree of a file over the board's own, at the same place.
+Result<void> replace_device_tree(Bus bus, u64 address, const std::string& path) {
+    const auto blob = read_file(path, kMaxGuestFile);
+    if (!blob) return Error{blob.error()};
+    if (const auto parsed = device_tree_text(blob.value()); !parsed) return Error{fmt::format("{}: {}; compile it again with dtc -O dtb", path, parsed.error())};
+    const u64 room = bus.base + bus.size - address;
+    if (blob.value().size() > room) return Error{fmt::format("{}: the device tree has {} bytes, and the place for it {}; shorten it", path, blob.value().size(), room)};
+    bus.ram.write(bus.ram_offset(address), blob.value());
+    return {};
+}
 
 } // namespace
 
@@ -42,9 +69,12 @@ Result<Session> Session::create(const SessionConfig& config) {
     if (!config.containers.empty()) return create_containers(config);
     std::vector<u8> disk;
     if (!config.drive.empty()) {
-        auto file = read_file(config.drive);
+        auto file = read_file(config.drive, kMaxGuestFile);
         if (!file) return Error{file.error()};
         disk = std::move(*file);
+        if (disk.size() % VirtioBlk::kSectorBytes)
+            return Error{fmt::format("{}: a disk image has whole sectors of {} bytes, this one {} bytes; fill it up with truncate -s %{} {}", config.drive,
+                                     VirtioBlk::kSectorBytes, disk.size(), VirtioBlk::kSectorBytes, config.drive)};
     }
     const bool bare = config.mode == Mode::Bare;
     vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, disk, config.firmware, config.costs};
@@ -103,6 +133,7 @@ Result<void> Session::load() {
     auto guest = now_.vmm ? now_.vmm->load(machine, std::move(files.kernel.bytes), kernel) : load_guest_files(machine, std::move(files));
     if (!guest) return Error{guest.error()};
     guest_ = std::move(*guest);
+    if (now_.vmm && !config_.device_tree.empty()) return replace_device_tree(guest_bus(), guest_.device_tree, config_.device_tree);
     return {};
 }
 
@@ -127,12 +158,12 @@ Result<void> Session::reboot() {
 
 Watch Session::watch(Target target) const {
     Watch watch;
-    watch.every_trap = target == Target::Trap && !now_.vmm;
+    watch.every_trap = target == Target::Trap && traps_are_watched();
     for (const Breakpoint& breakpoint : breakpoints_) {
         if (!breakpoint.enabled) continue;
         if (breakpoint.kind == Breakpoint::Kind::Address) watch.pcs.push_back(breakpoint.value);
         if (breakpoint.kind == Breakpoint::Kind::CsrWrite) watch.csr_writes.push_back(static_cast<u16>(breakpoint.value));
-        if (breakpoint.kind == Breakpoint::Kind::Cause && !now_.vmm) watch.every_trap = true;
+        if (breakpoint.kind == Breakpoint::Kind::Cause && traps_are_watched()) watch.every_trap = true;
     }
     return watch;
 }
@@ -140,6 +171,7 @@ Watch Session::watch(Target target) const {
 /// Runs machine or VMM once, for at most `units`, and keeps the position in step.
 RunEnd Session::advance(Target target, u64 units) {
     const Watch watched = watch(target);
+    advanced_from_ = trace().total();
     if (now_.kernel) {
         const u64 calls = now_.kernel->system_calls();
         const container::KernelStop stop = now_.kernel->run(now_.machine, target == Target::Trap ? 1 : units, config_.when_idle);
@@ -166,7 +198,7 @@ RunEnd Session::advance(Target target, u64 units) {
     switch (stop.kind) {
     case vmm::VmmStopKind::Idle: return RunEnd::Idle;
     case vmm::VmmStopKind::Halted: return RunEnd::Halted;
-    case vmm::VmmStopKind::Breakpoint: return RunEnd::Breakpoint;
+    case vmm::VmmStopKind::Breakpoint: return watched.every_trap ? RunEnd::Trap : RunEnd::Breakpoint;
     case vmm::VmmStopKind::Exit: return RunEnd::Exit;
     default: return RunEnd::Budget;
     }
@@ -194,25 +226,24 @@ void Session::settle() {
 
 bool Session::stops_at(const Breakpoint& breakpoint) const {
     if (!breakpoint.enabled) return false;
+    const bool in_hypervisor = now_.vmm && now_.vmm->in_hypervisor(); // then the guest's instruction has begun already
     switch (breakpoint.kind) {
-    case Breakpoint::Kind::Address: return guest_state().pc == breakpoint.value;
+    case Breakpoint::Kind::Address: return !in_hypervisor && guest_state().pc == breakpoint.value;
     case Breakpoint::Kind::CsrWrite: {
         const auto lines = code(0, 0);
-        if (lines.empty()) return false;
+        if (in_hypervisor || lines.empty()) return false;
         const Instruction insn = decode(lines.front().word);
         const Format format = row(insn.op).format;
         const bool writes = insn.op == Op::csrrw || insn.op == Op::csrrwi || insn.rs1 != 0;
         return (format == Format::Csr || format == Format::CsrI) && writes && static_cast<u64>(insn.imm) == breakpoint.value;
     }
-    case Breakpoint::Kind::Cause: {
-        if (now_.vmm) return now_.vmm->in_hypervisor() && now_.vmm->ledger().back().hardware.cause == breakpoint.value;
-        const HartState& s = now_.machine.hart().state;
-        const u64 total = trace().total();
-        return total > trace().first() && trace().at(total - 1).kind == EventKind::TrapTaken &&
-               unpack_cause(trace().at(total - 1).detail) == breakpoint.value && trace().at(total - 1).time <= s.cycles;
-    }
+    case Breakpoint::Kind::Cause:
+        if (!traps_are_watched()) return in_hypervisor && now_.vmm->ledger().back().hardware.cause == breakpoint.value;
+        for (u64 i = std::max(advanced_from_, trace().first()); i < trace().total(); ++i)
+            if (trace().at(i).kind == EventKind::TrapTaken && unpack_cause(trace().at(i).detail) == breakpoint.value) return true;
+        return false;
     case Breakpoint::Kind::Exit:
-        return now_.vmm && now_.vmm->in_hypervisor() && now_.vmm->ledger().back().reason == static_cast<vmm::ExitReason>(breakpoint.value);
+        return in_hypervisor && now_.vmm->ledger().back().reason == static_cast<vmm::ExitReason>(breakpoint.value);
     }
     return false;
 }
@@ -230,7 +261,7 @@ RunEnd Session::run_until(Target target, u64 budget) {
         if (next_input_ < inputs_.size()) units = std::min(units, inputs_[next_input_].position - now_.position);
         RunEnd why = advance(target, units);
         settle();
-        if (checkpoint_due()) take_checkpoint();
+        if (config_.checkpoint_every && now_.position % config_.checkpoint_every == 0) pass_checkpoint();
         if (now_.halted) return RunEnd::Halted;
         if (why == RunEnd::Idle && next_input_ < inputs_.size() && inputs_[next_input_].position == now_.position) continue;
         if (why == RunEnd::Idle) return why;
@@ -251,7 +282,12 @@ RunEnd Session::step_over() {
     const bool calls = (format == Format::J || format == Format::Jalr) && insn.rd == 1;
     const bool may_leave = calls || format == Format::Csr || format == Format::CsrI || row(insn.op).sensitivity != Sensitivity::Innocuous;
     if (!may_leave || insn.op == Op::sret || insn.op == Op::mret) return step();
-    return run_to(lines.front().pc + insn.length, kOverBudget);
+    // The same place deeper on the stack is another call of the same function.
+    const u64 next = lines.front().pc + insn.length, stack = guest_state().x[kStackPointer], end = now_.position + kOverBudget;
+    RunEnd why = RunEnd::Budget;
+    do why = run_to(next, end - now_.position);
+    while (why == RunEnd::Budget && now_.position < end && guest_state().x[kStackPointer] < stack);
+    return why;
 }
 
 RunEnd Session::run_to(u64 pc, u64 budget) {
@@ -278,28 +314,53 @@ RunEnd Session::step_out() {
     return why;
 }
 
+/// Traps nest, so returns are counted against traps. Between two traps there are only returns; when one of them is the one that is
+/// looked for, the stretch is gone back over and run unit by unit.
 RunEnd Session::run_to_return(u64 budget) {
-    if (now_.vmm) return now_.vmm->in_hypervisor() ? step() : RunEnd::Budget;
-    const u64 returns = trace().count(EventKind::TrapReturn);
-    RunEnd why = RunEnd::Budget;
-    for (u64 i = 0; i < budget && why == RunEnd::Budget && trace().count(EventKind::TrapReturn) == returns; ++i) why = step();
-    return why;
+    if (!traps_are_watched()) return now_.vmm && now_.vmm->in_hypervisor() ? step() : RunEnd::Budget;
+    const u64 end = now_.position + std::min(budget, ~u64{0} - now_.position);
+    const auto taken = [this] { return trace().count(EventKind::TrapTaken) - trace().count(EventKind::FirmwareCall); }; // firmware has returned at once
+    u64 stride = config_.checkpoint_every ? kReturnStride : 1, open = 1;
+    while (now_.position < end) {
+        const u64 from = now_.position, taken_before = taken(), returned_before = trace().count(EventKind::TrapReturn);
+        const RunEnd why = run_until(Target::Trap, std::min(stride, end - from));
+        const u64 returned = trace().count(EventKind::TrapReturn) - returned_before;
+        if (returned >= open && stride == 1) return RunEnd::Budget;
+        if (returned >= open) {
+            if (const auto gone = go_to(from); !gone) return why;
+            stride = 1;
+            continue;
+        }
+        open += taken() - taken_before - returned;
+        if (why != RunEnd::Budget && why != RunEnd::Trap) return why;
+    }
+    return RunEnd::Budget;
 }
 
 // --- Going back --------------------------------------------------------------------------------------------------------
 
-bool Session::checkpoint_due() const {
-    return config_.checkpoint_every && now_.position % config_.checkpoint_every == 0 && now_.position > checkpoints_.back().position;
+/// Whether this is the first time here or not, caches are dropped: so a run goes on exactly as one that is restored from the checkpoint.
+void Session::pass_checkpoint() {
+    if (now_.position > checkpoints_.back().position) take_checkpoint();
+    else flush_caches();
 }
 
-/// Caches are dropped at each checkpoint, so that the run goes on exactly as one that is restored from it.
-void Session::take_checkpoint() {
+void Session::flush_caches() {
     if (now_.vmm) now_.vmm->flush_caches(now_.machine);
     else
         for (Hart& hart : now_.machine.harts) hart.flush_all();
+}
+
+void Session::take_checkpoint() {
+    flush_caches();
     checkpoints_.push_back(now_);
-    if (checkpoints_.size() <= kMaxCheckpoints) return;
-    // Thin out: of the pairs next to each other the one goes whose absence leaves the smallest gap for its age.
+    const u64 bytes = now_.machine.ram.touched_pages() * kPageSize;
+    const std::size_t most = std::clamp<std::size_t>(kCheckpointBytes / std::max<u64>(bytes, 1), 2, kMaxCheckpoints);
+    while (checkpoints_.size() > most) thin_checkpoints();
+}
+
+/// Of the pairs next to each other the one goes whose absence leaves the smallest gap for its age.
+void Session::thin_checkpoints() {
     std::size_t victim = 1;
     double best = -1;
     for (std::size_t i = 1; i + 1 < checkpoints_.size(); ++i) {
@@ -352,7 +413,7 @@ Result<void> Session::go_to(u64 position) {
     kept.swap(breakpoints_);
     const RunEnd why = run(position - now_.position);
     breakpoints_.swap(kept);
-    if (now_.position == position) return {};
+    if (now_.position == position) return apply_input(), Result<void>(); // what was typed here is part of being here
     return Error{fmt::format("position {} is not reached: the run {} at {}", position, why == RunEnd::Halted ? "ends" : "waits for input", now_.position)};
 }
 
@@ -363,11 +424,14 @@ HartState Session::guest_state() const { return now_.vmm ? now_.vmm->guest_state
 
 u64 Session::csr(const HartState& state, Csr csr) const {
     auto& self = const_cast<Session&>(*this); // reading changes nothing
-    Hart view(0);
+    const bool guests = now_.vmm && !(state == real_state());
+    Hart view(0, guests ? now_.vmm->guest_hart().features() : now_.machine.hart().features());
     view.state = state;
-    Bus bus = now_.vmm && !(state == real_state()) ? self.now_.vmm->guest_bus(self.now_.machine) : self.now_.machine.bus();
+    Bus bus = guests ? self.guest_bus() : self.now_.machine.bus();
     return view.read_csr(csr, bus);
 }
+
+Bus Session::guest_bus() { return now_.vmm ? now_.vmm->guest_bus(now_.machine) : now_.machine.bus(); }
 
 Lane Session::lane() const {
     if (now_.vmm && now_.vmm->in_hypervisor()) return Lane::Hypervisor;
@@ -406,15 +470,10 @@ void Session::note_lanes() {
 }
 
 std::size_t Session::peek(u64 va, std::span<u8> out) const {
-    // Reading through translation changes nothing; the buses only hold references.
-    auto& self = const_cast<Session&>(*this);
-    if (!now_.vmm) {
-        Bus bus = self.now_.machine.bus();
-        return now_.machine.hart().peek(va, out, bus);
-    }
-    Hart view(0);
+    Bus bus = const_cast<Session&>(*this).guest_bus(); // reading through translation changes nothing; a bus only holds references
+    if (!now_.vmm) return now_.machine.hart().peek(va, out, bus);
+    Hart view(0, now_.vmm->guest_hart().features());
     view.state = guest_state();
-    Bus bus = self.now_.vmm->guest_bus(self.now_.machine);
     return view.peek(va, out, bus);
 }
 
@@ -474,16 +533,28 @@ std::vector<Session::CodeLine> Session::code(unsigned before, unsigned after) co
 }
 
 Result<void> Session::add_breakpoint(const Breakpoint& breakpoint) {
-    if (breakpoint.kind == Breakpoint::Kind::Address && breakpoint.value & 1)
-        return Error{fmt::format("a breakpoint at 0x{:x} cannot fire: instructions begin at even addresses", breakpoint.value)};
-    if (breakpoint.kind == Breakpoint::Kind::CsrWrite) {
-        const CsrRow* csr = csr_row(static_cast<u16>(breakpoint.value));
-        if (!csr) return Error{fmt::format("there is no CSR with number 0x{:x}; `trapeze isa` lists them", breakpoint.value)};
-        if (csr_read_only(static_cast<u16>(breakpoint.value))) return Error{fmt::format("a breakpoint on writes of {} cannot fire: it is read-only", csr->name)};
+    const auto refuse = [](const std::string& why) { return Error{fmt::format("this breakpoint cannot fire: {}", why)}; };
+    if (now_.kernel) return refuse("programs in containers are not watched yet; step by system call instead");
+    switch (breakpoint.kind) {
+    case Breakpoint::Kind::Address:
+        if (breakpoint.value & 1) return refuse(fmt::format("instructions begin at even addresses, 0x{:x} is odd", breakpoint.value));
+        break;
+    case Breakpoint::Kind::CsrWrite: {
+        const CsrRow* csr = breakpoint.value < kCsrNumbers ? csr_row(static_cast<u16>(breakpoint.value)) : nullptr;
+        if (!csr) return refuse(fmt::format("there is no CSR with number 0x{:x}; `trapeze isa` lists them", breakpoint.value));
+        if (csr_read_only(static_cast<u16>(csr->csr))) return refuse(fmt::format("{} is read-only, so nothing writes it", csr->name));
+        break;
     }
-    if (breakpoint.kind == Breakpoint::Kind::Exit && !now_.vmm) return Error{"a breakpoint on exits cannot fire: this session has no hypervisor"};
-    if (breakpoint.kind == Breakpoint::Kind::Exit && config_.mode == Mode::Interpret)
-        return Error{"a breakpoint on exits cannot fire: an interpreted guest never runs on the hart, so it never exits"};
+    case Breakpoint::Kind::Cause:
+        if (!is_cause(breakpoint.value, traps_are_watched() && now_.vmm ? now_.vmm->guest_hart().features() : now_.machine.hart().features())) return refuse(fmt::format("no trap has cause 0x{:x} (Privileged specification, table of scause)", breakpoint.value));
+        if (traps_are_watched() && !trace().wants(EventKind::TrapTaken)) return refuse("this session does not record traps; record the class trap");
+        break;
+    case Breakpoint::Kind::Exit:
+        if (!now_.vmm) return refuse("exits leave a guest for its hypervisor, and this session has none");
+        if (config_.mode == Mode::Interpret) return refuse("an interpreted guest never runs on the hart, so it never exits");
+        if (breakpoint.value >= static_cast<u64>(vmm::ExitReason::Count)) return refuse(fmt::format("there is no exit reason number {}", breakpoint.value));
+        break;
+    }
     breakpoints_.push_back(breakpoint);
     return {};
 }
@@ -497,8 +568,9 @@ Result<u64> Session::resolve(const std::string& expression) const {
     const auto number = [](const std::string& text) -> std::optional<u64> {
         if (text.empty() || !std::isdigit(static_cast<unsigned char>(text[0]))) return std::nullopt;
         char* end = nullptr;
+        errno = 0;
         const u64 value = std::strtoull(text.c_str(), &end, 0);
-        return *end ? std::nullopt : std::optional(value);
+        return *end || errno ? std::nullopt : std::optional(value);
     };
     if (const auto value = number(expression)) return *value;
     const std::size_t plus = expression.find('+');

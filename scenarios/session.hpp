@@ -173,8 +173,13 @@ class Session {
     void settle();
     void note_lanes();
     void note_lane(u64 time, Lane lane, u64 pc);
-    bool checkpoint_due() const;
+    void pass_checkpoint();
     void take_checkpoint();
+    void thin_checkpoints();
+    void flush_caches();
+    Bus guest_bus();
+    /// Bare and interpreted guests take their traps themselves; otherwise the VMM takes them, as exits.
+    bool traps_are_watched() const { return !now_.kernel && (!now_.vmm || config_.mode == Mode::Interpret); }
     void apply_input();
     Watch watch(Target target) const;
     bool at_breakpoint() const;
@@ -187,6 +192,7 @@ class Session {
     std::vector<Input> inputs_;          ///< in order of position
     std::size_t next_input_ = 0;         ///< of inputs_, the first that is not applied yet
     std::vector<Breakpoint> breakpoints_;
+    u64 advanced_from_ = 0;              ///< trace events before the last stretch that was run
 };
 
 /// The file of a guest: a path that exists, or the name of a shipped guest. The error lists the shipped ones.

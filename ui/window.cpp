@@ -38,6 +38,11 @@ class Window {
         if (!has_display("DISPLAY") && !has_display("WAYLAND_DISPLAY")) SDL_SetHint(SDL_HINT_VIDEODRIVER, "offscreen");
         SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
         if (SDL_Init(SDL_INIT_VIDEO) != 0) return failure("SDL cannot open a display");
+        const std::string driver = SDL_GetCurrentVideoDriver();
+        if (!hidden && (driver == "offscreen" || driver == "dummy")) { // what SDL takes when the display that is named does not answer
+            SDL_Quit();
+            return Error{"no display answers, so nobody could see the window; set DISPLAY to one that does, or use --headless (a verb's own: --screenshot FILE)"};
+        }
         SDL_GL_SetAttribute(SDL_GL_CONTEXT_PROFILE_MASK, SDL_GL_CONTEXT_PROFILE_CORE);
         SDL_GL_SetAttribute(SDL_GL_CONTEXT_MAJOR_VERSION, 3);
         SDL_GL_SetAttribute(SDL_GL_CONTEXT_MINOR_VERSION, 2);

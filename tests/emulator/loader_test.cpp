@@ -285,7 +285,7 @@ TEST_CASE("Segments that cannot be had are refused") {
     CHECK(says(refusal(spoiled(64 + 40, u64{1} << 50, 8)), "more than any machine"));
     CHECK(says(refusal(spoiled(64 + 16, ~u64{0} - 8, 8)), "end of the address space"));
     CHECK(says(refusal(spoiled(64 + 24, 0x1'0000, 8)), "RAM begins at 0x80000000"));
-    CHECK(says(refusal(spoiled(64 + 24, kRamBase + (16 << 20), 8)), "RAM begins at"));
+    CHECK(says(refusal(spoiled(64 + 24, kRamBase + (16 << 20), 8)), "give it more with --memory"));
     const std::string large = refusal(spoiled(64 + 40, u64{20} << 20, 8));
     CHECK(says(large, "needs 20 MiB"));
     CHECK(says(large, "has 16 MiB"));

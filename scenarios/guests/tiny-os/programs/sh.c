@@ -49,29 +49,43 @@ static int split(char *text, char **words, char **input) {
     return count;
 }
 
-static char *next(char *text, char separator) { // ends the text at the separator and returns what follows it, or 0
+// Ends the text at the first of the separators and returns what follows it, or 0. `found` is that separator, or 0.
+static char *next(char *text, const char *separators, char *found) {
     for (; *text; text++)
-        if (*text == separator) {
-            *text = 0;
-            return text + 1;
-        }
+        for (const char *separator = separators; *separator; separator++)
+            if (*text == *separator) {
+                *found = *text;
+                *text = 0;
+                return text + 1;
+            }
+    *found = 0;
     return 0;
 }
 
 // Runs commands joined by pipes, and waits for them unless they are in the background.
 static void run_pipeline(char *text, int background) {
     int input = 0, started = 0;
+    long children[sizeof line / 2]; // a command has a letter and a separator
     while (text) {
-        char *rest = next(text, '|'), *words[WORDS], *input_file;
+        char separator, *rest = next(text, "|", &separator), *words[WORDS], *input_file;
         int ends[2] = {-1, -1};
-        if (!split(text, words, &input_file)) return;
+        if (!split(text, words, &input_file)) break;
         if (!strcmp(words[0], "exit")) exit(words[1] ? (int)number_of(words[1]) : 0);
         if (!strcmp(words[0], "help")) {
             print("cat crash echo exit forktest hello help hostname ls pagefault pid pipetest poweroff primes selftest sleep spin syscalls uname\n");
             return;
         }
-        if (rest && pipe(ends) < 0) return print_to(2, "sh: no pipe to be had\n");
-        if (fork() == 0) {
+        if (rest && pipe(ends) < 0) {
+            print_to(2, "sh: no pipe to be had\n");
+            break;
+        }
+        children[started] = fork();
+        if (children[started] < 0) {
+            print_to(2, "sh: no more processes\n");
+            if (rest) close(ends[0]), close(ends[1]);
+            break;
+        }
+        if (children[started] == 0) {
             if (input_file && (close(0), open(input_file, 0) < 0)) {
                 print_to(2, "sh: %s: no such file\n", input_file);
                 exit(1);
@@ -81,23 +95,23 @@ static void run_pipeline(char *text, int background) {
             execute(words);
         }
         started++;
-        if (input) close(input);
+        if (input) close(input), input = 0;
         if (rest) close(ends[1]), input = ends[0];
         text = rest;
     }
+    if (input) close(input);
     int status;
-    while (!background && started-- > 0 && wait(&status) > 0)
-        if (status & 0x7f) print_to(2, "sh: ended by signal %d\n", (long)(status & 0x7f));
+    for (int i = 0; !background && i < started; i++)
+        if (waitpid(children[i], &status, 0) > 0 && status & 0x7f) print_to(2, "sh: ended by signal %d\n", (long)(status & 0x7f));
 }
 
 int main(void) {
     int status;
     while (read_line()) {
         for (char *text = line; text;) {
-            char *rest = next(text, ';');
-            char *after = next(text, '&');
-            run_pipeline(text, after != 0);
-            text = after && *after && *after != '\n' ? after : rest;
+            char separator, *rest = next(text, ";&", &separator);
+            run_pipeline(text, separator == '&');
+            text = rest;
         }
         while (waitpid(-1, &status, 1) > 0) {} // what ended in the background
     }
