@@ -135,8 +135,9 @@ Result<Session> open_session(const RunOptions& options, int& status) {
     config.checkpoint_every = options.debug ? config.checkpoint_every : 0;
     if (options.ps) config.when_idle = container::WhenIdle::Return; // a sleeping process is still there to be seen
     config.record = options.trace || options.debug ? class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process) : 0;
-    status = kFailed;
-    return Session::create(config);
+    auto session = Session::create(config);
+    if (!session) status = session.status() ? session.status() : kUsage;
+    return session;
 }
 
 int run(const RunOptions& options) {
