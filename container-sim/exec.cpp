@@ -165,7 +165,7 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     console.kind = FileKind::Tty, console.object = task.tty, console.flags = 2;
     const i64 file = new_file(console);
     for (int i = 0; i < 3 && file >= 0; ++i) new_descriptor(task, static_cast<u32>(file), false);
-    if (const i64 result = execute(machine, task, spec.arguments[0], spec.arguments, spec.environment); result < 0) {
+    if (const i64 result = execute(machine, task, find_program(task, spec), spec.arguments, spec.environment); result < 0) {
         task.state = TaskState::Free;
         return explain_start(task, spec, -result);
     }
@@ -173,14 +173,30 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     return task.pid;
 }
 
+/// A name without a slash is looked for in the folders of PATH, as execvp(3) does.
+std::string Kernel::find_program(const Task& task, const ContainerSpec& spec) const {
+    const std::string& name = spec.arguments[0];
+    if (name.empty() || name.find('/') != std::string::npos) return name;
+    for (const std::string& variable : spec.environment) {
+        if (!variable.starts_with("PATH=")) continue;
+        for (std::size_t begin = 5; begin <= variable.size();) {
+            const std::size_t end = std::min(variable.find(':', begin), variable.size());
+            const std::string path = variable.substr(begin, end - begin) + "/" + name;
+            const Found found = walk(task, task.cwd, path, true);
+            if (!found.error && type_of(found.location.inode) == InodeType::File) return path;
+            begin = end + 1;
+        }
+    }
+    return name;
+}
+
 /// Why the first program did not start, as a sentence and as the status that a shell gives: 127 it is not there, 126 it cannot be run.
 Error Kernel::explain_start(const Task& task, const ContainerSpec& spec, i64 error) {
     constexpr int kNotFound = 127, kNotRunnable = 126;
-    const std::string& path = spec.arguments[0];
-    const std::string name = fmt::format("{}: {}", spec.rootfs, path);
+    const std::string path = find_program(task, spec), name = fmt::format("{}: {}", spec.rootfs, path);
     const Found found = walk(task, task.cwd, path, true);
     if (found.error == -kENOENT || found.error == -kENOTDIR)
-        return {fmt::format("{}: there is no such program in this root file system; name it by its path inside, such as /bin/sh", name), kNotFound};
+        return {fmt::format("{}: there is no such program in this root file system; name it by its path inside, such as /bin/sh, or put it into a folder of PATH", name), kNotFound};
     if (found.error == -kELOOP) return {fmt::format("{}: its symbolic links lead in a circle; mend them", name), kNotRunnable};
     if (found.error) return {fmt::format("{}: this path cannot be followed (error {})", name, -found.error), kNotFound};
     if (is_folder(found.location.inode)) return {fmt::format("{}: this is a folder; name a program in it", name), kNotRunnable};

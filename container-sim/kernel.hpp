@@ -21,7 +21,7 @@ namespace trapeze::container {
 struct ContainerSpec {
     std::string hostname = "container";
     std::string rootfs;                  ///< host folder
-    std::vector<std::string> arguments;  ///< program (a path inside) and its arguments
+    std::vector<std::string> arguments;  ///< program (a path inside, or a name to look for in PATH) and its arguments
     std::vector<std::string> environment{"PATH=/bin:/usr/bin:/sbin:/usr/sbin", "HOME=/root", "TERM=linux"};
 };
 
@@ -134,6 +134,7 @@ class Kernel {
 
     // exec.cpp
     void add_standard_mounts(MountNamespace& mounts, u32 pid_namespace);
+    std::string find_program(const Task& task, const ContainerSpec& spec) const;
     Error explain_start(const Task& task, const ContainerSpec& spec, i64 error);
     i64 execute(Machine& machine, Task& task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment);
     bool load_segments(Machine& machine, AddressSpace& memory, const struct LoadPlan& plan);

@@ -11,7 +11,7 @@ namespace trapeze::container {
 
 namespace {
 
-constexpr u64 kCloneVm = 0x100, kCloneFs = 0x200, kCloneFiles = 0x400, kCloneVfork = 0x4000, kCloneThread = 0x10000, kCloneNewNs = 0x20000, kCloneSetTls = 0x80000, kCloneParentSetTid = 0x100000,
+constexpr u64 kCloneVm = 0x100, kCloneFs = 0x200, kCloneFiles = 0x400, kCloneSighand = 0x800, kCloneSysvsem = 0x40000, kCloneVfork = 0x4000, kCloneThread = 0x10000, kCloneNewNs = 0x20000, kCloneSetTls = 0x80000, kCloneParentSetTid = 0x100000,
               kCloneChildClearTid = 0x200000, kCloneChildSetTid = 0x1000000, kCloneNewCgroup = 0x2000000, kCloneNewUts = 0x4000000, kCloneNewIpc = 0x8000000,
               kCloneNewUser = 0x10000000, kCloneNewPid = 0x20000000, kCloneNewNet = 0x40000000;
 constexpr u64 kNewAll = kCloneNewNs | kCloneNewUts | kCloneNewPid;
@@ -186,7 +186,8 @@ i64 Call::new_namespaces(Task& target, u64 flags) const {
 }
 
 Attempt Call::unshare() const {
-    if (arg(0) & ~(kNewAll | kNewRefused | kCloneFs | kCloneFiles)) return -kEINVAL;
+    constexpr u64 kSharedByThreads = kCloneVm | kCloneFs | kCloneFiles | kCloneSighand | kCloneThread | kCloneSysvsem; // there is one thread
+    if (arg(0) & ~(kNewAll | kNewRefused | kSharedByThreads)) return -kEINVAL;
     if (arg(0) & kNewRefused) return -kEPERM;
     return new_namespaces(task(), arg(0));
 }
@@ -324,11 +325,16 @@ Attempt Call::tgkill() const {
     return *target == index && task().state == TaskState::Zombie ? Attempt::gone() : Attempt(0);
 }
 
-Attempt Call::sigaltstack() const { return 0; }
+Attempt Call::sigaltstack() const {
+    std::array<u64, 3> stack{0, 2, 0}; // where, SS_DISABLE, how large
+    if (arg(1) && !write_user(arg(1), stack)) return -kEFAULT;
+    return !arg(0) || read_user(arg(0), stack) ? Attempt(0) : Attempt(-kEFAULT);
+}
 
 Attempt Call::rt_sigaction() const {
     const u64 number = arg(0);
-    if (number < 1 || number > 64 || number == kSigKill || number == kSigStop || arg(3) != 8) return -kEINVAL;
+    if (number < 1 || number > 64 || arg(3) != 8) return -kEINVAL;
+    if (arg(1) && (number == kSigKill || number == kSigStop)) return -kEINVAL;
     auto& action = task().actions[number];
     const auto old = action;
     if (arg(1) && !read_user(arg(1), action)) return -kEFAULT;
