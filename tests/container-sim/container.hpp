@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -126,7 +127,7 @@ struct Outcome {
     int status = -1; ///< as wait4 reports it
     bool operator==(const Outcome&) const = default;
 };
-inline std::string toString(const Outcome& outcome) { return outcome.output + "status " + std::to_string(outcome.status); }
+inline doctest::String toString(const Outcome& outcome) { return (outcome.output + "status " + std::to_string(outcome.status)).c_str(); }
 
 /// Runs one program in a container of its own to its end.
 inline Outcome run_in(const RootFolder& root, const std::vector<std::string>& arguments, const std::string& input = "", u64 ram_bytes = u64{64} << 20) {

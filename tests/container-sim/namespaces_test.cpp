@@ -21,8 +21,8 @@ struct TwoContainers {
 TEST_CASE("namespaces: two containers each see themselves as pid 1, their own host name and their own root") {
     TwoContainers two;
     CHECK(two.world.run() == RunState::Finished);
-    CHECK(two.world.kernel.take_output(1) == "pid 1, parent 0, host web, in /\nthe root holds: bin, dev, only-in-a, proc\n");
-    CHECK(two.world.kernel.take_output(2) == "pid 1, parent 0, host db, in /\nthe root holds: bin, dev, only-in-b, proc\n");
+    CHECK(two.world.kernel.take_output(1) == "pid 1, parent 0, host web, in /\nthe root holds: /bin, /dev, /only-in-a, /proc\n");
+    CHECK(two.world.kernel.take_output(2) == "pid 1, parent 0, host db, in /\nthe root holds: /bin, /dev, /only-in-b, /proc\n");
 }
 
 TEST_CASE("namespaces: the outside view shows both containers with their pids inside and outside") {

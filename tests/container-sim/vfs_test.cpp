@@ -1,6 +1,8 @@
 // Paths and files of containers: nothing leads out of the root file system, and the host's files are never written.
 #include "tests/container-sim/container.hpp"
 
+#include <sys/stat.h>
+
 using namespace trapeze;
 using namespace trapeze::test;
 
@@ -22,8 +24,8 @@ TEST_CASE("path_resolution(7): neither .. nor links lead out of the root file sy
                                     "/bin/../../" + outside.path() + "/secret"}) {
         CAPTURE(path);
         const std::string output = cat(root, path);
-        CHECK(output.find("secret") == output.find(path.substr(path.find_last_of('/')).substr(1))); // at most its own name, in the complaint
         CHECK(output.find("the host") == std::string::npos);
+        CHECK(output.find("the container's own") == std::string::npos);
         CHECK(output.find("root:") == std::string::npos);
     }
 }
