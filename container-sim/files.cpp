@@ -26,37 +26,44 @@ u32 proc_entry(u32 inode) { return inode & 0xff; }
 
 } // namespace
 
+bool Kernel::is_folder(u32 inode) const {
+    const InodeType type = type_of(inode);
+    return type == InodeType::Directory || type == InodeType::ProcRoot || type == InodeType::ProcPid;
+}
+
 InodeType Kernel::type_of(u32 inode) const {
     if (!(inode & kProc)) return vfs_.at(inode).type;
     const u32 entry = proc_entry(inode);
     return entry == kFolder || entry == kSys || entry == kSysKernel ? InodeType::ProcPid : InodeType::ProcFile;
 }
 
-/// Child of a /proc folder as this reader sees it (in the pid namespace of the one who reads); 0 when there is none.
-u32 Kernel::proc_child(const Task& task, u32 inode, const std::string& name) const {
+/// Child of a /proc folder: processes as the pid namespace sees them for which it was mounted; 0 when there is none.
+u32 Kernel::proc_child(const Task& task, Location at, const std::string& name) const {
+    const u32 pids = proc_namespace(task, at), inode = at.inode;
     if (inode & kProc) {
         if (proc_entry(inode) == kSys) return name == "kernel" ? proc_inode(0, kSysKernel) : 0;
         if (proc_entry(inode) == kSysKernel) return name == "hostname" ? proc_inode(0, kHostname) : 0;
+        const Task& shown = tasks_[proc_task(inode)]; // it may have ended while its folder was open, and another may be in its place
+        if (shown.state == TaskState::Free || !pid_in(shown, pids)) return 0;
         for (const ProcName& file : kTaskFiles)
             if (name == file.name) return proc_inode(proc_task(inode), file.entry);
         return 0;
     }
     const u32 self = static_cast<u32>(&task - tasks_.data());
-    if (name == "self") return proc_inode(self, kFolder);
+    if (name == "self") return pid_in(task, pids) ? proc_inode(self, kFolder) : 0;
     for (const ProcName& file : kRootFiles)
         if (name == file.name) return proc_inode(self, file.entry);
     const i32 pid = static_cast<i32>(std::strtol(name.c_str(), nullptr, 10));
-    const auto found = pid > 0 ? task_by_pid(pid, task.namespaces.pid) : std::nullopt;
+    const auto found = pid > 0 && name == fmt::format("{}", pid) ? task_by_pid(pid, pids) : std::nullopt;
     return found ? proc_inode(*found, kFolder) : 0;
 }
 
-std::string Kernel::proc_text(const Task& reader, u32 inode) const {
-    const u32 index = proc_task(inode);
-    if (index >= tasks_.size()) return {};
+std::string Kernel::proc_text(const Task& reader, Location at) const {
+    const u32 index = proc_task(at.inode), pids = proc_namespace(reader, at);
     const Task& task = tasks_[index];
-    const i32 pid = pid_in(task, reader.namespaces.pid), parent = pid_in(tasks_[task.parent], reader.namespaces.pid);
+    const i32 pid = pid_in(task, pids), parent = pid_in(tasks_[task.parent], pids);
     const char state = task.state == TaskState::Zombie ? 'Z' : task.state == TaskState::Blocked ? 'S' : 'R';
-    switch (proc_entry(inode)) {
+    switch (proc_entry(at.inode)) {
     case kStat: {
         std::string text = fmt::format("{} ({}) {} {} {} {}", pid, task.name, state, parent, pid, pid);
         for (int i = 0; i < 46; ++i) text += " 0";
@@ -64,7 +71,7 @@ std::string Kernel::proc_text(const Task& reader, u32 inode) const {
     }
     case kStatus:
         return fmt::format("Name:\t{}\nState:\t{}\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nNSpid:\t{}\nThreads:\t1\n", task.name, state, pid, pid, parent,
-                           fmt::join(task.pids.begin() + std::min<std::ptrdiff_t>(pid_namespaces_[reader.namespaces.pid].level, static_cast<std::ptrdiff_t>(task.pids.size())), task.pids.end(), "\t"));
+                           fmt::join(task.pids.begin() + std::min<std::ptrdiff_t>(pid_namespaces_[pids].level, static_cast<std::ptrdiff_t>(task.pids.size())), task.pids.end(), "\t"));
     case kCmdline: {
         std::string text;
         for (const std::string& argument : task.arguments) text += argument + '\0';
@@ -86,25 +93,50 @@ std::string Kernel::proc_text(const Task& reader, u32 inode) const {
     }
 }
 
-std::vector<std::pair<std::string, InodeType>> Kernel::list(const Task& reader, Location at) const {
-    std::vector<std::pair<std::string, InodeType>> names{{".", InodeType::Directory}, {"..", InodeType::Directory}};
+/// What a namespace decided about a file of /proc, and what it would be outside; empty when none did.
+std::string Kernel::proc_note(const Task& reader, Location at) const {
+    const u32 pids = proc_namespace(reader, at);
+    const Task& task = tasks_[proc_task(at.inode)];
+    switch (proc_entry(at.inode)) {
+    case kStat: case kStatus: case kCmdline: case kComm:
+        if (!pids) return {};
+        return fmt::format("process {} of pid namespace {}, for which this /proc was mounted; outside it is {}", pid_in(task, pids), namespace_inode(NamespaceKind::Pid, pids), task.pid);
+    case kHostname:
+        if (!reader.namespaces.uts) return {};
+        return fmt::format("\"{}\" in uts namespace {}; outside it is \"{}\"", uts_namespaces_[reader.namespaces.uts].hostname,
+                           namespace_inode(NamespaceKind::Uts, reader.namespaces.uts), uts_namespaces_[0].hostname);
+    case kMounts:
+        if (!task.namespaces.mnt) return {};
+        return fmt::format("{} mounts of mnt namespace {}; outside there are {}", mounts_of(task).mounts.size(), namespace_inode(NamespaceKind::Mnt, task.namespaces.mnt),
+                           mount_namespaces_[0].mounts.size());
+    default: return {};
+    }
+}
+
+std::vector<Kernel::Entry> Kernel::list(const Task& reader, Location at) const {
+    std::vector<Entry> entries{{".", InodeType::Directory, at.inode}, {"..", InodeType::Directory, step_up(reader, at).inode}};
+    const auto add = [&](const std::string& name, u32 inode) { entries.push_back({name, type_of(inode), inode}); };
     if (at.inode & kProc) {
-        if (proc_entry(at.inode) == kSys) names.emplace_back("kernel", InodeType::ProcPid);
-        else if (proc_entry(at.inode) == kSysKernel) names.emplace_back("hostname", InodeType::ProcFile);
+        const u32 task = proc_task(at.inode);
+        if (proc_entry(at.inode) == kSys) add("kernel", proc_inode(task, kSysKernel));
+        else if (proc_entry(at.inode) == kSysKernel) add("hostname", proc_inode(task, kHostname));
         else
-            for (const ProcName& file : kTaskFiles) names.emplace_back(file.name, InodeType::ProcFile);
-        return names;
+            for (const ProcName& file : kTaskFiles)
+                if (proc_child(reader, at, file.name)) add(file.name, proc_inode(task, file.entry));
+        return entries;
     }
     const Inode& inode = vfs_.at(at.inode);
     if (inode.type == InodeType::ProcRoot) {
+        const u32 pids = proc_namespace(reader, at);
         for (u32 i = 1; i < tasks_.size(); ++i)
-            if (const i32 pid = tasks_[i].state == TaskState::Free ? 0 : pid_in(tasks_[i], reader.namespaces.pid)) names.emplace_back(fmt::format("{}", pid), InodeType::ProcPid);
-        names.emplace_back("self", InodeType::ProcPid);
-        for (const ProcName& file : kRootFiles) names.emplace_back(file.name, file.entry == kSys ? InodeType::ProcPid : InodeType::ProcFile);
-        return names;
+            if (const i32 pid = tasks_[i].state == TaskState::Free ? 0 : pid_in(tasks_[i], pids)) add(fmt::format("{}", pid), proc_inode(i, kFolder));
+        const u32 self = static_cast<u32>(&reader - tasks_.data());
+        if (pid_in(reader, pids)) add("self", proc_inode(self, kFolder));
+        for (const ProcName& file : kRootFiles) add(file.name, proc_inode(self, file.entry));
+        return entries;
     }
-    for (const auto& [name, child] : inode.children) names.emplace_back(name, vfs_.at(child).type);
-    return names;
+    for (const auto& [name, child] : inode.children) add(name, child);
+    return entries;
 }
 
 // --- Walking -----------------------------------------------------------------------------------------------------------------
@@ -138,20 +170,28 @@ Location Kernel::step_up(const Task& task, Location at) const {
     return {at.mount, vfs_.at(at.inode).parent};
 }
 
-Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& path, bool follow_last, unsigned depth) const {
+Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& path, bool follow_last) const {
+    unsigned links = 0;
+    return walk(task, from, path, follow_last, links);
+}
+
+/// `links` counts those of the whole path, however they are nested: a few long ones that name each other would otherwise never end.
+Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& path, bool follow_last, unsigned& links) const {
+    constexpr std::size_t kMaxName = 255;
     Found found;
-    if (path.empty()) return found.error = -ENOENT, found;
-    if (depth > kMaxSymlinks) return found.error = -ELOOP, found;
+    if (path.empty()) return found.error = -kENOENT, found;
     Location at = path[0] == '/' ? task.root : from;
     found.directory = at, found.name = ".";
     for (std::size_t begin = 0; begin < path.size();) {
         const std::size_t end = std::min(path.find('/', begin), path.size());
         const std::string part = path.substr(begin, end - begin);
         begin = end + 1;
+        if (!is_folder(at.inode)) return found.error = -kENOTDIR, found; // so are "file/" and "file/."
+        if (part == ".") found.directory = at, found.name = part;
         if (part.empty() || part == ".") continue;
+        if (part.size() > kMaxName) return found.error = -kENAMETOOLONG, found;
         const InodeType type = type_of(at.inode);
-        if (type != InodeType::Directory && type != InodeType::ProcRoot && type != InodeType::ProcPid) return found.error = -ENOTDIR, found;
-        const bool last = path.find_first_not_of('/', end) == std::string::npos;
+        const bool last = path.find_first_not_of('/', end) == std::string::npos, slash_follows = end < path.size();
         found.directory = at, found.name = part, found.error = 0;
         if (part == "..") {
             at = step_up(task, at);
@@ -159,14 +199,16 @@ Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& p
         }
         u32 child = 0;
         if (type != InodeType::Directory) {
-            child = proc_child(task, at.inode, part);
+            child = proc_child(task, at, part);
         } else if (const auto entry = vfs_.at(at.inode).children.find(part); entry != vfs_.at(at.inode).children.end()) {
             child = entry->second;
         }
-        if (!child) return found.error = -ENOENT, found.location = last ? at : Location{}, found.name = last ? part : "", found;
+        if (!child) return found.error = -kENOENT, found.location = last ? at : Location{}, found.name = last ? part : "", found;
         const Location next = cross_mounts(task, {at.mount, child});
-        if (type_of(next.inode) == InodeType::Symlink && (!last || follow_last)) {
-            const Found target = walk(task, at, vfs_.at(next.inode).target, true, depth + 1);
+        if (type_of(next.inode) == InodeType::Symlink && (!last || follow_last || slash_follows)) {
+            if (++links > kMaxSymlinks) return found.error = -kELOOP, found;
+            Found target = walk(task, at, vfs_.at(next.inode).target, true, links);
+            if (target.error && !last) target.location = {}; // what is missing is not the last part
             if (target.error) return target;
             at = target.location;
             if (last) found.directory = target.directory, found.name = target.name;
@@ -174,6 +216,7 @@ Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& p
         }
         at = next;
     }
+    if (path.back() == '/' && !is_folder(at.inode)) return found.error = -kENOTDIR, found;
     found.location = at;
     return found;
 }
@@ -199,6 +242,33 @@ std::string Kernel::path_of(const Task& task, Location at) const {
     return path.empty() ? "/" : path;
 }
 
+// --- Inodes ------------------------------------------------------------------------------------------------------------------
+
+/// Frees the inodes that have no name and no user any more. False: there is none.
+bool Kernel::reclaim_inodes() {
+    std::vector<bool> used(vfs_.inodes());
+    const auto use = [&](u32 inode) { if (inode < used.size()) used[inode] = true; };
+    for (const OpenFile& file : files_)
+        if (file.users) use(file.location.inode);
+    for (const Task& task : tasks_) {
+        use(task.root.inode), use(task.cwd.inode);
+        for (const auto& [begin, vma] : task.memory.vmas) use(vma.inode);
+    }
+    bool any = false;
+    for (u32 inode = 1; inode < used.size(); ++inode)
+        if (vfs_.at(inode).unlinked && !used[inode]) {
+            forget_pages(inode);
+            vfs_.release(inode);
+            any = true;
+        }
+    return any;
+}
+
+i64 Kernel::create_inode(u32 directory, const std::string& name, InodeType type, u32 mode) {
+    const i64 made = vfs_.create(directory, name, type, mode);
+    return made == -kENOSPC && reclaim_inodes() ? vfs_.create(directory, name, type, mode) : made;
+}
+
 // --- Descriptors ----------------------------------------------------------------------------------------------------------------
 
 /// A new open file description with no user yet: new_descriptor adds the first.
@@ -207,7 +277,7 @@ i64 Kernel::new_file(OpenFile file) {
     if ((file.kind == FileKind::Inode) && type_of(file.location.inode) == InodeType::Tty) file.kind = FileKind::Tty;
     for (std::size_t i = 0; i < files_.size(); ++i)
         if (!files_[i].users) return files_[i] = std::move(file), static_cast<i64>(i);
-    if (files_.size() >= kMaxFiles) return -ENFILE;
+    if (files_.size() >= kMaxFiles) return -kENFILE;
     files_.push_back(std::move(file));
     return static_cast<i64>(files_.size() - 1);
 }
@@ -220,10 +290,10 @@ i64 Kernel::new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least) 
         ++files_[file].users;
         return fd;
     }
-    return -EMFILE;
+    return -kEMFILE;
 }
 
-OpenFile* Kernel::file_of(Task& task, u64 fd) { return fd < task.files.size() && task.files[fd].file ? &files_[task.files[fd].file - 1] : nullptr; }
+OpenFile* Kernel::file_of(Task& task, u32 fd) { return fd < task.files.size() && task.files[fd].file ? &files_[task.files[fd].file - 1] : nullptr; }
 
 /// Which of `events` (POLLIN 1, POLLOUT 4) hold, with POLLHUP 0x10 and POLLERR 8.
 i16 Kernel::poll_file(const OpenFile& file, i16 events) const {
@@ -232,7 +302,7 @@ i16 Kernel::poll_file(const OpenFile& file, i16 events) const {
     switch (file.kind) {
     case FileKind::Tty: now = kOut | (ttys_[file.object].input.empty() && !ttys_[file.object].closed ? 0 : kIn); break;
     case FileKind::PipeRead: now = (pipes_[file.object].buffer.empty() ? 0 : kIn) | (pipes_[file.object].writers ? 0 : kHangUp); break;
-    case FileKind::PipeWrite: now = (pipes_[file.object].buffer.size() < kPipeBytes ? kOut : 0) | (pipes_[file.object].readers ? 0 : kError); break;
+    case FileKind::PipeWrite: now = (pipes_[file.object].buffer.size() + kPipeAtomic <= kPipeBytes ? kOut : 0) | (pipes_[file.object].readers ? 0 : kError); break;
     case FileKind::Inode: now = kIn | kOut; break;
     }
     return static_cast<i16>(now & (events | kError | kHangUp));

@@ -6,8 +6,9 @@
 //   kernel->start_container(machine, {.hostname = "web", .rootfs = "rootfs", .arguments = {"/bin/sh"}});
 //   kernel->run(machine, 1'000'000);
 //
-// Known gaps: one hart; one thread a process; signals have their default actions only (handlers are kept, not called); every process is
-// root. Each system call's own gap stands in its row (syscalls.def).
+// Known gaps: one hart; one thread a process; signals have their default actions only (handlers are kept, not called), and none stops;
+// every process is root; a system call that needs memory when none is left fails with EFAULT. Each system call's own gap stands in its
+// row (syscalls.def).
 #pragma once
 
 #include "container-sim/task.hpp"
@@ -20,7 +21,7 @@ namespace trapeze::container {
 struct ContainerSpec {
     std::string hostname = "container";
     std::string rootfs;                  ///< host folder
-    std::vector<std::string> arguments;  ///< program (a path inside) and its arguments
+    std::vector<std::string> arguments;  ///< program (a path inside, or a name to look for in PATH) and its arguments
     std::vector<std::string> environment{"PATH=/bin:/usr/bin:/sbin:/usr/sbin", "HOME=/root", "TERM=linux"};
 };
 
@@ -73,7 +74,8 @@ class Kernel {
     u64 system_calls() const { return system_calls_; }
 
     static constexpr u64 kSlice = 200'000;       ///< instructions of a time slice
-    static constexpr std::size_t kMaxTasks = 1000, kMaxFiles = 4096, kMaxDescriptors = 256, kMaxTexts = 256;
+    static constexpr std::size_t kMaxTasks = 1000, kMaxFiles = 4096, kMaxDescriptors = 256, kMaxTexts = 256, kMaxVmas = 1024;
+    static constexpr std::size_t kMaxStrings = 128 << 10; ///< bytes of a program's arguments and environment
     static constexpr u64 kMaxTransfer = 1 << 20; ///< bytes that one call moves; a short count tells the rest
 
   private:
@@ -106,9 +108,13 @@ class Kernel {
     void event(Machine& machine, EventKind kind, const Task& task, std::string_view text);
 
     // memory.cpp
+    static constexpr u64 kReservedFrames = 16; ///< the first ones: nothing is ever mapped there
     std::optional<u64> allocate_frame(Machine& machine);
     void share_frame(u64 physical) { ++frame_users_[frame_index(physical)]; }
     void release_frame(u64 physical);
+    void drop_cached_pages();
+    void forget_pages(u32 inode);
+    u32 end_largest(Machine& machine);
     u64 frame_index(u64 physical) const { return (physical - kRamBase) >> kPageShift; }
     std::optional<u64> entry_address(Machine& machine, AddressSpace& memory, u64 va, bool make);
     bool map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physical, u8 prot);
@@ -116,7 +122,9 @@ class Kernel {
     i64 populate(Machine& machine, Task& task, const Vma& vma, u64 page, Access access);
     void protect_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end, u8 prot);
     void unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end);
+    void discard_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end);
     void free_space(Machine& machine, AddressSpace& memory);
+    void release_space(Machine& machine, Task& task, AddressSpace& memory);
     void free_table(Machine& machine, u64 table, int level);
     bool copy_space(Machine& machine, AddressSpace& to, const AddressSpace& from);
     bool copy_in(Machine& machine, Task& task, u64 va, std::span<u8> out);
@@ -125,7 +133,9 @@ class Kernel {
     u64 find_gap(const AddressSpace& memory, u64 bytes) const;
 
     // exec.cpp
-    void add_standard_mounts(MountNamespace& mounts);
+    void add_standard_mounts(MountNamespace& mounts, u32 pid_namespace);
+    std::string find_program(const Task& task, const ContainerSpec& spec) const;
+    Error explain_start(const Task& task, const ContainerSpec& spec, i64 error);
     i64 execute(Machine& machine, Task& task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment);
     bool load_segments(Machine& machine, AddressSpace& memory, const struct LoadPlan& plan);
     i64 build_stack(Machine& machine, Task& task, const struct LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment);
@@ -137,17 +147,28 @@ class Kernel {
         Location directory;     ///< where the last part is, or would be
         std::string name;       ///< the last part
     };
-    Found walk(const Task& task, Location from, const std::string& path, bool follow_last, unsigned depth = 0) const;
+    Found walk(const Task& task, Location from, const std::string& path, bool follow_last) const;
+    Found walk(const Task& task, Location from, const std::string& path, bool follow_last, unsigned& links) const;
     Location step_up(const Task& task, Location at) const;
     Location cross_mounts(const Task& task, Location at) const;
-    u32 proc_child(const Task& task, u32 inode, const std::string& name) const;
-    std::string proc_text(const Task& reader, u32 inode) const;
-    std::vector<std::pair<std::string, InodeType>> list(const Task& reader, Location at) const;
+    u32 proc_child(const Task& task, Location at, const std::string& name) const;
+    std::string proc_text(const Task& reader, Location at) const;
+    std::string proc_note(const Task& reader, Location at) const;
+    u32 proc_namespace(const Task& reader, Location at) const { return mounts_of(reader).mounts.at(at.mount).pid_namespace; }
+    struct Entry {
+        std::string name;
+        InodeType type;
+        u32 inode;
+    };
+    std::vector<Entry> list(const Task& reader, Location at) const;
     InodeType type_of(u32 inode) const;
+    bool is_folder(u32 inode) const;
+    bool reclaim_inodes();
+    i64 create_inode(u32 directory, const std::string& name, InodeType type, u32 mode);
     std::string path_of(const Task& task, Location at) const;
     i64 new_file(OpenFile file);
     i64 new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least = 0);
-    OpenFile* file_of(Task& task, u64 fd);
+    OpenFile* file_of(Task& task, u32 fd);
     void close_file(u32 file);
     void close_all(Task& task, bool only_on_exec);
     const MountNamespace& mounts_of(const Task& task) const { return mount_namespaces_[task.namespaces.mnt]; }
@@ -160,7 +181,7 @@ class Kernel {
     std::vector<OpenFile> files_;
     std::vector<Pipe> pipes_;
     std::vector<Tty> ttys_;       ///< one a container; 0 is the host's
-    std::vector<u16> frame_users_;
+    std::vector<u32> frame_users_;
     u64 next_frame_ = 0;          ///< where to look for a free one
     u64 frames_used_ = 0;
     std::map<std::pair<u32, u64>, u64> page_cache_; ///< (inode, page of the file) to its frame

@@ -1,5 +1,8 @@
 // Memory of the kernel: frames with a count of users, Sv39 tables in the machine's RAM, demand paging, copy on write.
+#include "container-sim/abi.hpp"
 #include "container-sim/kernel.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
@@ -8,7 +11,6 @@ namespace trapeze::container {
 
 namespace {
 
-constexpr u64 kUserEnd = u64{1} << 38; // Sv39's lower half
 constexpr u8 kRead = 1, kWrite = 2, kExec = 4;
 
 u64 offset_of(u64 physical) { return physical - kRamBase; }
@@ -18,6 +20,23 @@ u64 read_entry(const Machine& machine, u64 address) {
     return entry;
 }
 void write_entry(Machine& machine, u64 address, u64 entry) { machine.ram.write_value(offset_of(address), entry); }
+/// Calls visit(va, address of its entry) for each page that is there. What has no table is skipped whole.
+template <class Visit> void visit_pages(const Machine& machine, const AddressSpace& memory, u64 begin, u64 end, Visit visit) {
+    if (!memory.root) return;
+    for (u64 va = begin; va < end;) {
+        u64 table = memory.root;
+        unsigned level = 2;
+        for (; level > 0; --level) {
+            const u64 entry = read_entry(machine, table + bits(va, 20 + 9 * level, 12 + 9 * level) * 8);
+            if (!(entry & pte::V)) break;
+            table = pte::address(entry);
+        }
+        const u64 address = table + bits(va, 20, 12) * 8;
+        if (level == 0 && read_entry(machine, address) & pte::V) visit(va, address);
+        const u64 span = kPageSize << 9 * level;
+        va = (va & ~(span - 1)) + span;
+    }
+}
 u64 make_entry(u64 physical, u8 prot) {
     return physical >> kPageShift << 10 | pte::V | pte::U | pte::A | pte::D | (prot & (kRead | kWrite) ? pte::R : 0) | (prot & kWrite ? pte::W : 0) |
            (prot & kExec ? pte::X | pte::R : 0);
@@ -26,7 +45,9 @@ u64 make_entry(u64 physical, u8 prot) {
 } // namespace
 
 std::optional<u64> Kernel::allocate_frame(Machine& machine) {
-    for (std::size_t looked = 0; looked < frame_users_.size(); ++looked) {
+    if (frames_used_ + kReservedFrames >= frame_users_.size()) drop_cached_pages();
+    if (frames_used_ + kReservedFrames >= frame_users_.size()) return std::nullopt;
+    for (;;) {
         const u64 index = next_frame_;
         next_frame_ = (next_frame_ + 1) % frame_users_.size();
         if (frame_users_[index]) continue;
@@ -35,12 +56,41 @@ std::optional<u64> Kernel::allocate_frame(Machine& machine) {
         machine.ram.fill(index << kPageShift, kPageSize, 0);
         return kRamBase + (index << kPageShift);
     }
-    return std::nullopt;
 }
 
 void Kernel::release_frame(u64 physical) {
-    u16& users = frame_users_[frame_index(physical)];
+    u32& users = frame_users_[frame_index(physical)];
     if (users && --users == 0) --frames_used_;
+}
+
+/// Pages of files that nobody maps any more make room.
+void Kernel::drop_cached_pages() {
+    std::erase_if(page_cache_, [this](const auto& page) {
+        const bool unused = frame_users_[frame_index(page.second)] == 1;
+        if (unused) release_frame(page.second);
+        return unused;
+    });
+}
+
+/// A file has changed: who maps it from now on sees the new bytes. Private pages that are mapped already stay as they are.
+void Kernel::forget_pages(u32 inode) {
+    const auto begin = page_cache_.lower_bound({inode, 0}), end = page_cache_.lower_bound({inode + 1, 0});
+    for (auto page = begin; page != end; ++page) release_frame(page->second);
+    page_cache_.erase(begin, end);
+}
+
+/// Ends the process that holds the most memory. Returns its index.
+u32 Kernel::end_largest(Machine& machine) {
+    u32 largest = current_;
+    u64 most = 0;
+    for (u32 i = 1; i < tasks_.size(); ++i) {
+        u64 pages = 0;
+        for (const auto& [begin, vma] : tasks_[i].memory.vmas) visit_pages(machine, tasks_[i].memory, begin, vma.end, [&](u64, u64) { ++pages; });
+        if (pages > most) largest = i, most = pages;
+    }
+    event(machine, EventKind::ProcessExit, tasks_[largest], fmt::format("memory is full: {} holds the most, {} pages, and has to end", tasks_[largest].name, most));
+    end_task(machine, largest, kSigKill);
+    return largest;
 }
 
 std::optional<u64> Kernel::entry_address(Machine& machine, AddressSpace& memory, u64 va, bool make) {
@@ -73,33 +123,33 @@ bool Kernel::map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physic
     return true;
 }
 
-/// Brings in the page of `va` for this access. 0, or -EFAULT when the process may not, or -ENOMEM.
+/// Brings in the page of `va` for this access. 0, or -kEFAULT when the process may not, or -kENOMEM.
 i64 Kernel::fault_in(Machine& machine, Task& task, u64 va, Access access) {
     auto found = task.memory.vmas.upper_bound(va);
-    if (found == task.memory.vmas.begin()) return -EFAULT;
+    if (found == task.memory.vmas.begin()) return -kEFAULT;
     const Vma vma = (--found)->second;
     const u8 wanted = access == Access::Store ? kWrite : access == Access::Fetch ? kExec : kRead;
-    if (va >= vma.end || !(vma.prot & wanted)) return -EFAULT;
+    if (va >= vma.end || !(vma.prot & wanted)) return -kEFAULT;
     const u64 page = va & ~kPageMask;
     const auto address = entry_address(machine, task.memory, page, true);
-    if (!address) return -ENOMEM;
+    if (!address) return -kENOMEM;
     const u64 entry = read_entry(machine, *address);
     if (!(entry & pte::V)) return populate(machine, task, vma, page, access);
     if (access == Access::Store && !(entry & pte::W)) { // copy on write
         const u64 old = pte::address(entry);
-        if (frame_users_[frame_index(old)] == 1) return map_page(machine, task.memory, page, old, vma.prot) ? 0 : -ENOMEM;
+        if (vma.shared || frame_users_[frame_index(old)] == 1) return map_page(machine, task.memory, page, old, vma.prot) ? 0 : -kENOMEM;
         const auto fresh = allocate_frame(machine);
-        if (!fresh) return -ENOMEM;
+        if (!fresh) return -kENOMEM;
         std::array<u8, kPageSize> bytes;
         machine.ram.read(offset_of(old), bytes);
         machine.ram.write(offset_of(*fresh), bytes);
         release_frame(old);
-        return map_page(machine, task.memory, page, *fresh, vma.prot) ? 0 : -ENOMEM;
+        return map_page(machine, task.memory, page, *fresh, vma.prot) ? 0 : -kENOMEM;
     }
     // It is there already: the hart's translation was older.
     machine.hart().flush_translations();
     const u64 needed = access == Access::Fetch ? pte::X : access == Access::Load ? pte::R : pte::W;
-    if (!(entry & needed)) return map_page(machine, task.memory, page, pte::address(entry), access == Access::Store ? vma.prot : static_cast<u8>(vma.prot & ~kWrite)) ? 0 : -ENOMEM;
+    if (!(entry & needed)) return map_page(machine, task.memory, page, pte::address(entry), access == Access::Store ? vma.prot : static_cast<u8>(vma.prot & ~kWrite)) ? 0 : -kENOMEM;
     return 0;
 }
 
@@ -112,11 +162,11 @@ i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Acc
         const auto key = std::pair(vma.inode, file_page >> kPageShift);
         if (const auto cached = page_cache_.find(key); cached != page_cache_.end()) {
             share_frame(cached->second);
-            return map_page(machine, task.memory, page, cached->second, vma.prot & static_cast<u8>(~kWrite)) ? 0 : -ENOMEM;
+            return map_page(machine, task.memory, page, cached->second, vma.prot & static_cast<u8>(~kWrite)) ? 0 : -kENOMEM;
         }
     }
     const auto frame = allocate_frame(machine);
-    if (!frame) return -ENOMEM;
+    if (!frame) return -kENOMEM;
     if (from_file) {
         const Content content = vfs_.content(vma.inode);
         const u64 bytes = std::min(kPageSize, vma.file_end - page);
@@ -131,7 +181,7 @@ i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Acc
         share_frame(*frame);
         prot &= static_cast<u8>(~kWrite);
     }
-    return map_page(machine, task.memory, page, *frame, prot) ? 0 : -ENOMEM;
+    return map_page(machine, task.memory, page, *frame, prot) ? 0 : -kENOMEM;
 }
 
 void Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
@@ -143,40 +193,30 @@ void Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
             continue;
         }
         at = memory.vmas.erase(at);
-        if (vma.begin < begin) kept.push_back({vma.begin, begin, vma.prot, vma.inode, vma.file_offset, std::min(vma.file_end, begin)});
-        if (vma.end > end) kept.push_back({end, vma.end, vma.prot, vma.inode, vma.file_offset + (end - vma.begin), vma.file_end});
-        for (u64 page = std::max(begin, vma.begin); page < std::min(end, vma.end); page += kPageSize) {
-            const auto address = entry_address(machine, memory, page, false);
-            if (!address) { // no table here: on to the next
-                page |= (u64{1} << 21) - kPageSize;
-                continue;
-            }
-            const u64 entry = read_entry(machine, *address);
-            if (!(entry & pte::V)) continue;
-            release_frame(pte::address(entry));
-            write_entry(machine, *address, 0);
-        }
+        if (vma.begin < begin) kept.push_back(vma.part(vma.begin, begin));
+        if (vma.end > end) kept.push_back(vma.part(end, vma.end));
     }
     for (const Vma& vma : kept) memory.vmas[vma.begin] = vma;
+    discard_pages(machine, memory, begin, end);
+}
+
+/// The pages go, the areas stay: what is touched again begins anew.
+void Kernel::discard_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
+    visit_pages(machine, memory, begin, end, [&](u64, u64 address) {
+        release_frame(pte::address(read_entry(machine, address)));
+        write_entry(machine, address, 0);
+    });
     machine.hart().flush_translations();
 }
 
 /// Pages that are there get the new protection; write access comes back by a fault, so that shared ones are copied.
 void Kernel::protect_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end, u8 prot) {
-    for (u64 page = begin; page < end; page += kPageSize) {
-        const auto address = entry_address(machine, memory, page, false);
-        if (!address) {
-            page |= (u64{1} << 21) - kPageSize;
-            continue;
-        }
-        const u64 entry = read_entry(machine, *address);
-        if (!(entry & pte::V)) continue;
-        if (prot & (kRead | kWrite | kExec)) {
-            write_entry(machine, *address, make_entry(pte::address(entry), prot & static_cast<u8>(~kWrite)));
-        } else { // PROT_NONE: the page stays, out of reach, until it is protected otherwise
-            write_entry(machine, *address, (entry & ~(pte::R | pte::W | pte::X)) | pte::X);
-        }
-    }
+    visit_pages(machine, memory, begin, end, [&](u64, u64 address) {
+        const u64 physical = pte::address(read_entry(machine, address));
+        // PROT_NONE: the page stays, out of a user's reach, until it is protected otherwise
+        const u64 none = make_entry(physical, kRead) & ~pte::U;
+        write_entry(machine, address, prot ? make_entry(physical, prot & static_cast<u8>(~kWrite)) : none);
+    });
     machine.hart().flush_translations();
 }
 
@@ -196,31 +236,30 @@ void Kernel::free_space(Machine& machine, AddressSpace& memory) {
     machine.hart().flush_translations();
 }
 
-/// fork: both sides keep the frames, and neither may write them in place.
+/// A task lets go of memory: it goes back to the one who lent it (vfork) and still waits, or is freed.
+void Kernel::release_space(Machine& machine, Task& task, AddressSpace& memory) {
+    const auto lender = task.lender ? task_by_pid(std::exchange(task.lender, 0), 0) : std::nullopt;
+    if (lender && tasks_[*lender].waits_for == WaitFor::Memory) tasks_[*lender].memory = std::exchange(memory, {});
+    else free_space(machine, memory);
+}
+
+/// fork: both sides keep the frames, and neither may write them in place (but what they share by MAP_SHARED). False: memory is full.
 bool Kernel::copy_space(Machine& machine, AddressSpace& to, const AddressSpace& from) {
     to = from;
     to.root = 0;
-    auto source = from;
-    for (const auto& [begin, vma] : from.vmas) {
-        for (u64 page = begin; page < vma.end; page += kPageSize) {
-            const auto address = entry_address(machine, source, page, false);
-            if (!address) {
-                page |= (u64{1} << 21) - kPageSize;
-                continue;
-            }
-            const u64 entry = read_entry(machine, *address);
-            if (!(entry & pte::V)) continue;
-            const u64 physical = pte::address(entry);
-            if (frame_users_[frame_index(physical)] == 0xffff) return false;
-            const auto target = entry_address(machine, to, page, true);
-            if (!target) return false;
-            share_frame(physical);
-            write_entry(machine, *address, entry & ~pte::W);
-            write_entry(machine, *target, entry & ~pte::W);
-        }
-    }
+    bool room = entry_address(machine, to, 0, true).has_value();
+    for (const auto& [begin, vma] : from.vmas)
+        visit_pages(machine, from, begin, vma.end, [&, shared = vma.shared](u64 page, u64 address) {
+            const u64 entry = shared ? read_entry(machine, address) : read_entry(machine, address) & ~pte::W;
+            const auto target = room ? entry_address(machine, to, page, true) : std::nullopt;
+            room = target.has_value();
+            if (!room) return;
+            share_frame(pte::address(entry));
+            write_entry(machine, address, entry);
+            write_entry(machine, *target, entry);
+        });
     machine.hart().flush_translations();
-    return to.root || entry_address(machine, to, 0, true).has_value();
+    return room;
 }
 
 // --- Between the kernel and a process: page by page, every pointer checked -------------------------------------------------
@@ -255,13 +294,16 @@ bool Kernel::copy_out(Machine& machine, Task& task, u64 va, std::span<const u8> 
 
 i64 Kernel::copy_text(Machine& machine, Task& task, u64 va, std::string& out, std::size_t most) {
     out.clear();
-    for (std::size_t i = 0; i < most; ++i) {
-        u8 byte = 0;
-        if (!copy_in(machine, task, va + i, std::span(&byte, 1))) return -EFAULT;
-        if (!byte) return static_cast<i64>(i);
-        out += static_cast<char>(byte);
+    while (out.size() < most) { // never over the end of a page: the next may not be there
+        std::array<u8, 256> bytes;
+        const u64 at = va + out.size();
+        const std::size_t count = std::min<std::size_t>({bytes.size(), most - out.size(), kPageSize - (at & kPageMask)});
+        if (!copy_in(machine, task, at, std::span(bytes.data(), count))) return -kEFAULT;
+        const auto end = std::find(bytes.begin(), bytes.begin() + count, 0);
+        out.append(bytes.begin(), end);
+        if (end != bytes.begin() + count) return static_cast<i64>(out.size());
     }
-    return -ENAMETOOLONG;
+    return -kENAMETOOLONG;
 }
 
 u64 Kernel::find_gap(const AddressSpace& memory, u64 bytes) const {

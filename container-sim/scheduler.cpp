@@ -1,5 +1,6 @@
 // Running tasks: choosing one, loading it onto the hart, serving what it traps with. Round robin with time slices counted in
 // instructions; a task that waits is looked at again when its turn comes.
+#include "container-sim/abi.hpp"
 #include "container-sim/kernel.hpp"
 #include "container-sim/syscalls.hpp"
 
@@ -12,9 +13,7 @@ namespace trapeze::container {
 namespace {
 
 constexpr u32 kNobody = ~u32{0};
-constexpr int kSigIll = 4, kSigTrap = 5, kSigBus = 7, kSigKill = 9, kSigSegv = 11;
 constexpr u64 kPmpAllNapot = 0x1f;
-constexpr u64 kReservedBytes = 1 << 16; // the first frames stay free: nothing is mapped at physical 0 of RAM
 
 int signal_of(const Trap& trap) {
     switch (static_cast<Cause>(trap.cause)) {
@@ -50,7 +49,7 @@ void Kernel::set_up(Machine& machine) {
     hart.state.priv = Priv::U;
     hart.occupy(Priv::S);
     frame_users_.assign(machine.ram.size() >> kPageShift, 0);
-    for (u64 i = 0; i < kReservedBytes >> kPageShift; ++i) frame_users_[i] = 1;
+    for (u64 i = 0; i < kReservedFrames; ++i) frame_users_[i] = 1;
     pid_namespaces_.emplace_back();
     uts_namespaces_.push_back({"host"});
     mount_namespaces_.emplace_back();
@@ -86,13 +85,15 @@ bool Kernel::ready(Machine& machine, Task& task) const {
         bool any = false, ended = false;
         for (const Task& child : tasks_) {
             if (child.parent != index || child.state == TaskState::Free || &child == &task) continue;
+            if (task.wait_object && child.pid != static_cast<i32>(task.wait_object)) continue;
             any = true;
             ended |= child.state == TaskState::Zombie;
         }
         return index != 0 && (ended || !any);
     }
+    case WaitFor::Memory: return task.memory.root != 0;
     case WaitFor::PipeData: return !pipes_[task.wait_object].buffer.empty() || !pipes_[task.wait_object].writers;
-    case WaitFor::PipeRoom: return pipes_[task.wait_object].buffer.size() < kPipeBytes || !pipes_[task.wait_object].readers;
+    case WaitFor::PipeRoom: return pipes_[task.wait_object].buffer.size() + kPipeAtomic <= kPipeBytes || !pipes_[task.wait_object].readers;
     case WaitFor::TtyInput: return !ttys_[task.wait_object].input.empty() || ttys_[task.wait_object].closed;
     case WaitFor::Time: return machine.cycles() >= task.wait_object;
     case WaitFor::Poll:
@@ -181,9 +182,9 @@ void Kernel::handle_trap(Machine& machine, const Trap& trap) {
     case Cause::EcallFromU: return system_call(machine, task);
     case Cause::InstructionPageFault: case Cause::LoadPageFault: case Cause::StorePageFault: {
         const Access access = trap.is(Cause::StorePageFault) ? Access::Store : trap.is(Cause::LoadPageFault) ? Access::Load : Access::Fetch;
-        const i64 result = fault_in(machine, task, trap.tval, access);
-        if (result == 0) return;
-        end_task(machine, current_, result == -ENOMEM ? kSigKill : kSigSegv);
+        i64 result = fault_in(machine, task, trap.tval, access);
+        while (result == -kENOMEM && end_largest(machine) != current_) result = fault_in(machine, task, trap.tval, access);
+        if (result == -kEFAULT) end_task(machine, current_, kSigSegv);
         return;
     }
     default:
@@ -200,7 +201,7 @@ void Kernel::system_call(Machine& machine, Task& task) {
     const SyscallRow* row = syscall_row(task.x[17]);
     const std::string entry = machine.trace.wants(EventKind::SyscallEnter) && !task.restarted ? call.text(row, task.x[17]) : std::string();
     if (!task.restarted) event(machine, EventKind::SyscallEnter, task, entry);
-    const Attempt attempt = row ? row->handler(call) : Attempt(-ENOSYS);
+    const Attempt attempt = row ? row->handler(call) : Attempt(-kENOSYS);
     Task& after = tasks_[index]; // the table may have grown
     if (attempt.no_return) return;
     if (attempt.blocked) {
@@ -260,14 +261,17 @@ void Kernel::end_task(Machine& machine, u32 index, int status) {
     if (task.state == TaskState::Zombie || task.state == TaskState::Free) return;
     event(machine, EventKind::ProcessExit, task, fmt::format("{} ends, {}", task.name, status & 0x7f ? fmt::format("by signal {}", status & 0x7f) : fmt::format("status {}", status >> 8)));
     close_all(task, false);
-    free_space(machine, task.memory);
+    release_space(machine, task, task.memory);
     task.state = TaskState::Zombie;
     task.exit_status = status;
     u32 reaper = 0;
     for (u32 i = 1; i < tasks_.size(); ++i)
         if (i != index && tasks_[i].state != TaskState::Free && tasks_[i].state != TaskState::Zombie && tasks_[i].namespaces.pid == task.namespaces.pid && tasks_[i].pids.back() == 1) reaper = i;
     for (Task& child : tasks_)
-        if (child.state != TaskState::Free && child.parent == index && &child != &task) child.parent = reaper;
+        if (child.state != TaskState::Free && child.parent == index && &child != &task) {
+            child.parent = reaper;
+            if (!reaper && child.state == TaskState::Zombie) child.state = TaskState::Free;
+        }
     if (task.pids.back() == 1 && task.namespaces.pid != 0) kill_namespace(machine, task.namespaces.pid);
     if (task.parent == 0 && !(task.container && ttys_[task.container].init == index)) task.state = TaskState::Free; // nobody waits
 }

@@ -80,13 +80,15 @@ std::string Call::result_text(const SyscallRow* row, u64 number, i64 value) cons
 void Call::lookup(const std::string& sentence) const { kernel.event(machine, EventKind::NamespaceLookup, task(), sentence); }
 
 i64 Call::strings(u64 array, std::vector<std::string>& out) const {
+    std::size_t bytes = 0;
     for (std::size_t i = 0; array; ++i) {
         if (i >= Kernel::kMaxTexts) return -kE2BIG;
         u64 pointer = 0;
         if (!read_user(array + i * 8, pointer)) return -kEFAULT;
         if (!pointer) break;
         std::string text;
-        if (const i64 length = kernel.copy_text(machine, task(), pointer, text, 64 << 10); length < 0) return length == -kENAMETOOLONG ? -kE2BIG : length;
+        if (const i64 length = kernel.copy_text(machine, task(), pointer, text, Kernel::kMaxStrings - bytes); length < 0) return length == -kENAMETOOLONG ? -kE2BIG : length;
+        bytes += text.size();
         out.push_back(std::move(text));
     }
     return 0;

@@ -17,6 +17,7 @@ struct Call {
     Task& task() const { return kernel.tasks_[index]; }
     u64 arg(unsigned i) const { return arguments[i]; }
     i32 int_arg(unsigned i) const { return static_cast<i32>(arguments[i]); }
+    u32 fd_arg(unsigned i) const { return static_cast<u32>(arguments[i]); }
     /// strace-like: "write(1, "hello", 5)".
     std::string text(const struct SyscallRow* row, u64 number) const;
     std::string result_text(const struct SyscallRow* row, u64 number, i64 value) const;
@@ -33,12 +34,19 @@ struct Call {
     i64 base_of(i32 fd, Location& out) const;
     Kernel::Found find(i32 fd, const std::string& path, bool follow) const;
     Attempt read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const;
-    Attempt write_file(OpenFile& file, u64 from, u64 bytes) const;
+    Attempt write_file(OpenFile& file, u64 from, u64 bytes, const u64* offset) const;
+    Attempt write_pipe(OpenFile& file, u64 from, u64 bytes) const;
+    i64 make(i32 fd, const std::string& path, InodeType type, u32 mode) const;
+    i64 resize(u32 inode, u64 bytes) const;
+    i64 change_mode(u32 inode, u32 mode) const;
+    bool is_busy(const Kernel::Found& found) const;
+    void note_proc(const std::string& path, Location at) const;
     Attempt vectored(bool writing) const;
     i64 fill_stat(Location at, u64 to) const;
     i64 fill_stat_of(const OpenFile& file, u64 to) const;
     i64 strings(u64 array, std::vector<std::string>& out) const;
     Attempt sleep(u64 request, bool absolute) const;
+    bool is_clock(i32 id) const;
     i64 send_signal(u32 target, int number) const;
     Attempt clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 child_tid) const;
     i64 new_namespaces(Task& task, u64 flags) const;

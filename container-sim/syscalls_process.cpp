@@ -1,4 +1,5 @@
 // System calls on processes, namespaces, time and signals.
+#include "container-sim/abi.hpp"
 #include "container-sim/syscalls.hpp"
 
 #include <fmt/format.h>
@@ -10,13 +11,12 @@ namespace trapeze::container {
 
 namespace {
 
-constexpr u64 kCloneVm = 0x100, kCloneVfork = 0x4000, kCloneThread = 0x10000, kCloneNewNs = 0x20000, kCloneSetTls = 0x80000, kCloneParentSetTid = 0x100000,
+constexpr u64 kCloneVm = 0x100, kCloneFs = 0x200, kCloneFiles = 0x400, kCloneSighand = 0x800, kCloneSysvsem = 0x40000, kCloneVfork = 0x4000, kCloneThread = 0x10000, kCloneNewNs = 0x20000, kCloneSetTls = 0x80000, kCloneParentSetTid = 0x100000,
               kCloneChildClearTid = 0x200000, kCloneChildSetTid = 0x1000000, kCloneNewCgroup = 0x2000000, kCloneNewUts = 0x4000000, kCloneNewIpc = 0x8000000,
               kCloneNewUser = 0x10000000, kCloneNewPid = 0x20000000, kCloneNewNet = 0x40000000;
 constexpr u64 kNewAll = kCloneNewNs | kCloneNewUts | kCloneNewPid;
 constexpr u64 kNewRefused = kCloneNewCgroup | kCloneNewIpc | kCloneNewUser | kCloneNewNet;
 constexpr u64 kNanosecondsPerCycle = 10; // a 100 MHz machine
-constexpr int kSigKill = 9, kSigStop = 19, kSigChld = 17, kSigCont = 18, kSigUrg = 23, kSigWinch = 28;
 
 struct Timespec {
     i64 seconds, nanoseconds;
@@ -44,7 +44,7 @@ Attempt Call::getuid() const { return 0; }
 Attempt Call::geteuid() const { return 0; }
 Attempt Call::getgid() const { return 0; }
 Attempt Call::getegid() const { return 0; }
-Attempt Call::getgroups() const { return 0; }
+Attempt Call::getgroups() const { return int_arg(0) < 0 ? -kEINVAL : 0; }
 Attempt Call::setpgid() const { return 0; }
 Attempt Call::getpgid() const { return task().pids.back(); }
 Attempt Call::getsid() const { return task().pids.back(); }
@@ -53,9 +53,13 @@ Attempt Call::sched_yield() const {
     kernel.slice_left_ = 0;
     return 0;
 }
-Attempt Call::sched_setaffinity() const { return 0; }
+Attempt Call::sched_setaffinity() const {
+    u64 harts = 0;
+    if (!read_user(arg(2), harts)) return -kEFAULT;
+    return harts & 1 ? Attempt(0) : Attempt(-kEINVAL);
+}
 Attempt Call::sched_getaffinity() const {
-    if (arg(1) < 8) return -kEINVAL;
+    if (arg(1) < 8 || arg(1) & 7) return -kEINVAL;
     return write_user(arg(2), u64{1}) ? Attempt(8) : Attempt(-kEFAULT);
 }
 Attempt Call::set_tid_address() const {
@@ -97,14 +101,21 @@ Attempt Call::prlimit64() const {
     struct Limit {
         u64 current, most;
     };
-    constexpr u64 kStack = 3, kFiles = 7, kInfinite = ~u64{0};
+    constexpr u64 kStack = 3, kFiles = 7, kKinds = 16, kInfinite = ~u64{0};
+    if (static_cast<u32>(arg(1)) >= kKinds) return -kEINVAL;
+    if (int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid)) return -kESRCH;
+    Limit wanted{};
+    if (arg(2) && !read_user(arg(2), wanted)) return -kEFAULT;
+    if (wanted.current > wanted.most) return -kEINVAL;
     const Limit limit = arg(1) == kStack ? Limit{8 << 20, kInfinite} : arg(1) == kFiles ? Limit{Kernel::kMaxDescriptors, Kernel::kMaxDescriptors} : Limit{kInfinite, kInfinite};
     if (arg(3) && !write_user(arg(3), limit)) return -kEFAULT;
     return 0;
 }
 
 Attempt Call::getrandom() const {
-    const u64 count = std::min<u64>(arg(1), 256);
+    constexpr u64 kAllFlags = 7;
+    if (arg(2) & ~kAllFlags) return -kEINVAL;
+    const u64 count = std::min<u64>(arg(1), Kernel::kMaxTransfer);
     std::vector<u8> bytes(count);
     for (u8& byte : bytes) {
         kernel.random_ = kernel.random_ * 6364136223846793005 + 1442695040888963407;
@@ -157,6 +168,8 @@ i64 Call::new_namespaces(Task& target, u64 flags) const {
     constexpr std::size_t kMost = 4096;
     if (kernel.uts_namespaces_.size() > kMost || kernel.mount_namespaces_.size() > kMost || kernel.pid_namespaces_.size() > kMost) return -kENOSPC;
     if (flags & kCloneNewPid) {
+        // Once its children go elsewhere, a task makes no further pid namespace (pid_namespaces(7)).
+        if (target.pid_namespace_of_children != target.namespaces.pid) return -kEINVAL;
         if (kernel.pid_namespaces_[target.pid_namespace_of_children].level + 1 >= kMaxPidLevels) return -kENOSPC;
         kernel.pid_namespaces_.push_back({target.pid_namespace_of_children, kernel.pid_namespaces_[target.pid_namespace_of_children].level + 1, 1, false});
         target.pid_namespace_of_children = static_cast<u32>(kernel.pid_namespaces_.size() - 1);
@@ -173,17 +186,19 @@ i64 Call::new_namespaces(Task& target, u64 flags) const {
 }
 
 Attempt Call::unshare() const {
-    if (arg(0) & ~(kNewAll | kNewRefused | 0x200 | 0x400)) return -kEINVAL;
+    constexpr u64 kSharedByThreads = kCloneVm | kCloneFs | kCloneFiles | kCloneSighand | kCloneThread | kCloneSysvsem; // there is one thread
+    if (arg(0) & ~(kNewAll | kNewRefused | kSharedByThreads)) return -kEINVAL;
     if (arg(0) & kNewRefused) return -kEPERM;
-    // A second unshare of the pid namespace before a child was born is refused (pid_namespaces(7)).
-    if (arg(0) & kCloneNewPid && task().pid_namespace_of_children != task().namespaces.pid) return -kEINVAL;
     return new_namespaces(task(), arg(0));
 }
 
 Attempt Call::clone() const { return clone_task(arg(0), arg(1), arg(2), arg(3), arg(4)); }
 
 Attempt Call::clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 child_tid) const {
-    if (flags & kCloneThread || (flags & kCloneVm && !(flags & kCloneVfork))) return -kEINVAL;
+    const bool lends = flags & kCloneVm;
+    if (task().resume) return static_cast<i64>(task().resume); // a vfork's child has given the memory back
+    if (flags & kCloneThread || (lends && !(flags & kCloneVfork))) return -kEINVAL;
+    if (flags & kCloneNewNs && flags & kCloneFs) return -kEINVAL;
     if (flags & kNewRefused) return -kEPERM;
     if (kernel.pid_namespaces_[task().pid_namespace_of_children].dead) return -kENOMEM;
     const auto child_index = kernel.new_task();
@@ -193,13 +208,11 @@ Attempt Call::clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 chil
     child = parent;
     child.memory = {};
     child.state = TaskState::Free;
-    if (!kernel.copy_space(machine, child.memory, parent.memory)) {
+    child.lender = 0;
+    if (const i64 error = new_namespaces(child, flags)) return error;
+    if (!lends && !kernel.copy_space(machine, child.memory, parent.memory)) {
         kernel.free_space(machine, child.memory);
         return -kENOMEM;
-    }
-    if (const i64 error = new_namespaces(child, flags)) {
-        kernel.free_space(machine, child.memory);
-        return error;
     }
     child.parent = index;
     kernel.give_pids(child, child.pid_namespace_of_children);
@@ -214,12 +227,16 @@ Attempt Call::clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 chil
     if (flags & kCloneSetTls) child.x[4] = tls;
     const i32 pid = kernel.pid_in(child, parent.namespaces.pid);
     if (flags & kCloneParentSetTid) write_user(parent_tid, pid);
+    if (lends) child.memory = std::exchange(parent.memory, {}), child.lender = parent.pid;
     if (flags & kCloneChildSetTid) {
         const i32 own = child.pids.back();
         kernel.copy_out(machine, child, child_tid, std::span(reinterpret_cast<const u8*>(&own), sizeof own));
     }
     kernel.event(machine, EventKind::ProcessStart, child, fmt::format("{} is born as pid {}, child of {}", child.name, child.pids.back(), parent.pid));
-    return pid;
+    if (!lends) return pid;
+    parent.resume = static_cast<u64>(pid);
+    parent.waits_for = WaitFor::Memory;
+    return Attempt::block();
 }
 
 Attempt Call::execve() const {
@@ -244,37 +261,43 @@ Attempt Call::exit() const {
 Attempt Call::exit_group() const { return exit(); }
 
 Attempt Call::wait4() const {
-    constexpr u64 kNoHang = 1;
+    constexpr u64 kNoHang = 1, kAll = 0xe000'000b; // and WUNTRACED, WCONTINUED, __WNOTHREAD, __WALL, __WCLONE
+    constexpr std::size_t kUsageWords = 18;        // struct rusage
+    if (static_cast<u32>(arg(2)) & ~kAll) return -kEINVAL;
     bool any = false;
+    i32 awaited = 0;
     for (u32 i = 1; i < kernel.tasks_.size(); ++i) {
         Task& child = kernel.tasks_[i];
         if (child.state == TaskState::Free || child.parent != index || i == index) continue;
         const i32 pid = kernel.pid_in(child, task().namespaces.pid);
         if (int_arg(0) > 0 && pid != int_arg(0)) continue;
         any = true;
+        if (int_arg(0) > 0) awaited = child.pid;
         if (child.state != TaskState::Zombie) continue;
-        if (arg(1) && !write_user(arg(1), static_cast<i32>(child.exit_status))) return -kEFAULT;
         child.state = TaskState::Free;
+        if (arg(1) && !write_user(arg(1), static_cast<i32>(child.exit_status))) return -kEFAULT;
+        if (arg(3) && !write_user(arg(3), std::array<u64, kUsageWords>{})) return -kEFAULT;
         return pid;
     }
     if (!any) return -kECHILD;
     if (arg(2) & kNoHang) return 0;
-    task().waits_for = WaitFor::Child;
+    task().waits_for = WaitFor::Child, task().wait_object = static_cast<u64>(awaited);
     return Attempt::block();
 }
 
 // --- Signals ---------------------------------------------------------------------------------------------------------------------
 
-/// Default actions. An init ignores from inside its namespace whatever it does not handle, SIGKILL too (pid_namespaces(7)).
+/// Default actions. An init ignores what it does not handle; only SIGKILL from an outer namespace ends it (pid_namespaces(7)).
 i64 Call::send_signal(u32 target_index, int number) const {
     Task& target = kernel.tasks_[target_index];
     if (number < 0 || number > 64) return -kEINVAL;
     if (number == 0) return 0;
     const bool is_init = target.pids.back() == 1;
     const bool from_inside = kernel.namespace_within(task().namespaces.pid, target.namespaces.pid);
-    if (is_init && from_inside) return 0;
+    if (is_init && (from_inside || number != kSigKill)) return 0;
     const u64 handler = target.actions[static_cast<std::size_t>(number)][0];
-    const bool harmless = number == kSigChld || number == kSigCont || number == kSigUrg || number == kSigWinch || number == kSigStop;
+    const bool harmless = number == kSigChld || number == kSigCont || number == kSigUrg || number == kSigWinch || number == kSigStop || number == kSigTstp ||
+                          number == kSigTtin || number == kSigTtou;
     if (number != kSigKill && (handler != 0 || harmless)) return 0; // ignored, or a handler: kept, not called
     kernel.end_task(machine, target_index, number);
     return 0;
@@ -302,11 +325,16 @@ Attempt Call::tgkill() const {
     return *target == index && task().state == TaskState::Zombie ? Attempt::gone() : Attempt(0);
 }
 
-Attempt Call::sigaltstack() const { return 0; }
+Attempt Call::sigaltstack() const {
+    std::array<u64, 3> stack{0, 2, 0}; // where, SS_DISABLE, how large
+    if (arg(1) && !write_user(arg(1), stack)) return -kEFAULT;
+    return !arg(0) || read_user(arg(0), stack) ? Attempt(0) : Attempt(-kEFAULT);
+}
 
 Attempt Call::rt_sigaction() const {
     const u64 number = arg(0);
-    if (number < 1 || number > 64 || number == kSigKill || number == kSigStop || arg(3) != 8) return -kEINVAL;
+    if (number < 1 || number > 64 || arg(3) != 8) return -kEINVAL;
+    if (arg(1) && (number == kSigKill || number == kSigStop)) return -kEINVAL;
     auto& action = task().actions[number];
     const auto old = action;
     if (arg(1) && !read_user(arg(1), action)) return -kEFAULT;
@@ -331,12 +359,19 @@ Attempt Call::rt_sigprocmask() const {
 
 // --- Time -------------------------------------------------------------------------------------------------------------------------
 
-Attempt Call::clock_gettime() const { return write_user(arg(1), to_timespec(machine.cycles())) ? Attempt(0) : Attempt(-kEFAULT); }
+/// CLOCK_REALTIME to CLOCK_TAI: all of them count from the machine's start.
+bool Call::is_clock(i32 id) const { return id >= 0 && id <= 11 && id != 10; }
+
+Attempt Call::clock_gettime() const {
+    if (!is_clock(int_arg(0))) return -kEINVAL;
+    return write_user(arg(1), to_timespec(machine.cycles())) ? Attempt(0) : Attempt(-kEFAULT);
+}
 
 Attempt Call::gettimeofday() const {
     Timespec now = to_timespec(machine.cycles());
     now.nanoseconds /= 1000; // a timeval
-    return write_user(arg(0), now) ? Attempt(0) : Attempt(-kEFAULT);
+    if (arg(0) && !write_user(arg(0), now)) return -kEFAULT;
+    return !arg(1) || write_user(arg(1), u64{0}) ? Attempt(0) : Attempt(-kEFAULT); // UTC
 }
 
 Attempt Call::sleep(u64 request, bool absolute) const {
@@ -355,7 +390,7 @@ Attempt Call::sleep(u64 request, bool absolute) const {
     return Attempt::block();
 }
 Attempt Call::nanosleep() const { return sleep(arg(0), false); }
-Attempt Call::clock_nanosleep() const { return sleep(arg(2), arg(1) & 1); }
+Attempt Call::clock_nanosleep() const { return !is_clock(int_arg(0)) ? Attempt(-kEINVAL) : sleep(arg(2), arg(1) & 1); }
 
 Attempt Call::sysinfo() const {
     struct {

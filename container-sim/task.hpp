@@ -19,6 +19,14 @@ struct Vma {
     u32 inode = 0;               ///< file behind it; 0: anonymous
     u64 file_offset = 0;         ///< of the file, at `begin`
     u64 file_end = 0;            ///< address after the last byte that comes from the file; zeros follow
+    bool shared = false;         ///< MAP_SHARED and anonymous: its frames stay shared after fork
+    /// The same area between two addresses in it.
+    Vma part(u64 from, u64 to) const {
+        Vma vma = *this;
+        vma.begin = from, vma.end = to;
+        if (inode) vma.file_offset += from - begin;
+        return vma;
+    }
 };
 struct AddressSpace {
     u64 root = 0;                ///< physical address of the Sv39 root table
@@ -43,9 +51,9 @@ struct Pipe {
     u32 readers = 0, writers = 0;
     bool used = false;
 };
-inline constexpr std::size_t kPipeBytes = 65536; ///< pipe(7)
+inline constexpr std::size_t kPipeBytes = 65536, kPipeAtomic = 4096; ///< pipe(7): what it holds, and what is written in one piece
 
-enum class WaitFor : u8 { Nothing, Child, PipeData, PipeRoom, TtyInput, Time, Poll };
+enum class WaitFor : u8 { Nothing, Child, Memory, PipeData, PipeRoom, TtyInput, Time, Poll };
 enum class TaskState : u8 { Free, Runnable, Blocked, Zombie };
 
 struct Descriptor {
@@ -73,9 +81,9 @@ struct Task {
     u32 umask = 022;
     int exit_status = 0;                 ///< as wait4 reports it
     WaitFor waits_for = WaitFor::Nothing;
-    u64 wait_object = 0;                 ///< pipe, tty, or time in cycles
+    u64 wait_object = 0;                 ///< pipe, tty, time in cycles, or the child's pid in the host's namespace (0: any)
     bool restarted = false;              ///< the pending call has been attempted before
-    u64 resume = 0;                      ///< what the attempt keeps for the next: a deadline
+    u64 resume = 0;                      ///< what the attempt keeps for the next: a deadline, bytes written, a vfork's child
     struct Polled {
         u32 file;                        ///< index of OpenFile
         i16 events;
@@ -85,7 +93,7 @@ struct Task {
     u32 container = 0;                   ///< number of the container it belongs to; 0: the host
     std::array<std::array<u64, 3>, 65> actions{}; ///< sigaction: handler, flags, mask
     u64 blocked_signals = 0;
-    bool shares_memory = false;          ///< vfork: the parent waits until it has gone
+    i32 lender = 0;                      ///< vfork: pid (the host's) of the one who lent its memory and waits for it; 0: the memory is its own
 };
 
 /// What a reader sees of one process: a row of the process x namespace matrix.

@@ -50,15 +50,25 @@ u32 Vfs::make_tree(InodeType type) {
 }
 
 i64 Vfs::create(u32 directory, const std::string& name, InodeType type, u32 mode) {
-    if (inodes_.size() >= kMaxInodes) return -ENOSPC;
-    if (name.size() > 255) return -ENAMETOOLONG;
+    if (name.size() > 255) return -kENAMETOOLONG;
+    if (inodes_[directory].unlinked) return -kENOENT;
+    if (free_.empty() && inodes_.size() >= kMaxInodes) return -kENOSPC;
     Inode inode;
     inode.type = type, inode.mode = mode, inode.parent = directory;
     if (type == InodeType::File) inode.content = std::make_shared<const std::vector<u8>>();
-    inodes_.push_back(std::move(inode));
-    const u32 id = static_cast<u32>(inodes_.size() - 1);
+    u32 id = static_cast<u32>(inodes_.size());
+    if (free_.empty()) inodes_.push_back(std::move(inode));
+    else id = free_.back(), free_.pop_back(), inodes_[id] = std::move(inode);
     inodes_[directory].children[name] = id;
     return id;
+}
+
+void Vfs::release(u32 id) {
+    if (inodes_[id].free) return;
+    if (inodes_[id].content) account(inodes_[id].content->size(), 0);
+    inodes_[id] = {};
+    inodes_[id].free = true;
+    free_.push_back(id);
 }
 
 Result<u32> Vfs::import_folder(const std::string& host_folder) {
@@ -106,16 +116,16 @@ Content Vfs::content(u32 id) {
     Inode& inode = inodes_[id];
     if (inode.type != InodeType::File) return nullptr;
     if (!inode.content && !inode.host_path.empty()) {
-        inode.content = read_host_file(inode.host_path);
-        if (inode.content) inode.size = inode.content->size();
+        inode.content = bytes_ + inode.size <= kMaxTreeBytes ? read_host_file(inode.host_path) : nullptr;
+        if (inode.content) inode.size = inode.content->size(), bytes_ += inode.size;
     }
     return inode.content;
 }
 
-/// Keeps what all files take within bounds. Returns 0 or -ENOSPC.
+/// Keeps what all files take within bounds. Returns 0, -kEFBIG or -kENOSPC.
 i64 Vfs::account(u64 before, u64 after) {
-    if (after > kMaxFileBytes) return -EFBIG;
-    if (after > before && bytes_ + (after - before) > kMaxTreeBytes) return -ENOSPC;
+    if (after > kMaxFileBytes) return -kEFBIG;
+    if (after > before && bytes_ + (after - before) > kMaxTreeBytes) return -kENOSPC;
     bytes_ = bytes_ - std::min(bytes_, before) + after;
     return 0;
 }
@@ -123,9 +133,9 @@ i64 Vfs::account(u64 before, u64 after) {
 i64 Vfs::write(u32 id, u64 offset, const std::vector<u8>& bytes) {
     const Content old = content(id);
     if (!old) return -EIO;
-    if (offset > kMaxFileBytes || bytes.size() > kMaxFileBytes - offset) return -EFBIG;
+    if (offset > kMaxFileBytes || bytes.size() > kMaxFileBytes - offset) return -kEFBIG;
     const u64 size = std::max<u64>(old->size(), offset + bytes.size());
-    if (const i64 error = account(inodes_[id].host_path.empty() ? old->size() : 0, size)) return error;
+    if (const i64 error = account(old->size(), size)) return error;
     // The file's own vector is written in place while nobody else (a checkpoint, a mapping) holds it.
     Inode& inode = inodes_[id];
     inode.host_path.clear();
@@ -142,7 +152,7 @@ i64 Vfs::write(u32 id, u64 offset, const std::vector<u8>& bytes) {
 i64 Vfs::truncate(u32 id, u64 size) {
     const Content old = content(id);
     if (!old) return -EIO;
-    if (const i64 error = account(inodes_[id].host_path.empty() ? old->size() : 0, size)) return error;
+    if (const i64 error = account(old->size(), size)) return error;
     auto fresh = std::make_shared<std::vector<u8>>(old->begin(), old->begin() + static_cast<std::ptrdiff_t>(std::min<u64>(size, old->size())));
     fresh->resize(size);
     inodes_[id].content = fresh;
@@ -154,14 +164,29 @@ i64 Vfs::truncate(u32 id, u64 size) {
 i64 Vfs::unlink(u32 directory, const std::string& name, bool want_directory) {
     auto& children = inodes_[directory].children;
     const auto found = children.find(name);
-    if (found == children.end()) return -ENOENT;
+    if (found == children.end()) return -kENOENT;
     const Inode& victim = inodes_[found->second];
     const bool is_directory = victim.type == InodeType::Directory;
-    if (want_directory && !is_directory) return -ENOTDIR;
-    if (!want_directory && is_directory) return -EISDIR;
-    if (is_directory && !victim.children.empty()) return -ENOTEMPTY;
+    if (want_directory && !is_directory) return -kENOTDIR;
+    if (!want_directory && is_directory) return -kEISDIR;
+    if (is_directory && !victim.children.empty()) return -kENOTEMPTY;
     inodes_[found->second].unlinked = true;
     children.erase(found);
+    return 0;
+}
+
+/// rename(2) within one mount; what had the new name loses it. Pre: `name` is there, and `to` does not lie in it.
+i64 Vfs::rename(u32 from, const std::string& name, u32 to, const std::string& new_name) {
+    if (inodes_[to].unlinked) return -kENOENT;
+    const u32 inode = inodes_[from].children.at(name);
+    const bool is_directory = inodes_[inode].type == InodeType::Directory;
+    if (const auto old = inodes_[to].children.find(new_name); old != inodes_[to].children.end()) {
+        if (old->second == inode) return 0;
+        if (const i64 error = unlink(to, new_name, is_directory)) return error;
+    }
+    inodes_[from].children.erase(name);
+    inodes_[to].children[new_name] = inode;
+    inodes_[inode].parent = to;
     return 0;
 }
 

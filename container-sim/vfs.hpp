@@ -27,7 +27,8 @@ struct Inode {
     Content content;                     ///< of a file; null until read
     std::string host_path;               ///< where the content comes from; empty: from nowhere
     u64 size = 0;
-    bool unlinked = false;
+    bool unlinked = false;               ///< has no name any more, but perhaps users
+    bool free = false;
 };
 
 /// A place in the tree: which mount, which inode in it.
@@ -41,6 +42,7 @@ struct Mount {
     Location on;              ///< where it is mounted
     bool is_root = false;
     bool read_only = false;
+    u32 pid_namespace = 0;    ///< of a /proc: whose processes it shows (its mounter's)
     std::string type, source;
     bool operator==(const Mount&) const = default;
 };
@@ -63,7 +65,7 @@ class Vfs {
     /// Makes a tree from a host folder. Its symbolic links stay links; nothing outside the folder is ever opened.
     Result<u32> import_folder(const std::string& host_folder);
     u32 make_tree(InodeType type = InodeType::Directory);
-    /// A new inode in a directory; 0 with an errno when there is no room.
+    /// A new inode in a directory, or an errno.
     i64 create(u32 directory, const std::string& name, InodeType type, u32 mode);
 
     const Inode& at(u32 inode) const { return inodes_[inode]; }
@@ -73,6 +75,10 @@ class Vfs {
     i64 write(u32 inode, u64 offset, const std::vector<u8>& bytes);
     i64 truncate(u32 inode, u64 size);
     i64 unlink(u32 directory, const std::string& name, bool want_directory);
+    i64 rename(u32 from, const std::string& name, u32 to, const std::string& new_name);
+    /// Frees an unlinked inode that nobody uses; its number is given out again.
+    void release(u32 inode);
+    std::size_t inodes() const { return inodes_.size(); }
 
     u32 new_mount_id() { return next_mount_++; }
 
@@ -81,6 +87,7 @@ class Vfs {
     i64 account(u64 before, u64 after);
 
     std::vector<Inode> inodes_;
+    std::vector<u32> free_;
     u32 next_mount_ = 1;
     u64 bytes_ = 0;
 };

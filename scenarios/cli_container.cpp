@@ -36,8 +36,14 @@ Result<std::vector<ContainerSpec>> parse_specs(const std::vector<std::string>& w
             if (!hostname && !environment) return Error{fmt::format("container run does not know {}; it knows --hostname NAME and --env KEY=VALUE before ROOTFS", words[i])};
             if (i + 1 == words.size()) return Error{fmt::format("{} needs a value", words[i])};
             ++i;
-            if (hostname) spec.hostname = words[i];
-            else spec.environment.push_back(words[i]);
+            if (hostname) {
+                spec.hostname = words[i];
+                continue;
+            }
+            const std::size_t equals = words[i].find('=');
+            if (equals == 0 || equals == std::string::npos) return Error{fmt::format("--env {}: give it as KEY=VALUE", words[i])};
+            std::erase_if(spec.environment, [&](const std::string& old) { return old.starts_with(words[i].substr(0, equals + 1)); });
+            spec.environment.push_back(words[i]);
         }
         if (i < words.size()) spec.rootfs = words[i++];
         for (; i < words.size() && words[i] != "--and"; ++i) spec.arguments.push_back(words[i]);
@@ -135,8 +141,9 @@ Result<Session> open_session(const RunOptions& options, int& status) {
     config.checkpoint_every = options.debug ? config.checkpoint_every : 0;
     if (options.ps) config.when_idle = container::WhenIdle::Return; // a sleeping process is still there to be seen
     config.record = options.trace || options.debug ? class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process) : 0;
-    status = kFailed;
-    return Session::create(config);
+    auto session = Session::create(config);
+    if (!session) status = session.status() ? session.status() : kUsage;
+    return session;
 }
 
 int run(const RunOptions& options) {

@@ -59,7 +59,7 @@ Result<Session> Session::create_containers(const SessionConfig& config) {
     if (!kernel) return Error{kernel.error()};
     session.now_.kernel = std::move(*kernel);
     for (const container::ContainerSpec& spec : config.containers)
-        if (const auto started = session.now_.kernel->start_container(own, spec); !started) return Error{started.error()};
+        if (const auto started = session.now_.kernel->start_container(own, spec); !started) return Error{started.error(), started.status()};
     session.now_.outputs.resize(config.containers.size() + 1);
     session.take_checkpoint();
     return session;

@@ -11,6 +11,7 @@ namespace trapeze {
 /// What went wrong, for a person to read: the object, the place in it, and how to mend it.
 struct Error {
     std::string message;
+    int status = 0; ///< with which a command that fails by it should end; 0: as usual
 };
 
 /// A value, or the sentence that says why there is none.
@@ -28,6 +29,7 @@ template <class T> class [[nodiscard]] Result {
     T& operator*() & { return value(); }
     /// Pre: holds an error.
     const std::string& error() const { return std::get<1>(content_).message; }
+    int status() const { return std::get<1>(content_).status; }
 
   private:
     std::variant<T, Error> content_;
