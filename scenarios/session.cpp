@@ -43,20 +43,20 @@ Result<Session> Session::create(const SessionConfig& config) {
     if (!path) return Error{path.error()};
     auto image = read_file(path.value());
     if (!image) return Error{image.error()};
-    std::vector<u8> disk;
+    BoardConfig devices;
     if (!config.drive.empty()) {
         auto file = read_file(config.drive);
         if (!file) return Error{file.error()};
-        disk = std::move(*file);
+        devices.disks.push_back({disk_image(std::move(*file))});
     }
     const bool bare = config.mode == Mode::Bare;
-    vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, disk, config.firmware, config.costs};
+    vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, devices, config.firmware, config.costs};
     MachineConfig board;
     board.ram_bytes = bare ? config.memory_bytes : vmm::Vmm::machine_bytes(vm);
     board.harts = config.harts;
     board.bootargs = config.append;
     board.builtin_firmware = bare && config.firmware;
-    if (bare) board.disk = disk;
+    if (bare) board.board = devices;
     auto machine = Machine::create(board);
     if (!machine) return Error{machine.error()};
 

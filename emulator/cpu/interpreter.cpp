@@ -261,12 +261,12 @@ leave:
     return end;
 }
 
-/// Cycles until the next timer line of this hart rises; at least 1.
+/// Cycles until the next timer line of this hart rises, or a device acts by itself; at least 1.
 u64 cycles_to_timer(const Hart& hart, const Bus& bus) {
     const HartState& s = hart.state;
     const u64 now = ticks_of(s.cycles);
-    u64 next = ~u64{0};
-    if (const u64 tick = bus.board.next_tick(hart.id()); tick > now) next = tick;
+    u64 next = bus.board.next_event(now);
+    if (const u64 tick = bus.board.next_tick(hart.id()); tick > now) next = std::min(next, tick);
     if (const u64 tick = s[Csr::stimecmp]; s[Csr::menvcfg] & menvcfg::STCE && tick > now) next = std::min(next, tick);
     if (const u64 tick = guest_timer_tick(s); tick > now) next = std::min(next, tick);
     if (next > ~u64{0} / kCyclesPerTick) return ~u64{0};

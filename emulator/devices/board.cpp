@@ -1,9 +1,12 @@
 // Windows of the CLINT and the PLIC are tried first; everything else is attached.
 #include "emulator/devices/board.hpp"
 #include "emulator/devices/finisher.hpp"
+#include "emulator/devices/rtc.hpp"
 #include "emulator/devices/uart.hpp"
-#include "emulator/devices/virtio_mmio.hpp"
+#include "emulator/devices/virtio_blk.hpp"
 #include "emulator/mem/ram.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -21,6 +24,16 @@ std::vector<Board::Attached> clone_devices(const std::vector<Board::Attached>& d
 }
 } // namespace
 
+Result<void> check_board(const BoardConfig& config) {
+    for (const DiskConfig& disk : config.disks)
+        if (!disk.image || disk.image->empty() || disk.image->size() % VirtioBlk::kSectorBytes)
+            return Error{fmt::format("a disk of {} bytes cannot be had; fill its image up to a multiple of {} bytes", disk.image ? disk.image->size() : 0,
+                                     VirtioBlk::kSectorBytes)};
+    const std::size_t devices = config.disks.size();
+    if (devices > kVirtioSlots) return Error{fmt::format("{} virtio devices do not fit the board; it has {} slots", devices, kVirtioSlots)};
+    return {};
+}
+
 bool DmaMemory::read(u64 address, std::span<u8> out) const {
     if (address < base || address - base > size || out.size() > size - (address - base)) return false;
     return ram.read(address - base + offset, out);
@@ -31,16 +44,23 @@ bool DmaMemory::write(u64 address, std::span<const u8> in) const {
     return ram.write(address - base + offset, in);
 }
 
-Board::Board(unsigned harts) : clint(std::min(harts, kMaxHarts)), plic(std::min(harts, kMaxHarts)), harts_(std::min(harts, kMaxHarts)) {
+Board::Board(unsigned harts, const BoardConfig& config)
+    : clint(std::min(harts, kMaxHarts)), plic(std::min(harts, kMaxHarts)), harts_(std::min(harts, kMaxHarts)) {
     attach(std::make_unique<Finisher>(), kFinisherBase, Finisher::kSize, 0);
+    attach(std::make_unique<Rtc>(), kRtcBase, Rtc::kSize, kRtcIrq);
     attach(std::make_unique<Uart>(), kUartBase, Uart::kSize, kUartIrq);
-    for (unsigned slot = 0; slot < kVirtioSlots; ++slot)
-        attach(std::make_unique<VirtioEmpty>(), kVirtioBase + slot * kVirtioStride, VirtioMmio::kSize, kVirtioIrq + slot);
+    unsigned slot = 0;
+    const auto plug = [&](std::unique_ptr<Device> device) {
+        attach(std::move(device), kVirtioBase + slot * kVirtioStride, VirtioMmio::kSize, kVirtioIrq + slot);
+        ++slot;
+    };
+    for (const DiskConfig& disk : config.disks) plug(std::make_unique<VirtioBlk>(disk));
+    while (slot < kVirtioSlots) plug(std::make_unique<VirtioEmpty>());
 }
 
 Board::Board(const Board& other)
     : clint(other.clint), plic(other.plic), halt(other.halt), tohost(other.tohost), harts_(other.harts_),
-      devices_(clone_devices(other.devices_)) {}
+      devices_(clone_devices(other.devices_)), next_due_(other.next_due_) {}
 
 Board& Board::operator=(const Board& other) {
     if (this != &other) *this = Board(other);
@@ -48,6 +68,7 @@ Board& Board::operator=(const Board& other) {
 }
 
 Device& Board::attach(std::unique_ptr<Device> device, u64 base, u64 size, unsigned irq) {
+    next_due_ = 0;
     const auto same = std::find_if(devices_.begin(), devices_.end(), [&](const Attached& d) { return d.base == base; });
     if (same != devices_.end()) {
         *same = {std::move(device), base, size, irq};
@@ -63,7 +84,10 @@ const Device* Board::find(const std::string& name) const {
     return nullptr;
 }
 
-Device* Board::find(const std::string& name) { return const_cast<Device*>(std::as_const(*this).find(name)); }
+Device* Board::find(const std::string& name) {
+    next_due_ = 0; // whoever asks may change it
+    return const_cast<Device*>(std::as_const(*this).find(name));
+}
 
 Board::Attached* Board::at(u64 address, unsigned size) {
     for (auto& d : devices_)
@@ -75,6 +99,7 @@ bool Board::read(u64 address, unsigned size, u64& value, DeviceContext& context)
     if (inside(address, size, kClintBase, Clint::kSize)) {
         value = clint.read(address - kClintBase, size, context.ticks);
     } else if (inside(address, size, kPlicBase, Plic::kSize)) {
+        poll(context);
         lines(0, context.ticks); // the PLIC sees its sources as they are now
         value = plic.read(address - kPlicBase, size);
     } else if (Attached* d = at(address, size)) {
@@ -93,10 +118,23 @@ bool Board::write(u64 address, unsigned size, u64 value, DeviceContext& context)
     } else if (Attached* d = at(address, size)) {
         d->device->write(address - d->base, size, value, context);
         if (!halt) halt = d->device->halt_request();
+        next_due_ = std::min(next_due_, d->device->due());
     } else {
         return false;
     }
     return true;
+}
+
+void Board::poll(DeviceContext& context) {
+    if (context.ticks < next_due_) return;
+    for (auto& d : devices_)
+        if (d.device->due() <= context.ticks) d.device->advance(context);
+    refresh_due();
+}
+
+void Board::refresh_due() {
+    next_due_ = ~u64{0};
+    for (const auto& d : devices_) next_due_ = std::min(next_due_, d.device->due());
 }
 
 u64 Board::lines(unsigned hart, u64 ticks) {
@@ -136,6 +174,7 @@ void Board::reset() {
     plic.reset();
     for (auto& d : devices_) d.device->reset();
     halt.reset();
+    next_due_ = 0;
 }
 
 void Board::state(StateArchive& archive) {
@@ -150,6 +189,7 @@ void Board::state(StateArchive& archive) {
         tohost = flags & 4 ? std::optional(address) : std::nullopt;
     }
     for (auto& d : devices_) d.device->state(archive);
+    next_due_ = 0;
 }
 
 std::vector<Board::Window> Board::windows() const {

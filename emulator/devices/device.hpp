@@ -62,6 +62,9 @@ class Device {
     /// How often the device has raised its line, also while it was high already. The PLIC's gateway latches each, as QEMU's does;
     /// drivers such as xv6's rely on it.
     virtual u32 irq_raises() const { return 0; }
+    /// Tick of mtime at which it acts by itself; ~0: never. The board calls `advance` then, and again while the answer lies in the past.
+    virtual u64 due() const { return ~u64{0}; }
+    virtual void advance(DeviceContext&) {}
     /// Set once a register write has asked to switch the machine off.
     virtual std::optional<Halt> halt_request() const { return std::nullopt; }
     /// For console devices: bytes typed by the user go in; printed bytes come out, each once. Both are bounded.

@@ -4,6 +4,7 @@
 // Known inaccuracies: a request over 64 MiB, or beyond 256 MiB in one notification, is answered with an I/O error.
 #pragma once
 
+#include "emulator/devices/board_config.hpp"
 #include "emulator/devices/virtio_mmio.hpp"
 
 #include <map>
@@ -15,8 +16,9 @@ class VirtioBlk final : public VirtioMmio {
     static constexpr u64 kSectorBytes = 512;
     static constexpr u64 kMaxRequestBytes = u64{64} << 20, kMaxNotificationBytes = u64{256} << 20;
 
-    /// Range: a multiple of 512 bytes; a rest is not reachable.
-    explicit VirtioBlk(std::vector<u8> image) : base_(std::make_shared<const std::vector<u8>>(std::move(image))) {}
+    /// Range: images of a multiple of 512 bytes; a rest is not reachable. Pre: there is an image.
+    explicit VirtioBlk(DiskConfig config) : base_(std::move(config.image)) {}
+    explicit VirtioBlk(std::vector<u8> image) : VirtioBlk(DiskConfig{disk_image(std::move(image))}) {}
 
     const char* name() const override { return "virtio-blk"; }
     std::unique_ptr<Device> clone() const override { return std::make_unique<VirtioBlk>(*this); }
