@@ -140,7 +140,7 @@ void Board::refresh_due() {
 u64 Board::lines(unsigned hart, u64 ticks) {
     if (hart >= harts_) return 0;
     for (const auto& d : devices_)
-        if (d.irq) plic.set_level(d.irq, d.device->irq(), d.device->irq_raises());
+        if (d.irq) plic.set_line(d.irq, d.device->irq(), d.device->irq_raises(), d.device->irq_trigger());
     u64 pending = 0;
     if (clint.msip(hart)) pending |= irq_bit(Irq::Msi);
     if (ticks >= clint.mtimecmp(hart)) pending |= irq_bit(Irq::Mti);
