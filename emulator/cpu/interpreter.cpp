@@ -336,6 +336,7 @@ Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
             if (trapped(interrupt_trap(cause, state.pc))) return stop;
             continue;
         }
+        cache_->follow_ram(bus.ram); // a device that was due may have written memory
         u64 limit = std::min(budget - stop.executed, cycles_to_timer(*this, bus));
         if (watched) {
             if (stop.executed && watch_hits(watch, *this, bus)) return stop.kind = StopKind::Breakpoint, stop;
@@ -366,6 +367,7 @@ Hart::StepResult Hart::step(Bus& bus) {
         ++state.cycles;
         return result;
     }
+    cache_->follow_ram(bus.ram); // a device that was due may have written memory
     const u64 retired = state.retired, cycles = state.cycles;
     Interpreter interpreter(*this, *cache_, bus);
     const Interpreter::End end = interpreter.single(result.instruction);

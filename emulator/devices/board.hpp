@@ -5,6 +5,7 @@
 #include "emulator/devices/board_config.hpp"
 #include "emulator/devices/clint.hpp"
 #include "emulator/devices/device.hpp"
+#include "emulator/devices/network.hpp"
 #include "emulator/devices/plic.hpp"
 
 #include <optional>
@@ -37,7 +38,8 @@ class Board {
     /// Adds a device: window [base, base + size), interrupt `irq` of the PLIC (0: none). It replaces a device that
     /// was attached at the same base (an empty virtio slot).
     Device& attach(std::unique_ptr<Device> device, u64 base, u64 size, unsigned irq);
-    /// The device with this name, or null. Names: "uart", "finisher", "rtc", "virtio-blk".
+    /// The device with this name, or null. Names: "uart", "finisher", "rtc", "virtio-blk", "virtio-net",
+    /// "virtio-rng", "virtio-console".
     Device* find(const std::string& name);
     const Device* find(const std::string& name) const;
 
@@ -54,10 +56,10 @@ class Board {
     /// First tick after `ticks` at which a device acts by itself and may so raise its line; ~0: none does.
     u64 next_event(u64 ticks) const { return next_due_ > ticks ? next_due_ : ~u64{0}; }
 
-    /// Console: typed bytes go in, printed bytes come out (each byte once).
+    /// Console: typed bytes go to the virtio console once the guest drives it, else to the UART; printed bytes of both come out, each once.
     void type(std::string_view text);
     std::string take_output();
-    /// The firmware's side of the console: prints, and takes at most `most` typed bytes.
+    /// The firmware's side of the console, the UART: prints, and takes at most `most` typed bytes.
     void print(std::string_view text);
     std::string take_typed(std::size_t most);
 
@@ -66,6 +68,7 @@ class Board {
 
     Clint clint;
     Plic plic;
+    Network network; ///< its port 1 is the first network card's
     std::optional<Halt> halt;
     std::optional<u64> tohost; ///< bus address of HTIF's tohost, when the loaded ELF has one
 
@@ -80,12 +83,14 @@ class Board {
         std::unique_ptr<Device> device;
         u64 base, size;
         unsigned irq;
+        unsigned port = 0; ///< of the network; 0: not plugged in
     };
     const std::vector<Attached>& devices() const { return devices_; }
 
   private:
     Attached* at(u64 address, unsigned size);
     void refresh_due();
+    void deliver(const Network::Delivery& delivery);
 
     unsigned harts_;
     std::vector<Attached> devices_;

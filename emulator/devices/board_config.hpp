@@ -27,6 +27,11 @@ struct DiskConfig {
 
 struct BoardConfig {
     std::vector<DiskConfig> disks = {};
+    unsigned network_cards = 0;      ///< each with an address of its own: 52:54:00:12:34:56 and the following
+    bool capture = false;            ///< keep what passes the network, for pcapng
+    bool rng = false;
+    u64 rng_seed = 1;
+    bool console = false;            ///< a virtio console besides the UART
 };
 
 /// Whether a board can have this; the error says what not, and what can be had.
