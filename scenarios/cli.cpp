@@ -39,7 +39,7 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     if (with_mode) verb.add_option("--mode", mode, "bare, interpret or trap-and-emulate")->capture_default_str();
     verb.add_option("-m,--memory", memory, "memory of the guest, such as 128M")->capture_default_str();
     verb.add_option("--append", append, "the kernel's command line");
-    verb.add_option("--drive", drive, "image file of the virtio disk; the file itself is never written");
+    devices.add_to(verb);
     verb.add_option("--bios", bios, "builtin: SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000")->capture_default_str();
     verb.add_option("--smp", harts, "number of harts, 1 to 8 (more than 1 only bare)")->capture_default_str();
     verb.add_option("--costs", costs, "cost model: a file, or the name of a shipped one")->capture_default_str();
@@ -47,7 +47,10 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
 
 Result<SessionConfig> GuestOptions::config() const {
     SessionConfig config;
-    config.guest = guest, config.append = append, config.drive = drive, config.harts = harts;
+    config.guest = guest, config.append = append, config.harts = harts;
+    auto board = parse_devices(devices);
+    if (!board) return Error{board.error()};
+    config.devices = std::move(*board);
     const auto chosen = vmm::mode_by_name(mode);
     if (!chosen) return Error{chosen.error()};
     config.mode = chosen.value();

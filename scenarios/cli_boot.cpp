@@ -77,6 +77,38 @@ struct BootOptions {
     bool json = false;
 };
 
+/// Writes the guest's disks to their files now and then. A failure is said once, and tried again.
+class DiskWriter {
+  public:
+    explicit DiskWriter(Session& session) : session_(session) {}
+    void write_back() {
+        const auto written = session_.write_back();
+        const std::string sentence = written ? "" : written.error();
+        if (!sentence.empty() && sentence != said_) fmt::print(stderr, "trapeze: {}\r\n", sentence);
+        said_ = sentence;
+    }
+    /// At the end: what cannot be written goes elsewhere. False: it did not get into its file.
+    bool finish() {
+        write_back();
+        if (said_.empty()) return true;
+        fmt::print(stderr, "trapeze: {}\n", session_.rescue_disks());
+        return false;
+    }
+
+  private:
+    Session& session_;
+    std::string said_;
+};
+
+/// Writes the capture, when one is asked for. False: it could not be written.
+bool write_capture(const Session& session, const std::string& path) {
+    if (path.empty()) return true;
+    const auto written = write_whole_file(path, session.capture());
+    if (!written) complain(written.error(), kFailed);
+    if (const u64 missing = session.not_captured()) fmt::print(stderr, "trapeze: {}: the capture was full; {} later frames are not in it\n", path, missing);
+    return static_cast<bool>(written);
+}
+
 struct Outcome {
     const char* end = "limit";
     int status = kLimit;
@@ -85,7 +117,7 @@ struct Outcome {
 /// A guest's code as an exit status: 1..255, and never 0 for a failure.
 int exit_status(u32 code) { return code == 0 ? 0 : code > 255 ? 1 : static_cast<int>(code); }
 
-Outcome run_console(Session& session, const BootOptions& options) {
+Outcome run_console(Session& session, DiskWriter& disks, const BootOptions& options) {
     RawTerminal terminal;
     Keyboard keyboard;
     u64 shown = 0;
@@ -95,6 +127,7 @@ Outcome run_console(Session& session, const BootOptions& options) {
         const u64 left = options.max_instructions - std::min(options.max_instructions, session.position());
         if (left == 0) return {"limit", kLimit};
         const RunEnd why = session.run(std::min(left, kSlice));
+        disks.write_back();
         const std::string fresh = session.console().substr(session.console().size() - std::min<u64>(session.console().size(), session.printed() - shown));
         shown = session.printed();
         if (!options.json) {
@@ -118,9 +151,13 @@ int boot(const BootOptions& options) {
     if (!config) return complain(config.error(), kUsage);
     config->checkpoint_every = 0;
     config->record = 0;
+    config->write_disks = true;
     auto session = Session::create(*config);
     if (!session) return complain(session.error(), kFailed);
-    const Outcome outcome = run_console(*session, options);
+    DiskWriter disks(*session);
+    Outcome outcome = run_console(*session, disks, options);
+    const bool disks_written = disks.finish(), capture_written = write_capture(*session, options.guest.devices.capture);
+    if (!disks_written || !capture_written) outcome.status = kFailed;
     if (options.json) {
         nlohmann::ordered_json json{{"guest", options.guest.guest}, {"mode", options.guest.mode}, {"end", outcome.end}, {"status", outcome.status},
                                     {"position", session->position()}, {"console", session->console()}};

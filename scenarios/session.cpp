@@ -43,25 +43,23 @@ Result<Session> Session::create(const SessionConfig& config) {
     if (!path) return Error{path.error()};
     auto image = read_file(path.value());
     if (!image) return Error{image.error()};
-    BoardConfig devices;
-    if (!config.drive.empty()) {
-        auto file = read_file(config.drive);
-        if (!file) return Error{file.error()};
-        devices.disks.push_back({disk_image(std::move(*file))});
-    }
+    std::vector<std::shared_ptr<DiskFile>> disks;
+    auto devices = open_devices(config, disks);
+    if (!devices) return Error{devices.error()};
     const bool bare = config.mode == Mode::Bare;
-    vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, devices, config.firmware, config.costs};
+    vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, *devices, config.firmware, config.costs};
     MachineConfig board;
     board.ram_bytes = bare ? config.memory_bytes : vmm::Vmm::machine_bytes(vm);
     board.harts = config.harts;
     board.bootargs = config.append;
     board.builtin_firmware = bare && config.firmware;
-    if (bare) board.board = devices;
+    if (bare) board.board = *devices;
     auto machine = Machine::create(board);
     if (!machine) return Error{machine.error()};
 
     Session session(std::move(*machine));
     session.config_ = config;
+    session.disks_ = std::move(disks);
     Machine& own = session.now_.machine;
     own.trace.record(config.record);
     if (!bare) {
