@@ -1,6 +1,5 @@
 #include "emulator/machine.hpp"
 
-#include "emulator/devices/virtio_blk.hpp"
 #include "emulator/firmware_rom.hpp"
 
 #include <fmt/format.h>
@@ -18,17 +17,13 @@ Result<Machine> Machine::create(const MachineConfig& config) {
     if (config.harts < 1 || config.harts > kMaxHarts) return Error{fmt::format("{} harts cannot be had; give 1 to {}", config.harts, kMaxHarts)};
     if (config.ram_bytes < kSmallestRam || config.ram_bytes > kLargestRam || config.ram_bytes & kPageMask)
         return Error{fmt::format("{} bytes of memory cannot be had; give 1 MiB to 8 GiB in whole pages of 4 KiB", config.ram_bytes)};
-    if (config.disk.size() % VirtioBlk::kSectorBytes)
-        return Error{fmt::format("a disk of {} bytes cannot be had; fill its image up to a multiple of {} bytes", config.disk.size(),
-                                 VirtioBlk::kSectorBytes)};
+    if (const auto checked = check_board(config.board); !checked) return Error{checked.error()};
     return Machine(config);
 }
 
-Machine::Machine(const MachineConfig& config) : ram(config.ram_bytes), board(config.harts), config_(config) {
+Machine::Machine(const MachineConfig& config) : ram(config.ram_bytes), board(config.harts, config.board), config_(config) {
     for (u32 id = 0; id < config.harts; ++id) harts.emplace_back(id, config.features);
     board.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0);
-    if (!config.disk.empty()) board.attach(std::make_unique<VirtioBlk>(config.disk), kVirtioBase, VirtioBlk::kSize, kVirtioIrq);
-    config_.disk.clear(); // the board has it
     firmware.enabled = config.builtin_firmware;
     firmware.status.fill(config.builtin_firmware ? Firmware::HartStatus::Stopped : Firmware::HartStatus::Started);
 }
@@ -39,7 +34,11 @@ void Machine::charge(u64 cycles) {
 
 void Machine::reset() {
     board.reset();
-    for (Hart& hart : harts) hart.reset(kRamBase);
+    for (Hart& hart : harts) {
+        const u64 cycles = hart.state.cycles;
+        hart.reset(kRamBase);
+        hart.state.cycles = cycles;
+    }
     firmware.status.fill(config_.builtin_firmware ? Firmware::HartStatus::Stopped : Firmware::HartStatus::Started);
     current_hart = 0, turn_used_ = 0;
     halt_traced_ = false;
@@ -80,6 +79,7 @@ u64 next_wakeup(const Hart& hart, const Board& board) {
     if (s[Csr::mie] & irq_bit(Irq::Mti)) tick = board.next_tick(hart.id());
     if (s[Csr::menvcfg] & menvcfg::STCE && s[Csr::mie] & irq_bit(Irq::Sti)) tick = std::min(tick, s[Csr::stimecmp]);
     if (s[Csr::mie] & irq_bit(Irq::Vsti)) tick = std::min(tick, guest_timer_tick(s));
+    if (s[Csr::mie] & (irq_bit(Irq::Sei) | irq_bit(Irq::Mei))) tick = std::min(tick, board.next_event(ticks_of(s.cycles)));
     return tick > ~u64{0} / kCyclesPerTick ? ~u64{0} : tick * kCyclesPerTick;
 }
 

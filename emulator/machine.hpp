@@ -22,7 +22,7 @@ struct MachineConfig {
     u64 ram_bytes = u64{128} << 20; ///< 1 MiB .. 8 GiB, a multiple of 4096
     unsigned harts = 1;             ///< 1..8
     std::string bootargs = {};      ///< /chosen/bootargs of the device tree
-    std::vector<u8> disk = {};      ///< image of the virtio block device, whole sectors of 512 bytes; empty: no disk. The board takes it over
+    BoardConfig board = {};         ///< disks and other virtio devices
     HartFeatures features = {};     ///< of every hart
     bool builtin_firmware = true;   ///< SBI firmware sits in M-mode; false: the program starts in M-mode
 };
@@ -47,7 +47,7 @@ class Machine {
     void charge(u64 cycles);
 
     const MachineConfig& config() const { return config_; }
-    /// Resets harts and devices; RAM stays.
+    /// Resets harts and devices; RAM stays, and time goes on.
     void reset();
     bool operator==(const Machine& other) const;
 

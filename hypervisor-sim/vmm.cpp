@@ -1,8 +1,6 @@
 // The VMM: set-up, the mode table, and the mode interpret. trap_and_emulate.cpp and world_switch.cpp hold the rest.
 #include "hypervisor-sim/vmm.hpp"
 
-#include "emulator/devices/virtio_blk.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -48,10 +46,7 @@ Result<void> check(const Machine& machine, const VmConfig& config) {
     if (config.ram_bytes > machine.ram.size() || machine.ram.size() - config.ram_bytes < own_bytes(config))
         return Error{fmt::format("a guest of {} MiB needs a machine of {} MiB, this one has {}; give the machine more, or the guest less",
                                  config.ram_bytes >> 20, Vmm::machine_bytes(config) >> 20, machine.ram.size() >> 20)};
-    if (config.disk.size() % VirtioBlk::kSectorBytes)
-        return Error{fmt::format("a disk of {} bytes cannot be had; fill its image up to a multiple of {} bytes", config.disk.size(),
-                                 VirtioBlk::kSectorBytes)};
-    return {};
+    return check_board(config.board);
 }
 
 } // namespace
@@ -72,10 +67,7 @@ Result<Mode> mode_by_name(const std::string& name) {
 }
 
 Vmm::Vmm(const VmConfig& config)
-    : config_(config), vhart_(0, features(config)), board_(1), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {
-    if (!config.disk.empty()) board_.attach(std::make_unique<VirtioBlk>(config.disk), kVirtioBase, VirtioBlk::kSize, kVirtioIrq);
-    config_.disk.clear(); // the board has it
-}
+    : config_(config), vhart_(0, features(config)), board_(1, config.board), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {}
 
 HartFeatures Vmm::features(const VmConfig& config) {
     HartFeatures features = config.features;

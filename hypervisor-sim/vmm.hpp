@@ -58,7 +58,7 @@ struct VmConfig {
     Mode mode = Mode::TrapAndEmulate;
     u64 ram_bytes = u64{128} << 20; ///< of the guest; must fit in the machine beside the VMM's own tables
     std::string bootargs;
-    std::vector<u8> disk;
+    BoardConfig board;              ///< of the guest
     bool firmware = true;           ///< the VMM offers SBI; false: the guest starts in (virtual) M-mode
     CostModel costs;
     HartFeatures features = {};     ///< of the virtual hart, as far as the mode can offer them (Vmm::features)

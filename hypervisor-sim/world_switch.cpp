@@ -69,12 +69,12 @@ void Vmm::save_real_hart(Machine& machine, u64 pc) {
     entered_ = false;
 }
 
-/// Tick at which the next timer of the guest's that it has enabled becomes due; those that are due already do not count. ~0: none.
+/// Tick at which the next timer of the guest's that it has enabled becomes due, or one of its devices acts by itself; those that are due already do not count. ~0: none.
 u64 Vmm::next_timer() const {
     const HartState& v = vhart_.state;
     const u64 now = ticks_of(v.cycles), machine_timer = board_.next_tick(0), supervisor_timer = v[Csr::stimecmp];
-    u64 next = ~u64{0};
-    if (v[Csr::mie] & irq_bit(Irq::Mti) && machine_timer > now) next = machine_timer;
+    u64 next = board_.next_event(now);
+    if (v[Csr::mie] & irq_bit(Irq::Mti) && machine_timer > now) next = std::min(next, machine_timer);
     if (v[Csr::mie] & irq_bit(Irq::Sti) && v[Csr::menvcfg] & menvcfg::STCE && supervisor_timer > now) next = std::min(next, supervisor_timer);
     return next;
 }

@@ -59,7 +59,7 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     if (with_mode) verb.add_option("--mode", mode, "bare, interpret or trap-and-emulate")->capture_default_str();
     verb.add_option("-m,--memory", memory, "memory of the guest, such as 128M")->capture_default_str();
     verb.add_option("--append", append, "the kernel's command line");
-    verb.add_option("--drive", drive, "image file of the virtio disk, or file=FILE,format=raw; the file itself is never written");
+    devices.add_to(verb);
     verb.add_option("--initrd", initrd, "the kernel's initial RAM disk (only bare)");
     verb.add_option("--dtb", device_tree, "file of a flattened device tree to give to the guest in place of the board's own");
     verb.add_option("--bios", bios, "builtin (or default): SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000; a file, such\n"
@@ -73,9 +73,9 @@ Result<SessionConfig> GuestOptions::config() const {
     SessionConfig config;
     config.guest = guest, config.append = append, config.harts = harts;
     config.initrd = initrd, config.device_tree = device_tree;
-    const auto image = drive_file(drive);
-    if (!image) return Error{image.error()};
-    config.drive = image.value();
+    auto board = parse_devices(devices);
+    if (!board) return Error{board.error()};
+    config.devices = std::move(*board);
     const auto chosen = vmm::mode_by_name(mode);
     if (!chosen) return Error{chosen.error()};
     config.mode = chosen.value();

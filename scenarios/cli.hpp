@@ -1,6 +1,7 @@
 // The command line: one program, a verb for each job. Everything that the window does can be done here.
 #pragma once
 
+#include "scenarios/device_options.hpp"
 #include "scenarios/lesson.hpp"
 #include "scenarios/session.hpp"
 
@@ -50,9 +51,10 @@ int run_default(const std::string& picture, bool headless, DebuggerEntry debugge
 
 /// Options that choose a guest and how it runs, shared by several verbs.
 struct GuestOptions {
-    std::string guest, mode = "bare", memory = "128M", append, drive, initrd, device_tree, bios = "builtin", costs = "flat";
+    std::string guest, mode = "bare", memory = "128M", append, initrd, device_tree, bios = "builtin", costs = "flat";
     unsigned harts = 1;
     bool trap_misaligned = false;
+    DeviceOptions devices;
     void add_to(CLI::App& verb, bool with_mode);
     /// The session that these ask for; the error is one of usage.
     Result<SessionConfig> config() const;

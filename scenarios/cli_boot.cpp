@@ -52,6 +52,38 @@ struct BootOptions {
     bool no_reboot = false;
 };
 
+/// Writes the guest's disks to their files now and then. A failure is said once, and tried again.
+class DiskWriter {
+  public:
+    explicit DiskWriter(Session& session) : session_(session) {}
+    void write_back() {
+        const auto written = session_.write_back();
+        const std::string sentence = written ? "" : written.error();
+        if (!sentence.empty() && sentence != said_) fmt::print(stderr, "trapeze: {}\r\n", sentence);
+        said_ = sentence;
+    }
+    /// At the end: what cannot be written goes elsewhere. False: it did not get into its file.
+    bool finish() {
+        write_back();
+        if (said_.empty()) return true;
+        fmt::print(stderr, "trapeze: {}\n", session_.rescue_disks());
+        return false;
+    }
+
+  private:
+    Session& session_;
+    std::string said_;
+};
+
+/// Writes the capture, when one is asked for. False: it could not be written.
+bool write_capture(const Session& session, const std::string& path) {
+    if (path.empty()) return true;
+    const auto written = write_whole_file(path, session.capture());
+    if (!written) complain(written.error(), kFailed);
+    if (const u64 missing = session.not_captured()) fmt::print(stderr, "trapeze: {}: the capture was full; {} later frames are not in it\n", path, missing);
+    return static_cast<bool>(written);
+}
+
 struct Outcome {
     const char* end = "limit";
     int status = kLimit;
@@ -90,7 +122,7 @@ RunEnd run_guarded(Session& session, u64 units, StuckGuard& guard, std::string& 
     return why;
 }
 
-Outcome run_console(Session& session, const BootOptions& options) {
+Outcome run_console(Session& session, DiskWriter& disks, const BootOptions& options) {
     RawTerminal terminal;
     Keyboard keyboard;
     Pace pace;
@@ -105,6 +137,7 @@ Outcome run_console(Session& session, const BootOptions& options) {
         pace.begin();
         const u64 position = session.position(), cycles = session.machine().cycles();
         const RunEnd why = run_guarded(session, std::min(left, terminal.active() ? pace.slice() : kSlice), guard, stuck);
+        disks.write_back();
         const std::string fresh = session.console().substr(session.console().size() - std::min<u64>(session.console().size(), session.printed() - shown));
         shown = session.printed();
         if (!options.json) {
@@ -136,9 +169,13 @@ int boot(const BootOptions& options) {
     if (!config) return complain(config.error(), kUsage);
     config->checkpoint_every = 0;
     config->record = class_bit(EventClass::Trap); // for StuckGuard
+    config->write_disks = true;
     auto session = Session::create(*config);
     if (!session) return complain(session.error(), kFailed);
-    const Outcome outcome = run_console(*session, options);
+    DiskWriter disks(*session);
+    Outcome outcome = run_console(*session, disks, options);
+    const bool disks_written = disks.finish(), capture_written = write_capture(*session, options.guest.devices.capture);
+    if (!disks_written || !capture_written) outcome.status = kFailed;
     if (options.json) {
         nlohmann::ordered_json json{{"guest", options.guest.guest}, {"mode", options.guest.mode}, {"end", outcome.end}, {"status", outcome.status},
                                     {"position", session->position()}, {"stuck", outcome.stuck}, {"console", session->console()}};

@@ -40,7 +40,9 @@ constexpr Row kRows[] = {
     {"serial", Becomes::Checked, "", "mon:stdio stdio"},
     {"monitor", Becomes::Checked, "", "none stdio"},
     {"display", Becomes::Checked, "", "none"},
-    {"device", Becomes::Checked, "", "virtio-blk-device"},
+    {"device", Becomes::Option, "--device", ""},
+    {"netdev", Becomes::Option, "--netdev", ""},
+    {"object", Becomes::Option, "--object", ""},
     {"global", Becomes::Checked, "", "virtio-mmio.force-legacy=false"},
 };
 
@@ -101,22 +103,6 @@ Result<std::vector<std::string>> translate_qemu_options(const std::vector<std::s
                                      row->qemu, value, row->accepted)};
     }
     return out;
-}
-
-Result<std::string> drive_file(const std::string& drive) {
-    if (drive.find("file=") == std::string::npos) return drive;
-    std::string file;
-    for (std::size_t begin = 0; begin < drive.size();) {
-        const std::size_t end = std::min(drive.find(',', begin), drive.size());
-        const std::string part = drive.substr(begin, end - begin), key = part.substr(0, part.find('=')), value = part.substr(std::min(part.size(), key.size() + 1));
-        if (key == "file") file = value;
-        else if (key == "format" && value != "raw") return Error{fmt::format("--drive {}: images of format {} cannot be read; make it raw with qemu-img convert -O raw", drive, value)};
-        else if (key == "if" && value != "none" && value != "virtio") return Error{fmt::format("--drive {}: the disk is a virtio disk; give if=virtio or if=none", drive)};
-        else if (key != "format" && key != "if" && key != "id") return Error{fmt::format("--drive {}: \"{}\" is not known; give file=FILE,format=raw", drive, key)};
-        begin = end + 1;
-    }
-    if (file.empty()) return Error{fmt::format("--drive {}: it names no file; give file=FILE,format=raw", drive)};
-    return file;
 }
 
 } // namespace trapeze::scenarios

@@ -12,7 +12,4 @@ namespace trapeze::scenarios {
 /// they are. The error names an option whose meaning this machine cannot keep, and what it takes instead.
 Result<std::vector<std::string>> translate_qemu_options(const std::vector<std::string>& arguments);
 
-/// The image's path in a value of --drive: either the path itself or QEMU's file=PATH,format=raw,if=...
-Result<std::string> drive_file(const std::string& drive);
-
 } // namespace trapeze::scenarios

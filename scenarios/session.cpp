@@ -67,29 +67,24 @@ Result<Session> Session::create_containers(const SessionConfig& config) {
 
 Result<Session> Session::create(const SessionConfig& config) {
     if (!config.containers.empty()) return create_containers(config);
-    std::vector<u8> disk;
-    if (!config.drive.empty()) {
-        auto file = read_file(config.drive, kMaxGuestFile);
-        if (!file) return Error{file.error()};
-        disk = std::move(*file);
-        if (disk.size() % VirtioBlk::kSectorBytes)
-            return Error{fmt::format("{}: a disk image has whole sectors of {} bytes, this one {} bytes; fill it up with truncate -s %{} {}", config.drive,
-                                     VirtioBlk::kSectorBytes, disk.size(), VirtioBlk::kSectorBytes, config.drive)};
-    }
+    std::vector<std::shared_ptr<DiskFile>> disks;
+    auto devices = open_devices(config, disks);
+    if (!devices) return Error{devices.error()};
     const bool bare = config.mode == Mode::Bare;
-    vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, disk, config.firmware, config.costs};
+    vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, *devices, config.firmware, config.costs};
     MachineConfig board;
     board.ram_bytes = bare ? config.memory_bytes : vmm::Vmm::machine_bytes(vm);
     board.harts = config.harts;
     board.bootargs = config.append;
     board.builtin_firmware = bare && config.firmware;
     board.features.misaligned_traps = bare && config.trap_misaligned;
-    if (bare) board.disk = disk;
+    if (bare) board.board = *devices;
     auto machine = Machine::create(board);
     if (!machine) return Error{machine.error()};
 
     Session session(std::move(*machine));
     session.config_ = config;
+    session.disks_ = std::move(disks);
     Machine& own = session.now_.machine;
     own.trace.record(config.record);
     if (!bare) {

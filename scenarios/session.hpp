@@ -11,6 +11,7 @@
 #include "emulator/base/result.hpp"
 #include "emulator/machine.hpp"
 #include "hypervisor-sim/vmm.hpp"
+#include "scenarios/disk_file.hpp"
 
 #include <optional>
 #include <string>
@@ -25,12 +26,13 @@ struct SessionConfig {
     Mode mode = Mode::Bare;
     u64 memory_bytes = u64{128} << 20; ///< of the guest
     std::string append;             ///< kernel command line
-    std::string drive;              ///< file of the virtio disk's image; empty: none
     std::string initrd;             ///< file of the initial RAM disk; empty: none (bare only)
     std::string device_tree;        ///< file of a flattened device tree to give to the guest; empty: the board's own
     std::string firmware_file;      ///< M-mode firmware to run below the guest, which may then be empty (bare only); empty: none
     bool firmware = true;           ///< built-in SBI firmware; false: --bios none or a file
     bool trap_misaligned = false;   ///< misaligned loads and stores trap; only bare
+    DeviceSpec devices;             ///< disks and other virtio devices
+    bool write_disks = false;       ///< write_back brings changes of disks to their files; else they stay with the session. Needs checkpoint_every = 0
     unsigned harts = 1;
     u32 record = kAllClasses;       ///< event classes kept on the trace
     vmm::CostModel costs;
@@ -137,6 +139,15 @@ class Session {
     void type_to(u32 container, const std::string& text);
     void close_input();
 
+    /// Brings what the guest wrote to its disks home to their files, as far as they are to be written; to be called from time to time
+    /// and at the end. The error says what could not be written; nothing of it is lost as long as the session lives.
+    Result<void> write_back();
+    /// For the end, after write_back failed: whole copies of the disks go into new files. What happened, in sentences.
+    std::string rescue_disks();
+    /// What passed the guest's network so far, as a pcapng file.
+    std::vector<u8> capture() const;
+    u64 not_captured() const; ///< frames that passed after the capture was full
+
     /// Bytes of console output ever printed; console() holds the end of it.
     u64 printed() const { return now_.printed; }
 
@@ -166,6 +177,9 @@ class Session {
 
     explicit Session(Machine machine) : now_(std::move(machine)) {}
     Result<void> load();
+    Board& board() { return now_.vmm ? now_.vmm->board() : now_.machine.board; }
+    const Board& board() const { return now_.vmm ? now_.vmm->board() : now_.machine.board; }
+    template <class Action> void for_disks(Action action);
     RunEnd run_until(Target target, u64 budget);
     static Result<Session> create_containers(const SessionConfig& config);
     RunEnd advance(Target target, u64 units);
@@ -193,8 +207,11 @@ class Session {
     std::size_t next_input_ = 0;         ///< of inputs_, the first that is not applied yet
     std::vector<Breakpoint> breakpoints_;
     u64 advanced_from_ = 0;              ///< trace events before the last stretch that was run
+    std::vector<std::shared_ptr<DiskFile>> disks_; ///< in the order of the board's
 };
 
+/// Opens the files of the disks that a session asks for; `disks` gets one each. The board that it is to have.
+Result<BoardConfig> open_devices(const SessionConfig& config, std::vector<std::shared_ptr<DiskFile>>& disks);
 /// The file of a guest: a path that exists, or the name of a shipped guest. The error lists the shipped ones.
 Result<std::string> find_guest(const std::string& name);
 /// Where what was built is: $TRAPEZE_BUILD_DIR, or beside the running program.

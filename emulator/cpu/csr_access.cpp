@@ -170,7 +170,7 @@ u16 Hart::csr_in_mode(u16 number) const {
 
 u64 Hart::mip(Bus& bus) const {
     const u64 now = ticks_of(state.cycles);
-    u64 pending = state[Csr::mip] | state[Csr::hvip] | bus.board.lines(id_, now);
+    u64 pending = state[Csr::mip] | state[Csr::hvip] | bus.lines(id_, state.cycles);
     if (state[Csr::menvcfg] & menvcfg::STCE) {
         pending &= ~irq_bit(Irq::Sti);
         if (now >= state[Csr::stimecmp]) pending |= irq_bit(Irq::Sti);

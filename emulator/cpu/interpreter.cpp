@@ -268,12 +268,12 @@ leave:
     return end;
 }
 
-/// Cycles until the next timer line of this hart rises; at least 1.
+/// Cycles until the next timer line of this hart rises, or a device acts by itself; at least 1.
 u64 cycles_to_timer(const Hart& hart, const Bus& bus) {
     const HartState& s = hart.state;
     const u64 now = ticks_of(s.cycles);
-    u64 next = ~u64{0};
-    if (const u64 tick = bus.board.next_tick(hart.id()); tick > now) next = tick;
+    u64 next = bus.board.next_event(now);
+    if (const u64 tick = bus.board.next_tick(hart.id()); tick > now) next = std::min(next, tick);
     if (const u64 tick = s[Csr::stimecmp]; s[Csr::menvcfg] & menvcfg::STCE && tick > now) next = std::min(next, tick);
     if (const u64 tick = guest_timer_tick(s); tick > now) next = std::min(next, tick);
     if (next > ~u64{0} / kCyclesPerTick) return ~u64{0};
@@ -341,6 +341,7 @@ Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
             if (trapped(interrupt_trap(cause, state.pc))) return stop;
             continue;
         }
+        cache_->follow_ram(bus.ram); // a device that was due may have written memory
         u64 limit = std::min(budget - stop.executed, cycles_to_timer(*this, bus));
         if (watched) {
             if (stop.executed && watch_hits(watch, *this, bus)) return stop.kind = StopKind::Breakpoint, stop;
@@ -371,6 +372,7 @@ Hart::StepResult Hart::step(Bus& bus) {
         ++state.cycles;
         return result;
     }
+    cache_->follow_ram(bus.ram); // a device that was due may have written memory
     const u64 retired = state.retired, cycles = state.cycles;
     Interpreter interpreter(*this, *cache_, bus);
     const Interpreter::End end = interpreter.single(result.instruction);

@@ -1,9 +1,15 @@
 // Windows of the CLINT and the PLIC are tried first; everything else is attached.
 #include "emulator/devices/board.hpp"
 #include "emulator/devices/finisher.hpp"
+#include "emulator/devices/rtc.hpp"
 #include "emulator/devices/uart.hpp"
-#include "emulator/devices/virtio_mmio.hpp"
+#include "emulator/devices/virtio_blk.hpp"
+#include "emulator/devices/virtio_console.hpp"
+#include "emulator/devices/virtio_net.hpp"
+#include "emulator/devices/virtio_rng.hpp"
 #include "emulator/mem/ram.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -13,13 +19,27 @@ namespace trapeze {
 namespace {
 bool inside(u64 address, unsigned size, u64 base, u64 bytes) { return address - base < bytes && size <= bytes - (address - base); }
 
+/// As QEMU numbers them.
+MacAddress card_address(unsigned index) { return {0x52, 0x54, 0x00, 0x12, 0x34, static_cast<u8>(0x56 + index)}; }
+
 std::vector<Board::Attached> clone_devices(const std::vector<Board::Attached>& devices) {
     std::vector<Board::Attached> copies;
     copies.reserve(devices.size());
-    for (const auto& d : devices) copies.push_back({d.device->clone(), d.base, d.size, d.irq});
+    for (const auto& d : devices) copies.push_back({d.device->clone(), d.base, d.size, d.irq, d.port});
     return copies;
 }
 } // namespace
+
+Result<void> check_board(const BoardConfig& config) {
+    for (const DiskConfig& disk : config.disks)
+        if (!disk.image || disk.image->empty() || disk.image->size() % VirtioBlk::kSectorBytes)
+            return Error{fmt::format("a disk of {} bytes cannot be had; fill its image up to a multiple of {} bytes", disk.image ? disk.image->size() : 0,
+                                     VirtioBlk::kSectorBytes)};
+    if (config.network_cards > kVirtioSlots) return Error{fmt::format("{} network cards do not fit the board; it has {} slots", config.network_cards, kVirtioSlots)};
+    const std::size_t devices = config.disks.size() + config.network_cards + config.rng + config.console;
+    if (devices > kVirtioSlots) return Error{fmt::format("{} virtio devices do not fit the board; it has {} slots", devices, kVirtioSlots)};
+    return {};
+}
 
 bool DmaMemory::read(u64 address, std::span<u8> out) const {
     if (address < base || address - base > size || out.size() > size - (address - base)) return false;
@@ -31,16 +51,27 @@ bool DmaMemory::write(u64 address, std::span<const u8> in) const {
     return ram.write(address - base + offset, in);
 }
 
-Board::Board(unsigned harts) : clint(std::min(harts, kMaxHarts)), plic(std::min(harts, kMaxHarts)), harts_(std::min(harts, kMaxHarts)) {
+Board::Board(unsigned harts, const BoardConfig& config)
+    : clint(std::min(harts, kMaxHarts)), plic(std::min(harts, kMaxHarts)), harts_(std::min(harts, kMaxHarts)) {
     attach(std::make_unique<Finisher>(), kFinisherBase, Finisher::kSize, 0);
+    attach(std::make_unique<Rtc>(), kRtcBase, Rtc::kSize, kRtcIrq);
     attach(std::make_unique<Uart>(), kUartBase, Uart::kSize, kUartIrq);
-    for (unsigned slot = 0; slot < kVirtioSlots; ++slot)
-        attach(std::make_unique<VirtioEmpty>(), kVirtioBase + slot * kVirtioStride, VirtioMmio::kSize, kVirtioIrq + slot);
+    unsigned slot = 0;
+    const auto plug = [&](std::unique_ptr<Device> device) {
+        attach(std::move(device), kVirtioBase + slot * kVirtioStride, VirtioMmio::kSize, kVirtioIrq + slot);
+        ++slot;
+    };
+    for (const DiskConfig& disk : config.disks) plug(std::make_unique<VirtioBlk>(disk));
+    for (unsigned i = 0; i < config.network_cards; ++i) plug(std::make_unique<VirtioNet>(card_address(i)));
+    if (config.rng) plug(std::make_unique<VirtioRng>(config.rng_seed));
+    if (config.console) plug(std::make_unique<VirtioConsole>());
+    network.capture(config.capture);
+    while (slot < kVirtioSlots) plug(std::make_unique<VirtioEmpty>());
 }
 
 Board::Board(const Board& other)
-    : clint(other.clint), plic(other.plic), halt(other.halt), tohost(other.tohost), harts_(other.harts_),
-      devices_(clone_devices(other.devices_)) {}
+    : clint(other.clint), plic(other.plic), network(other.network), halt(other.halt), tohost(other.tohost), harts_(other.harts_),
+      devices_(clone_devices(other.devices_)), next_due_(other.next_due_) {}
 
 Board& Board::operator=(const Board& other) {
     if (this != &other) *this = Board(other);
@@ -48,12 +79,14 @@ Board& Board::operator=(const Board& other) {
 }
 
 Device& Board::attach(std::unique_ptr<Device> device, u64 base, u64 size, unsigned irq) {
+    next_due_ = 0;
+    const unsigned port = device->network_port() ? network.plug() : 0;
     const auto same = std::find_if(devices_.begin(), devices_.end(), [&](const Attached& d) { return d.base == base; });
     if (same != devices_.end()) {
-        *same = {std::move(device), base, size, irq};
+        *same = {std::move(device), base, size, irq, port};
         return *same->device;
     }
-    devices_.push_back({std::move(device), base, size, irq});
+    devices_.push_back({std::move(device), base, size, irq, port});
     return *devices_.back().device;
 }
 
@@ -63,7 +96,10 @@ const Device* Board::find(const std::string& name) const {
     return nullptr;
 }
 
-Device* Board::find(const std::string& name) { return const_cast<Device*>(std::as_const(*this).find(name)); }
+Device* Board::find(const std::string& name) {
+    next_due_ = 0; // whoever asks may change it
+    return const_cast<Device*>(std::as_const(*this).find(name));
+}
 
 Board::Attached* Board::at(u64 address, unsigned size) {
     for (auto& d : devices_)
@@ -75,6 +111,7 @@ bool Board::read(u64 address, unsigned size, u64& value, DeviceContext& context)
     if (inside(address, size, kClintBase, Clint::kSize)) {
         value = clint.read(address - kClintBase, size, context.ticks);
     } else if (inside(address, size, kPlicBase, Plic::kSize)) {
+        poll(context);
         lines(0, context.ticks); // the PLIC sees its sources as they are now
         value = plic.read(address - kPlicBase, size);
     } else if (Attached* d = at(address, size)) {
@@ -93,16 +130,37 @@ bool Board::write(u64 address, unsigned size, u64 value, DeviceContext& context)
     } else if (Attached* d = at(address, size)) {
         d->device->write(address - d->base, size, value, context);
         if (!halt) halt = d->device->halt_request();
+        if (d->port)
+            for (Frame& frame : d->device->network_port()->take_sent()) network.send(d->port, std::move(frame), context.ticks);
+        next_due_ = std::min({next_due_, d->device->due(), network.due()});
     } else {
         return false;
     }
     return true;
 }
 
+void Board::poll(DeviceContext& context) {
+    if (context.ticks < next_due_) return;
+    while (const auto delivery = network.take(context.ticks)) deliver(*delivery);
+    for (auto& d : devices_)
+        if (d.device->due() <= context.ticks) d.device->advance(context);
+    refresh_due();
+}
+
+void Board::deliver(const Network::Delivery& delivery) {
+    for (auto& d : devices_)
+        if (d.port && std::count(delivery.ports.begin(), delivery.ports.end(), d.port)) d.device->network_port()->receive(delivery.frame);
+}
+
+void Board::refresh_due() {
+    next_due_ = network.due();
+    for (const auto& d : devices_) next_due_ = std::min(next_due_, d.device->due());
+}
+
 u64 Board::lines(unsigned hart, u64 ticks) {
     if (hart >= harts_) return 0;
     for (const auto& d : devices_)
-        if (d.irq) plic.set_level(d.irq, d.device->irq(), d.device->irq_raises());
+        if (d.irq) plic.set_line(d.irq, d.device->irq(), d.device->irq_raises(), d.device->irq_trigger());
     u64 pending = 0;
     if (clint.msip(hart)) pending |= irq_bit(Irq::Msi);
     if (ticks >= clint.mtimecmp(hart)) pending |= irq_bit(Irq::Mti);
@@ -114,12 +172,15 @@ u64 Board::lines(unsigned hart, u64 ticks) {
 u64 Board::next_tick(unsigned hart) const { return hart < harts_ ? clint.mtimecmp(hart) : ~u64{0}; }
 
 void Board::type(std::string_view text) {
-    if (Device* console = find("uart")) console->type(text);
+    next_due_ = 0;
+    for (auto d = devices_.rbegin(); d != devices_.rend(); ++d)
+        if (d->device->listens()) return d->device->type(text);
 }
 
 std::string Board::take_output() {
-    Device* console = find("uart");
-    return console ? console->take_output() : std::string();
+    std::string text;
+    for (auto& d : devices_) text += d.device->take_output();
+    return text;
 }
 
 void Board::print(std::string_view text) {
@@ -134,13 +195,16 @@ std::string Board::take_typed(std::size_t most) {
 void Board::reset() {
     clint.reset();
     plic.reset();
+    network.reset();
     for (auto& d : devices_) d.device->reset();
     halt.reset();
+    next_due_ = 0;
 }
 
 void Board::state(StateArchive& archive) {
     clint.state(archive);
     plic.state(archive);
+    network.state(archive);
     u8 flags = static_cast<u8>((halt ? 1 : 0) | (halt && halt->reset ? 2 : 0) | (tohost ? 4 : 0));
     u32 code = halt ? halt->code : 0;
     u64 address = tohost.value_or(0);
@@ -150,6 +214,7 @@ void Board::state(StateArchive& archive) {
         tohost = flags & 4 ? std::optional(address) : std::nullopt;
     }
     for (auto& d : devices_) d.device->state(archive);
+    next_due_ = 0;
 }
 
 std::vector<Board::Window> Board::windows() const {

@@ -13,6 +13,7 @@
 
 namespace trapeze {
 
+class NetworkPort;
 class Ram;
 
 /// A device's window on guest memory for DMA: bus addresses, checked on each access.
@@ -46,6 +47,9 @@ struct Halt {
     bool operator==(const Halt&) const = default;
 };
 
+/// How the PLIC's gateway of a source sees its line (PLIC specification 1.0, chapter 3).
+enum class IrqTrigger : u8 { Level, Edge };
+
 class Device {
   public:
     virtual ~Device() = default;
@@ -59,11 +63,19 @@ class Device {
     virtual void write(u64 offset, unsigned size, u64 value, DeviceContext& context) = 0;
     /// Level of the interrupt line.
     virtual bool irq() const { return false; }
-    /// How often the device has raised its line, also while it was high already. The PLIC's gateway latches each, as QEMU's does;
-    /// drivers such as xv6's rely on it.
+    /// How often the device has raised its line, also while it was high already.
     virtual u32 irq_raises() const { return 0; }
+    /// What its source's gateway in the PLIC makes a request of: the line's level, or each raise.
+    virtual IrqTrigger irq_trigger() const { return IrqTrigger::Level; }
+    /// Tick of mtime at which it acts by itself; ~0: never. The board calls `advance` then, and again while the answer lies in the past.
+    virtual u64 due() const { return ~u64{0}; }
+    virtual void advance(DeviceContext&) {}
     /// Set once a register write has asked to switch the machine off.
     virtual std::optional<Halt> halt_request() const { return std::nullopt; }
+    /// For network cards: the plug; null for others.
+    virtual NetworkPort* network_port() { return nullptr; }
+    /// True for a console that the guest reads; of several the board's last one gets what is typed.
+    virtual bool listens() const { return false; }
     /// For console devices: bytes typed by the user go in; printed bytes come out, each once. Both are bounded.
     virtual void type(std::string_view) {}
     virtual std::string take_output() { return {}; }

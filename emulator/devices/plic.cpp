@@ -25,27 +25,27 @@ void Plic::state(StateArchive& a) {
         }
 }
 
-void Plic::set_level(unsigned source, bool level, u32 raises) {
+void Plic::set_line(unsigned source, bool level, u32 raises, IrqTrigger trigger) {
     if (source == 0 || source >= kSources) return;
-    const bool raised = level && (!level_[source] || raises != raises_[source]);
-    if (raised) pending_[source] = true;
-    if (!level) pending_[source] = false; // the request went away
+    const bool edge = trigger == IrqTrigger::Edge;
+    const bool raised = level && (!edge || !level_[source] || raises != raises_[source]);
+    if (raised && (edge || !claimed_[source])) pending_[source] = true;
     level_[source] = level;
     raises_[source] = raises;
 }
 
-u32 Plic::best(unsigned context) const {
+u32 Plic::best(unsigned context, u32 above) const {
     u32 best = 0;
     for (u32 word = 0; word < kSources / 32; ++word)
         for (u32 enabled = enable_[context][word]; enabled; enabled &= enabled - 1) {
             const u32 source = word * 32 + static_cast<u32>(std::countr_zero(enabled));
-            if (pending_[source] && !claimed_[source] && priority_[source] > threshold_[context] && (!best || priority_[source] > priority_[best]))
+            if (pending_[source] && !claimed_[source] && priority_[source] > above && (!best || priority_[source] > priority_[best]))
                 best = source;
         }
     return best;
 }
 
-bool Plic::asserted(unsigned context) const { return context < contexts_ && best(context) != 0; }
+bool Plic::asserted(unsigned context) const { return context < contexts_ && best(context, threshold_[context]) != 0; }
 
 u64 Plic::read(u64 offset, unsigned size) {
     if (size != 4 || offset & 3) return 0;
@@ -65,7 +65,7 @@ u64 Plic::read(u64 offset, unsigned size) {
         const u64 within = (offset - kContext) % kContextStride;
         if (within == 0) return threshold_[context];
         if (within == 4) {
-            const u32 source = best(context);
+            const u32 source = best(context, 0);
             if (source) pending_[source] = false, claimed_[source] = true;
             return source;
         }

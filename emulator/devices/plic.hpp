@@ -1,4 +1,8 @@
 // PLIC: the platform-level interrupt controller (RISC-V PLIC specification 1.0). Context 2h is hart h's M-mode, 2h + 1 its S-mode.
+// Its gateways are level-triggered but the UART's, which takes each raise as an edge: drivers that never read IIR, such as xv6's
+// first ones, live with a line that stays high, as they do on QEMU's board.
+// Where QEMU 7.2 differs, this follows the specification: a request that was accepted stays when the line falls, a level that is still
+// high at completion asks again, and a claim is not bounded by the threshold.
 #pragma once
 
 #include "emulator/devices/device.hpp"
@@ -16,21 +20,22 @@ class Plic {
     explicit Plic(unsigned harts) : contexts_(harts * 2) {}
     u64 read(u64 offset, unsigned size);  ///< a read of a claim register claims
     void write(u64 offset, unsigned size, u64 value);
-    /// Level of an interrupt source, and how often it was raised so far. A raise latches a request; a low level withdraws it. (As QEMU's
-    /// sifive_plic: a line that stays high after completion asks again only when it is raised again.)
-    void set_level(unsigned source, bool level, u32 raises);
+    /// The line of an interrupt source as it is now, and how often it was raised so far. A level-triggered gateway makes one request of
+    /// a high line at a time; an edge-triggered one a request of each raise that comes while the line is high, and of several while a
+    /// request is served only one.
+    void set_line(unsigned source, bool level, u32 raises, IrqTrigger trigger);
     /// An enabled source above the context's threshold is pending.
     bool asserted(unsigned context) const;
     void reset();
     void state(StateArchive& archive);
 
   private:
-    u32 best(unsigned context) const;
+    u32 best(unsigned context, u32 above) const; ///< of the enabled pending sources the first, 0: none
 
     unsigned contexts_;
     std::array<u32, kSources> priority_{};
     std::array<u32, kSources> raises_{};
-    std::array<bool, kSources> level_{}, pending_{}, claimed_{};
+    std::array<bool, kSources> level_{}, pending_{}, claimed_{}; ///< claimed: the gateway waits for the completion
     std::array<std::array<u32, kSources / 32>, kContexts> enable_{};
     std::array<u32, kContexts> threshold_{};
 };

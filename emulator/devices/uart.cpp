@@ -7,11 +7,11 @@ namespace trapeze {
 
 namespace {
 enum Register : u64 { kData = 0, kInterruptEnable = 1, kInterruptId = 2, kLineControl = 3, kModemControl = 4, kLineStatus = 5, kModemStatus = 6, kScratch = 7 };
-constexpr u8 kIerReceive = 1, kIerTransmit = 2;
-constexpr u8 kIdNone = 1, kIdTransmit = 2, kIdReceive = 4, kIdTimeout = 0xc, kIdFifo = 0xc0;
+constexpr u8 kIerReceive = 1, kIerTransmit = 2, kIerLineStatus = 4;
+constexpr u8 kIdNone = 1, kIdTransmit = 2, kIdReceive = 4, kIdLineStatus = 6, kIdTimeout = 0xc, kIdFifo = 0xc0;
 constexpr u8 kDivisorLatch = 0x80;
 constexpr u8 kLoop = 0x10;
-constexpr u8 kDataReady = 1, kTransmitterEmpty = 0x60;
+constexpr u8 kDataReady = 1, kOverrun = 2, kTransmitterEmpty = 0x60;
 constexpr u8 kFifoEnable = 1, kFifoClearReceive = 2;
 constexpr std::size_t kFifoBytes = 16;
 } // namespace
@@ -21,11 +21,13 @@ void Uart::reset() {
     raises_ = 0;
     mcr_ = 8;
     divisor_low_ = 12, divisor_high_ = 0;
-    transmit_interrupt_ = false;
+    transmit_interrupt_ = overrun_ = false;
     in_fifo_ = 0;
 }
 
-void Uart::look() { in_fifo_ = static_cast<u8>(std::min(waiting(), fcr_ & kFifoEnable ? kFifoBytes : 1)); }
+std::size_t Uart::fifo_bytes() const { return fcr_ & kFifoEnable ? kFifoBytes : 1; }
+
+void Uart::look() { in_fifo_ = static_cast<u8>(std::min(waiting(), fifo_bytes())); }
 
 u8 Uart::receive() {
     look();
@@ -43,15 +45,19 @@ void Uart::transmit(u8 byte) {
     if (!(mcr_ & kLoop)) {
         const char c = static_cast<char>(byte);
         print({&c, 1});
-    } else if (waiting() < kMaxInput) {
+    } else if (in_fifo_ < fifo_bytes() && waiting() < kMaxInput) {
         // What is sent arrives at the end of the FIFO, before what waits on the line.
         input_.insert(taken_ + in_fifo_, 1, static_cast<char>(byte));
-        if (in_fifo_ < kFifoBytes) ++in_fifo_;
+        ++in_fifo_;
+    } else {
+        overrun_ = true;
+        if (in_fifo_ && !(fcr_ & kFifoEnable)) input_[taken_] = static_cast<char>(byte); // the one register is overwritten
     }
 }
 
 u8 Uart::interrupt_id() const {
     static constexpr std::size_t kTriggers[] = {1, 4, 8, 14};
+    if ((ier_ & kIerLineStatus) && overrun_) return kIdLineStatus;
     if ((ier_ & kIerReceive) && waiting())
         return (fcr_ & kFifoEnable) && waiting() < kTriggers[fcr_ >> 6] ? kIdTimeout : kIdReceive;
     if ((ier_ & kIerTransmit) && transmit_interrupt_) return kIdTransmit;
@@ -83,7 +89,9 @@ u64 Uart::read(u64 offset, unsigned, DeviceContext&) {
     }
     case kLineControl: return lcr_;
     case kModemControl: return mcr_;
-    case kLineStatus: look(); return kTransmitterEmpty | (in_fifo_ ? kDataReady : 0);
+    case kLineStatus:
+        look();
+        return kTransmitterEmpty | (in_fifo_ ? kDataReady : 0) | (std::exchange(overrun_, false) ? kOverrun : 0);
     case kModemStatus: return modem_status();
     case kScratch: return scratch_;
     default: return 0;
@@ -122,21 +130,6 @@ void Uart::type(std::string_view text) {
     ++raises_;
 }
 
-void Uart::print(std::string_view text) {
-    if (text.size() > kMaxOutput / 2) {
-        dropped_output_ += text.size() - kMaxOutput / 2;
-        text.remove_prefix(text.size() - kMaxOutput / 2);
-    }
-    if (output_.size() + text.size() > kMaxOutput) { // drop in large pieces, so that a byte costs little
-        const std::size_t drop = std::max(text.size(), kMaxOutput / 16);
-        output_.erase(0, drop);
-        dropped_output_ += drop;
-    }
-    output_.append(text);
-}
-
-std::string Uart::take_output() { return std::exchange(output_, {}); }
-
 std::string Uart::take_typed(std::size_t most) {
     std::string text;
     while (text.size() < most && waiting()) text += static_cast<char>(receive());
@@ -146,12 +139,12 @@ std::string Uart::take_typed(std::size_t most) {
 void Uart::state(StateArchive& archive) {
     input_.erase(0, taken_), taken_ = 0;
     for (u8* reg : {&ier_, &lcr_, &mcr_, &scratch_, &fcr_, &divisor_low_, &divisor_high_, &in_fifo_}) archive(*reg);
-    u8 pending = transmit_interrupt_;
+    u8 pending = static_cast<u8>(transmit_interrupt_ | overrun_ << 1);
     archive(pending), archive(raises_);
-    transmit_interrupt_ = pending & 1;
-    archive(input_), archive(output_), archive(dropped_output_), archive(dropped_input_);
+    transmit_interrupt_ = pending & 1, overrun_ = pending & 2;
+    archive(input_), archive(dropped_input_);
+    output_.state(archive);
     if (input_.size() > kMaxInput) input_.resize(kMaxInput);
-    if (output_.size() > kMaxOutput) output_.resize(kMaxOutput);
     in_fifo_ = static_cast<u8>(std::min<std::size_t>({in_fifo_, kFifoBytes, waiting()}));
 }
 

@@ -1,9 +1,11 @@
 // UART 16550A, as QEMU virt's: byte registers, a receive FIFO of 16 bytes, output that is sent at once.
 // Typed bytes wait in a queue ("the line") until the guest looks at the chip, so that a driver that clears the FIFO while it
 // starts does not lose what was typed before.
-// Known inaccuracies: the transmitter takes no time; the receive time-out interrupt comes at once; no line errors, no break.
+// Known inaccuracies: the transmitter takes no time; the receive time-out interrupt comes at once; of the line errors only the overrun,
+// which only loopback can cause; no break; modem lines change in loopback alone, without interrupts.
 #pragma once
 
+#include "emulator/devices/console_output.hpp"
 #include "emulator/devices/device.hpp"
 
 namespace trapeze {
@@ -11,7 +13,7 @@ namespace trapeze {
 class Uart final : public Device {
   public:
     static constexpr u64 kSize = 0x100;
-    static constexpr std::size_t kMaxOutput = 1 << 20; ///< bytes kept until taken; older ones are dropped and counted
+    static constexpr std::size_t kMaxOutput = ConsoleOutput::kMost; ///< bytes kept until taken; older ones are dropped and counted
     static constexpr std::size_t kMaxInput = 64 << 10; ///< typed bytes kept; further ones are dropped and counted
 
     const char* name() const override { return "uart"; }
@@ -22,18 +24,21 @@ class Uart final : public Device {
     void write(u64 offset, unsigned size, u64 value, DeviceContext& context) override;
     bool irq() const override { return (interrupt_id() & 1) == 0; }
     u32 irq_raises() const override { return raises_; }
+    IrqTrigger irq_trigger() const override { return IrqTrigger::Edge; }
     void type(std::string_view text) override;
-    std::string take_output() override;
-    void print(std::string_view text) override;
+    bool listens() const override { return true; }
+    std::string take_output() override { return output_.take(); }
+    void print(std::string_view text) override { output_.append(text); }
     std::string take_typed(std::size_t most) override;
     void state(StateArchive& archive) override;
     std::vector<DeviceTreeProperty> device_tree() const override;
 
-    u64 dropped_output() const { return dropped_output_; }
+    u64 dropped_output() const { return output_.dropped(); }
     u64 dropped_input() const { return dropped_input_; }
 
   private:
     std::size_t waiting() const { return input_.size() - taken_; }
+    std::size_t fifo_bytes() const;
     void look();              ///< bytes of the line enter the FIFO
     u8 receive();
     void transmit(u8 byte);
@@ -45,11 +50,12 @@ class Uart final : public Device {
     u8 divisor_low_ = 12, divisor_high_ = 0;
     bool transmit_interrupt_ = false; ///< the transmitter became empty and IIR was not read since
     u32 raises_ = 0;
+    bool overrun_ = false;            ///< a byte came that had no room; until LSR is read
     u8 in_fifo_ = 0;                  ///< bytes at the head of the input that have entered the FIFO
     std::string input_;               ///< bytes before taken_ are gone
     std::size_t taken_ = 0;
-    std::string output_;
-    u64 dropped_output_ = 0, dropped_input_ = 0;
+    u64 dropped_input_ = 0;
+    ConsoleOutput output_;
 };
 
 } // namespace trapeze

@@ -7,9 +7,9 @@ namespace trapeze {
 
 namespace {
 constexpr u32 kIn = 0, kOut = 1, kFlush = 4, kGetId = 8; // request types
-constexpr u64 kFeatureSegMax = 1 << 2, kFeatureBlockSize = 1 << 6, kFeatureFlush = 1 << 9;
+constexpr u64 kFeatureSegMax = 1 << 2, kFeatureReadOnly = 1 << 5, kFeatureBlockSize = 1 << 6, kFeatureFlush = 1 << 9;
 constexpr u32 kSegmentsMax = VirtioMmio::kQueueSize - 2;
-constexpr char kId[20] = "trapeze-disk";
+constexpr std::size_t kIdBytes = 20;
 
 struct RequestHeader {
     u32 type;
@@ -19,7 +19,9 @@ struct RequestHeader {
 static_assert(sizeof(RequestHeader) == 16);
 } // namespace
 
-u64 VirtioBlk::features() const { return kFeatureSegMax | kFeatureBlockSize | kFeatureFlush; }
+u64 VirtioBlk::features() const {
+    return kFeatureSegMax | kFeatureBlockSize | kFeatureFlush | (mode_ == DiskMode::ReadOnly ? kFeatureReadOnly : 0);
+}
 
 u8 VirtioBlk::config_byte(u64 offset) const {
     // struct virtio_blk_config: capacity at 0 (sectors), size_max at 8, seg_max at 12, geometry at 16, blk_size at 20.
@@ -48,13 +50,27 @@ void VirtioBlk::write_disk(u64 at, std::span<const u8> in) {
         piece = std::make_shared<Piece>(*piece);
     }
     std::memcpy(piece->data() + at % kPiece, in.data(), in.size());
+    if (mode_ != DiskMode::WriteThrough) return;
+    for (u64 sector = at / kSectorBytes; sector * kSectorBytes < at + in.size(); ++sector) dirty_.insert(sector);
 }
+
+std::optional<VirtioBlk::DirtyRun> VirtioBlk::dirty_run(u64 sector) const {
+    auto next = dirty_.lower_bound(sector);
+    if (next == dirty_.end()) return std::nullopt;
+    DirtyRun run{*next, 0, {}};
+    while (next != dirty_.end() && *next == run.sector + run.count && run.count < kMaxRunSectors) ++next, ++run.count;
+    run.bytes.resize(run.count * kSectorBytes);
+    for (u64 i = 0; i < run.count; ++i) read_disk((run.sector + i) * kSectorBytes, std::span(run.bytes).subspan(i * kSectorBytes, kSectorBytes));
+    return run;
+}
+
+void VirtioBlk::clean(const DirtyRun& run) { dirty_.erase(dirty_.lower_bound(run.sector), dirty_.lower_bound(run.sector + run.count)); }
 
 bool VirtioBlk::transfer(u32 type, u64 sector, VirtioChain& chain, Status& status) {
     const u64 bytes = type == kIn ? chain.writable_left() - 1 : chain.readable_left();
     const bool in_range = sector <= sectors() && bytes <= (sectors() - sector) * kSectorBytes;
     const bool bounded = bytes <= kMaxRequestBytes && bytes <= kMaxNotificationBytes - notification_bytes_;
-    if (bytes % kSectorBytes || !in_range || !bounded) {
+    if (bytes % kSectorBytes || !in_range || !bounded || (type == kOut && mode_ == DiskMode::ReadOnly)) {
         status = Status::IoError;
         return true;
     }
@@ -84,9 +100,11 @@ bool VirtioBlk::serve(unsigned, VirtioChain& chain) {
     case kOut:
         if (!transfer(header.type, header.sector, chain, status)) return false;
         break;
-    case kFlush: break; // every write is complete when it is answered
+    case kFlush: ++flushes_; break;
     case kGetId: {
-        const auto id = std::span(reinterpret_cast<const u8*>(kId), sizeof kId);
+        u8 id_bytes[kIdBytes] = {};
+        std::copy_n(serial_.begin(), std::min(serial_.size(), kIdBytes), id_bytes);
+        const auto id = std::span<const u8>(id_bytes);
         if (!chain.write(id.first(std::min<u64>(id.size(), chain.writable_left() - 1)))) return false;
         break;
     }
@@ -116,12 +134,16 @@ void VirtioBlk::state(StateArchive& archive) {
         return;
     }
     changed_.clear();
+    dirty_.clear();
     const u64 pieces = (base_->size() + kPiece - 1) / kPiece;
     for (u64 i = 0; i < count && !archive.failed(); ++i) {
         u64 number = 0;
         auto piece = std::make_shared<Piece>();
         archive(number), archive(*piece);
-        if (!archive.failed() && number < pieces) changed_[number] = std::move(piece);
+        if (archive.failed() || number >= pieces) continue;
+        changed_[number] = std::move(piece);
+        const u64 first = number * (kPiece / kSectorBytes);
+        for (u64 s = first; mode_ == DiskMode::WriteThrough && s < std::min(first + kPiece / kSectorBytes, sectors()); ++s) dirty_.insert(s);
     }
 }
 

@@ -15,7 +15,6 @@ enum Register : u64 {
 };
 constexpr u32 kMagicValue = 0x7472'6976;  // "virt"
 constexpr u32 kVendorValue = 0x554d'4551; // "QEMU": drivers written for its board check it
-constexpr u32 kFeaturesOk = 8, kDriverOk = 4, kNeedsReset = 0x40;
 constexpr u32 kUsedBuffer = 1, kConfigChange = 2; // InterruptStatus
 constexpr u16 kNext = 1, kWrite = 2, kIndirectTable = 4; // descriptor flags
 constexpr u16 kNoInterrupt = 1; // available ring's flags
@@ -87,6 +86,12 @@ void VirtioMmio::reset() {
     status_ = interrupts_ = device_select_ = driver_select_ = queue_select_ = 0;
     driver_features_ = 0;
     queues_ = {};
+    wake_ = false;
+}
+
+void VirtioMmio::advance(DeviceContext& context) {
+    wake_ = false;
+    look_into(0, context);
 }
 
 u64 VirtioMmio::read(u64 offset, unsigned size, DeviceContext&) {
@@ -134,8 +139,7 @@ void VirtioMmio::write_register(u64 offset, u32 value, DeviceContext& context) {
         break;
     case kQueueSel: queue_select_ = value; break;
     case kQueueNotify:
-        if (value < queues() && (status_ & kDriverOk) && !(status_ & kNeedsReset) && !notified(value, context.memory))
-            needs_reset();
+        if (value < queues()) look_into(value, context);
         break;
     case kInterruptAck: interrupts_ &= ~value; break;
     case kStatus: set_status(value); break;
@@ -181,7 +185,11 @@ void VirtioMmio::needs_reset() {
 
 // --- Split virtqueues -----------------------------------------------------------------------------------------------------
 
-bool VirtioMmio::notified(unsigned index, const DmaMemory& memory) {
+void VirtioMmio::look_into(unsigned index, DeviceContext& context) {
+    if (driver_ok() && !use_buffers(index, context.memory)) needs_reset();
+}
+
+bool VirtioMmio::use_buffers(unsigned index, const DmaMemory& memory) {
     Queue& queue = queues_[index];
     if (!queue.ready) return true;
     u16 flags = 0, available = 0;
@@ -189,7 +197,7 @@ bool VirtioMmio::notified(unsigned index, const DmaMemory& memory) {
     if (static_cast<u16>(available - queue.next_available) > queue.size) return false;
     begin_notification();
     const u16 first_used = queue.next_used;
-    while (queue.next_available != available) {
+    while (queue.next_available != available && ready(index)) {
         u16 head = 0;
         if (!load(memory, queue.driver + 4 + 2 * (queue.next_available % queue.size), head)) return false;
         ++queue.next_available;
@@ -242,6 +250,9 @@ bool VirtioMmio::gather(const Queue& queue, u16 head, const DmaMemory& memory, s
 void VirtioMmio::state(StateArchive& archive) {
     for (u32* reg : {&status_, &interrupts_, &raises_, &device_select_, &driver_select_, &queue_select_}) archive(*reg);
     archive(driver_features_);
+    u8 woken = wake_;
+    archive(woken);
+    wake_ = woken & 1;
     for (Queue& q : queues_) {
         archive(q.size), archive(q.ready), archive(q.descriptors), archive(q.driver), archive(q.device);
         archive(q.next_available), archive(q.next_used);

@@ -52,6 +52,9 @@ class VirtioMmio : public Device {
 
     const char* node_name() const override { return "virtio_mmio"; }
     void reset() override;
+    /// Of itself it only looks once into queue 0 after `wake`: what comes from outside goes there.
+    u64 due() const override { return wake_ ? 0 : ~u64{0}; }
+    void advance(DeviceContext& context) override;
     u64 read(u64 offset, unsigned size, DeviceContext& context) override;
     void write(u64 offset, unsigned size, u64 value, DeviceContext& context) override;
     bool irq() const override { return interrupts_ != 0; }
@@ -65,10 +68,18 @@ class VirtioMmio : public Device {
     virtual unsigned queues() const { return 1; }
     virtual u8 config_byte(u64) const { return 0; }
     virtual void begin_notification() {}
+    /// False: the queue's buffers stay with the device until there is something for them.
+    virtual bool ready(unsigned) const { return true; }
     /// Serves a request. False: it is malformed, and the device needs a reset.
     virtual bool serve(unsigned, VirtioChain&) { return false; }
 
+    bool driver_ok() const { return (status_ & (kDriverOk | kNeedsReset)) == kDriverOk; } ///< the driver is ready, and so is the device
+    bool accepted(u64 feature) const { return driver_features_ & feature; }
+    /// Something came from outside.
+    void wake() { wake_ = true; }
+
   private:
+    static constexpr u32 kFeaturesOk = 8, kDriverOk = 4, kNeedsReset = 0x40; ///< of the status (section 2.1)
     struct Queue {
         u32 size = kQueueSize;
         u32 ready = 0;
@@ -86,7 +97,8 @@ class VirtioMmio : public Device {
     void set_status(u32 value);
     void needs_reset();
     void interrupt(u32 reason) { interrupts_ |= reason, ++raises_; }
-    bool notified(unsigned index, const DmaMemory& memory); ///< false: malformed
+    void look_into(unsigned index, DeviceContext& context);
+    bool use_buffers(unsigned index, const DmaMemory& memory); ///< false: malformed
     bool serve_head(unsigned index, u16 head, const DmaMemory& memory);
     bool gather(const Queue& queue, u16 head, const DmaMemory& memory, std::vector<VirtioChain::Buffer>& readable,
                 std::vector<VirtioChain::Buffer>& writable) const;
@@ -94,6 +106,7 @@ class VirtioMmio : public Device {
     u32 status_ = 0, interrupts_ = 0, raises_ = 0, device_select_ = 0, driver_select_ = 0, queue_select_ = 0;
     u64 driver_features_ = 0;
     std::array<Queue, kMaxQueues> queues_{};
+    bool wake_ = false;
 };
 
 /// A slot without a device: it answers with the magic value and device number 0.

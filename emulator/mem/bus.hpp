@@ -23,6 +23,12 @@ struct Bus {
     /// One access of 1, 2, 4 or 8 bytes, anywhere. False: an access fault. `cycles` is the time of the access.
     bool read(u64 address, unsigned bytes, u64& value, u64 cycles);
     bool write(u64 address, unsigned bytes, u64 value, u64 cycles);
+    /// Interrupt lines of a hart at its time, as bits of mip, after what the devices do by themselves until then.
+    u64 lines(unsigned hart, u64 cycles) {
+        DeviceContext context = device_context(cycles);
+        board.poll(context);
+        return board.lines(hart, context.ticks);
+    }
     /// The page of this address holds HTIF's tohost: stores to it must come through `write`.
     bool watched_page(u64 address) const {
         return board.tohost && (address >> kPageShift) - (*board.tohost >> kPageShift) <= 1 &&

@@ -56,6 +56,8 @@ TEST_CASE("The tree has the nodes and cells of QEMU's virt board") {
     CHECK(cell(fdt, "/soc/serial@10000000", "interrupts") == kUartIrq);
     CHECK(cell(fdt, "/soc/virtio_mmio@10008000", "interrupts") == kVirtioIrq + 7);
     CHECK(cell(fdt, "/soc/plic@c000000", "riscv,ndev") == 95);
+    CHECK(text(fdt, "/soc/rtc@101000", "compatible") == "google,goldfish-rtc");
+    CHECK(cell(fdt, "/soc/rtc@101000", "interrupts") == kRtcIrq);
 
     // Phandles lead to what they mean: hart 2's controller, the PLIC, the finisher.
     const u32 intc = cell(fdt, "/cpus/cpu@2/interrupt-controller", "phandle");

@@ -40,7 +40,8 @@ TEST_CASE("Configurations that cannot be had are refused with the range that can
     CHECK(refused([](auto& c) { c.ram_bytes = 4096; }).find("1 MiB") != std::string::npos);
     CHECK(refused([](auto& c) { c.ram_bytes = u64{9} << 30; }).find("8 GiB") != std::string::npos);
     CHECK(refused([](auto& c) { c.ram_bytes = (1 << 20) + 1; }).find("4 KiB") != std::string::npos);
-    CHECK(refused([](auto& c) { c.disk.resize(700); }).find("512") != std::string::npos);
+    CHECK(refused([](auto& c) { c.board.disks.resize(9, {disk_image(std::vector<u8>(512))}); }).find("8 slots") != std::string::npos);
+    CHECK(refused([](auto& c) { c.board.disks = {{disk_image(std::vector<u8>(700))}}; }).find("512") != std::string::npos);
 }
 
 TEST_CASE("run(a) then run(b) is run(a + b), for one hart and for several") {

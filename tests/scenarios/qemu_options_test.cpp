@@ -57,13 +57,3 @@ TEST_CASE("Other verbs and Trapeze's own spellings stay as they are") {
     CHECK(translated("") == "");
     CHECK(translated("--help") == "--help");
 }
-
-TEST_CASE("A drive is a path, or QEMU's list that names a raw file") {
-    CHECK(drive_file("").value().empty());
-    CHECK(drive_file("fs.img").value() == "fs.img");
-    CHECK(drive_file("file=a/b.img,format=raw,if=none,id=x0").value() == "a/b.img");
-    CHECK(drive_file("file=a,format=qcow2").error().find("convert -O raw") != std::string::npos);
-    CHECK(drive_file("file=a,if=ide").error().find("virtio") != std::string::npos);
-    CHECK(drive_file("file=a,snapshot").error().find("\"snapshot\" is not known") != std::string::npos);
-    CHECK(drive_file("file=").error().find("names no file") != std::string::npos);
-}

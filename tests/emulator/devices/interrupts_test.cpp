@@ -38,7 +38,7 @@ TEST_CASE("PLIC: a raised source above the threshold is claimed once, highest pr
     Plic plic(1);
     for (unsigned source : {3, 5, 7}) plic.write(4 * source, 4, source == 7 ? 2 : 1);
     plic.write(kEnable1, 4, 1 << 3 | 1 << 5 | 1 << 7);
-    for (unsigned source : {7, 5, 3}) plic.set_level(source, true, 1);
+    for (unsigned source : {7, 5, 3}) plic.set_line(source, true, 1, IrqTrigger::Level);
     CHECK(plic.read(0x1000, 4) == (1 << 3 | 1 << 5 | 1 << 7));
     CHECK(plic.asserted(1));
     CHECK_FALSE(plic.asserted(0)); // nothing is enabled for M-mode
@@ -49,23 +49,84 @@ TEST_CASE("PLIC: a raised source above the threshold is claimed once, highest pr
     CHECK_FALSE(plic.asserted(1));
 }
 
-TEST_CASE("PLIC: a source asks again after completion when it was raised meanwhile, not because it is still high") {
+TEST_CASE("PLIC chapter 3: a level-triggered source makes one request at a time, and another at completion while it is high") {
+    Plic plic(1);
+    plic.write(4 * 8, 4, 1);
+    plic.write(kEnable1, 4, 1 << 8);
+    plic.set_line(8, true, 1, IrqTrigger::Level);
+    CHECK(plic.read(kClaim1, 4) == 8);
+    plic.set_line(8, true, 2, IrqTrigger::Level); // while it is being served
+    CHECK_FALSE(plic.asserted(1));
+    CHECK(plic.read(0x1000, 4) == 0);
+    plic.write(kClaim1, 4, 8);
+    plic.set_line(8, true, 2, IrqTrigger::Level);
+    CHECK(plic.asserted(1));
+    plic.set_line(8, false, 2, IrqTrigger::Level); // the request was accepted: the handler will see that nothing is left to do
+    CHECK(plic.asserted(1));
+    CHECK(plic.read(kClaim1, 4) == 8);
+    plic.write(kClaim1, 4, 8);
+    plic.set_line(8, false, 2, IrqTrigger::Level);
+    CHECK_FALSE(plic.asserted(1));
+}
+
+TEST_CASE("PLIC chapter 3: an edge-triggered source asks again after completion when it was raised meanwhile, not because it is high") {
     Plic plic(1);
     plic.write(4 * 10, 4, 1);
     plic.write(kEnable1, 4, 1 << 10);
-    plic.set_level(10, true, 1);
+    plic.set_line(10, true, 1, IrqTrigger::Edge);
     CHECK(plic.read(kClaim1, 4) == 10);
-    plic.set_level(10, true, 1);
+    plic.set_line(10, true, 1, IrqTrigger::Edge);
     plic.write(kClaim1, 4, 10);
+    plic.set_line(10, true, 1, IrqTrigger::Edge);
     CHECK_FALSE(plic.asserted(1));
-    plic.set_level(10, true, 2);
+    plic.set_line(10, true, 2, IrqTrigger::Edge);
     CHECK(plic.read(kClaim1, 4) == 10);
-    plic.set_level(10, true, 3); // while it is being served
+    plic.set_line(10, true, 4, IrqTrigger::Edge); // twice while it is being served
     CHECK_FALSE(plic.asserted(1));
     plic.write(kClaim1, 4, 10);
-    CHECK(plic.asserted(1));
-    plic.set_level(10, false, 3); // withdrawn
+    CHECK(plic.read(kClaim1, 4) == 10);
+    plic.write(kClaim1, 4, 10);
+    plic.set_line(10, true, 4, IrqTrigger::Edge);
     CHECK_FALSE(plic.asserted(1));
+}
+
+TEST_CASE("PLIC chapter 7: a claim is not bounded by the threshold") {
+    Plic plic(1);
+    plic.write(4 * 1, 4, 3);
+    plic.write(kEnable1, 4, 2);
+    plic.write(kThreshold1, 4, 7);
+    plic.set_line(1, true, 1, IrqTrigger::Level);
+    CHECK_FALSE(plic.asserted(1));
+    CHECK(plic.read(kClaim1, 4) == 1);
+}
+
+TEST_CASE("PLIC: every hart has an M and an S context with enables, threshold and claim of its own; a request is claimed once") {
+    for (unsigned harts = 1; harts <= 8; ++harts) {
+        Plic plic(harts);
+        plic.write(4 * 33, 4, 1);
+        for (unsigned context = 0; context < 2 * harts; ++context) {
+            plic.write(0x2000 + 0x80 * context + 4, 4, context % 3 ? 2 : 0);
+            plic.write(0x20'0000 + 0x1000 * context, 4, context % 2);
+        }
+        plic.set_line(33, true, 1, IrqTrigger::Level);
+        for (unsigned context = 0; context < 2 * harts; ++context) CHECK(plic.asserted(context) == (context % 3 && context % 2 == 0));
+        CHECK(plic.read(0x20'1004, 4) == 33);
+        for (unsigned context = 0; context < 2 * harts; ++context) CHECK(plic.read(0x20'0004 + 0x1000 * context, 4) == 0);
+        CHECK_FALSE(plic.asserted(2 * harts)); // no such context
+        CHECK(plic.read(0x2000 + 0x80 * 2 * harts + 4, 4) == 0);
+    }
+}
+
+TEST_CASE("PLIC: any offset and size can be read and written, priorities and thresholds keep three bits") {
+    Plic plic(2);
+    for (u64 offset = 0; offset < Plic::kSize; offset += offset < 0x4000 || offset % 0x1000 < 12 ? 4 : 0xff4) {
+        for (unsigned size : {1, 2, 4, 8}) plic.write(offset, size, ~u64{0}), (void)plic.read(offset, size);
+    }
+    CHECK(plic.read(4 * 95, 4) == 7);
+    CHECK(plic.read(4 * 96, 4) == 0);
+    CHECK(plic.read(0, 4) == 0);
+    CHECK(plic.read(0x20'0000, 4) == 7);
+    CHECK(plic.read(0x1000, 4) == 0); // pending bits are not written
 }
 
 TEST_CASE("PLIC: thresholds hide, foreign completions are ignored, source 0 does not exist") {
@@ -73,18 +134,20 @@ TEST_CASE("PLIC: thresholds hide, foreign completions are ignored, source 0 does
     plic.write(4 * 1, 4, 3);
     plic.write(kEnable1, 4, 3);
     CHECK(plic.read(kEnable1, 4) == 2);
-    plic.set_level(0, true, 1);
-    plic.set_level(200, true, 1);
-    plic.set_level(1, true, 1);
+    plic.set_line(0, true, 1, IrqTrigger::Level);
+    plic.set_line(200, true, 1, IrqTrigger::Level);
+    plic.set_line(1, true, 1, IrqTrigger::Level);
     plic.write(kThreshold1, 4, 3);
     CHECK_FALSE(plic.asserted(1));
     plic.write(kThreshold1, 4, 2);
     CHECK(plic.read(kClaim1, 4) == 1);
-    plic.set_level(1, true, 2);
     plic.write(kClaim0, 4, 1); // context 0 has it disabled
     CHECK_FALSE(plic.asserted(1));
     plic.write(kClaim1, 4, 0xffff'ffff);
+    plic.set_line(1, true, 1, IrqTrigger::Level);
+    CHECK_FALSE(plic.asserted(1));
     plic.write(kClaim1, 4, 1);
+    plic.set_line(1, true, 1, IrqTrigger::Level);
     CHECK(plic.asserted(1));
     CHECK(plic.read(0x5f'fffc, 4) == 0);
     CHECK(plic.read(kClaim1, 8) == 0); // wrong size: no claim

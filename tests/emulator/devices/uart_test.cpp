@@ -102,6 +102,63 @@ TEST_CASE_FIXTURE(UartFixture, "16550: input and output are bounded, and what is
     CHECK(uart.take_output().size() <= Uart::kMaxOutput);
 }
 
+TEST_CASE_FIXTURE(UartFixture, "16550: interrupts have their order: line status, received data, transmitter") {
+    out(2, 0x01), out(4, 0x10); // FIFOs, loopback
+    for (int i = 0; i < 17; ++i) out(0, static_cast<u8>('a' + i));
+    out(1, 7);
+    CHECK(in(2) == 0xc6);
+    CHECK(in(5) == 0x63); // overrun, data ready
+    CHECK(in(5) == 0x61); // reading cleared the overrun
+    CHECK(in(2) == 0xc4);
+    for (int i = 0; i < 16; ++i) CHECK(in(0) == static_cast<u8>('a' + i));
+    CHECK(in(2) == 0xc2);
+    CHECK(in(2) == 0xc1);
+    out(4, 0);
+    uart.type("q");
+    CHECK(in(0) == 'q'); // the byte that had no room is gone
+}
+
+TEST_CASE_FIXTURE(UartFixture, "16550: what Linux's 8250 driver probes for finds a 16550A without known bugs") {
+    out(1, 0);
+    CHECK((in(1) & 0xf) == 0);
+    out(1, 0xf);
+    CHECK((in(1) & 0xf) == 0xf);
+    out(1, 0);
+    out(4, 0x1a); // loopback, OUT2, RTS: DCD and CTS
+    CHECK((in(6) & 0xf0) == 0x90);
+    out(4, 0);
+    out(3, 0xbf), out(2, 0), out(3, 0); // an extended feature register would be here
+    out(2, 1);
+    CHECK((in(2) >> 6) == 3);
+    out(2, 0x27); // a 16750 would show bit 5
+    CHECK((in(2) >> 5) == 6);
+    out(2, 1);
+    for (int i = 0; i < 2; ++i) { // twice: the transmit interrupt comes again when it is enabled again
+        out(1, 2);
+        CHECK((in(2) & 0xf) == 2);
+        out(1, 0);
+    }
+    out(1, 2);
+    CHECK((in(5) & 0x40) != 0);
+    CHECK((in(2) & 1) == 0);
+}
+
+TEST_CASE_FIXTURE(UartFixture, "16550: its state goes through an archive") {
+    out(3, 0x1b), out(7, 0x5a), out(2, 0xc1), out(1, 5), out(4, 0x1f);
+    uart.type("typed"), uart.print("printed");
+    StateArchive saved;
+    uart.state(saved);
+    Uart other;
+    StateArchive load(saved.bytes());
+    other.state(load);
+    CHECK_FALSE(load.failed());
+    StateArchive again;
+    other.state(again);
+    CHECK(again.bytes() == saved.bytes());
+    CHECK(other.take_output() == "printed");
+    CHECK(other.take_typed(9) == "typed");
+}
+
 TEST_CASE_FIXTURE(UartFixture, "16550: registers that do not exist read zero") {
     for (u64 reg = 8; reg < Uart::kSize; ++reg) {
         out(reg, 0xff);

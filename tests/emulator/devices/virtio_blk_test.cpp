@@ -271,3 +271,78 @@ TEST_CASE_FIXTURE(Driver, "Its state goes through an archive, what was written i
     other.state(cut);
     CHECK(cut.failed());
 }
+
+TEST_CASE("5.2.3, 5.2.6: a read-only disk says so and refuses to be written") {
+    Driver d;
+    d.disk = VirtioBlk(DiskConfig{disk_image(numbered_disk(16)), DiskMode::ReadOnly});
+    d.set(0x14, 0);
+    CHECK((d.get(0x10) & 1 << 5) != 0);
+    d.start();
+    d.request(1, 0, 512);
+    CHECK(d.see<u8>(kStatus) == 1);
+    CHECK(d.disk.image() == numbered_disk(16));
+    d.request(0, 0, 512);
+    CHECK(d.see<u8>(kStatus) == 0);
+}
+
+TEST_CASE("A disk that is written through lists its dirty sectors in runs until the host has taken them") {
+    Driver d;
+    d.disk = VirtioBlk(DiskConfig{disk_image(numbered_disk(16)), DiskMode::WriteThrough});
+    d.start();
+    CHECK_FALSE(d.disk.dirty());
+    d.put(kData, u64{0x1122'3344});
+    d.request(1, 7, 1024), d.request(1, 9, 512), d.request(1, 2, 512); // 7 and 8 lie in two pieces
+    const auto first = d.disk.dirty_run();
+    REQUIRE(first);
+    CHECK(first->sector == 2);
+    CHECK(first->count == 1);
+    const auto second = d.disk.dirty_run(first->sector + first->count);
+    REQUIRE(second);
+    CHECK(second->sector == 7);
+    CHECK(second->count == 3);
+    CHECK(second->bytes.size() == 3 * 512);
+    CHECK(second->bytes[0] == 0x44);
+    CHECK(std::equal(second->bytes.begin(), second->bytes.end(), d.disk.image().begin() + 7 * 512));
+    d.disk.clean(*second);
+    CHECK(d.disk.dirty_run()->sector == 2);
+    CHECK_FALSE(d.disk.dirty_run(3));
+    d.disk.clean(*d.disk.dirty_run());
+    CHECK_FALSE(d.disk.dirty());
+    CHECK(d.disk.flushes() == 0);
+    d.request(4, 0, 0);
+    CHECK(d.disk.flushes() == 1);
+    CHECK(d.disk.image()[2 * 512] == 0x44); // taken, not forgotten
+}
+
+TEST_CASE("A disk that is copied on write has nothing for the host") {
+    Driver d;
+    d.start();
+    d.request(1, 0, 512);
+    CHECK(d.disk.changed_pieces() == 1);
+    CHECK_FALSE(d.disk.dirty());
+}
+
+TEST_CASE("What a snapshot brings into a disk that is written through is dirty") {
+    Driver d;
+    d.disk = VirtioBlk(DiskConfig{disk_image(numbered_disk(10)), DiskMode::WriteThrough});
+    d.start();
+    d.request(1, 9, 512);
+    StateArchive saved;
+    d.disk.state(saved);
+    VirtioBlk other(DiskConfig{disk_image(numbered_disk(10)), DiskMode::WriteThrough});
+    StateArchive load(saved.bytes());
+    other.state(load);
+    const auto run = other.dirty_run();
+    REQUIRE(run);
+    CHECK(run->sector == 8); // the whole piece of 4 KiB, which ends with the disk
+    CHECK(run->count == 2);
+}
+
+TEST_CASE("5.2.6: a disk is called by its serial number, which is cut to 20 bytes") {
+    Driver d;
+    d.disk = VirtioBlk(DiskConfig{disk_image(numbered_disk(1)), DiskMode::CopyOnWrite, "0123456789abcdefghijklmn"});
+    d.start();
+    d.request(8, 0, 20);
+    CHECK(d.see<u8>(kData + 19) == 'j');
+    CHECK(d.see<u8>(kData + 20) == 0);
+}
