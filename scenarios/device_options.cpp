@@ -62,19 +62,24 @@ Result<bool> on_off(const std::string& option, const KeyValues& values, const ch
 }
 
 Result<Drive> parse_drive(const std::string& option) {
-    static const std::vector<std::string> kKnown = {"file", "format", "if", "id", "readonly", "read-only", "snapshot", "cow", "serial", "cache", "media", "index", "aio"};
+    static const std::vector<std::string> kKnown = {"file",     "format", "if",     "id",    "readonly", "read-only", "snapshot",
+                                                   "cow",      "serial", "cache",  "media", "index",    "aio"};
     const KeyValues values(option);
     const bool plain = values.first_alone();
     if (const std::string key = values.unknown(kKnown, plain ? 1 : 0); !key.empty())
-        return Error{fmt::format("--drive {}: \"{}\" is not known; give file, format, if, id, readonly, snapshot, cow or serial, each with a value", option, key)};
+        return Error{fmt::format("--drive {}: \"{}\" is not known; give file, format, if, id, readonly, snapshot, cow or serial, each with a value",
+                                 option, key)};
     Drive drive;
     drive.spec.file = plain ? values.first() : values.get("file").value_or("");
     if (drive.spec.file.empty()) return Error{fmt::format("--drive {}: no file is named; give file=IMAGE", option)};
     if (const auto format = values.get("format"); format && *format != "raw")
-        return Error{fmt::format("--drive {}: only raw images can be used; convert it: qemu-img convert -O raw {} IMAGE", option, drive.spec.file)};
+        return Error{fmt::format("--drive {}: only raw images can be used; convert it: qemu-img convert -O raw {} IMAGE", option,
+                                 drive.spec.file)};
     const std::string bus = values.get("if").value_or("virtio");
-    if (bus != "virtio" && bus != "none") return Error{fmt::format("--drive {}: if={} cannot be had; the board has virtio disks: give if=virtio or if=none", option, bus)};
-    if (const auto media = values.get("media"); media && *media != "disk") return Error{fmt::format("--drive {}: only media=disk can be had", option)};
+    if (bus != "virtio" && bus != "none")
+        return Error{fmt::format("--drive {}: if={} cannot be had; the board has virtio disks: give if=virtio or if=none", option, bus)};
+    if (const auto media = values.get("media"); media && *media != "disk")
+        return Error{fmt::format("--drive {}: only media=disk can be had", option)};
     auto read_only = on_off(option, values, values.get("read-only") ? "read-only" : "readonly");
     auto snapshot = on_off(option, values, "snapshot"), cow = on_off(option, values, "cow");
     for (const auto* flag : {&read_only, &snapshot, &cow})
@@ -91,7 +96,9 @@ Result<Drive> parse_drive(const std::string& option) {
 Result<DriveSpec> take_drive(const std::string& option, const KeyValues& values, std::vector<Drive>& drives) {
     const std::string id = values.get("drive").value_or("");
     const auto named = std::find_if(drives.begin(), drives.end(), [&](const Drive& d) { return d.waits && !id.empty() && d.id == id; });
-    if (named == drives.end()) return Error{fmt::format("--device {}: there is no drive \"{}\"; give --drive file=IMAGE,if=none,id={} as well", option, id, id.empty() ? "x" : id)};
+    if (named == drives.end())
+        return Error{fmt::format("--device {}: there is no drive \"{}\"; give --drive file=IMAGE,if=none,id={} as well", option, id,
+                                 id.empty() ? "x" : id)};
     DriveSpec spec = named->spec;
     if (const auto serial = values.get("serial")) spec.serial = *serial;
     drives.erase(named);
@@ -115,7 +122,8 @@ Result<void> add_device(const std::string& option, std::vector<Drive>& drives, c
     } else if (model == "virtconsole") {
         spec.console = true;
     } else if (model != "virtio-serial-device") { // the bus of virtconsole, which needs no device of its own
-        return Error{fmt::format("--device {}: there is no device \"{}\"; there are virtio-blk-device, virtio-net-device, virtio-rng-device and virtconsole", option, model)};
+        return Error{fmt::format("--device {}: there is no device \"{}\"; there are virtio-blk-device, virtio-net-device, virtio-rng-device and "
+                                 "virtconsole", option, model)};
     }
     return {};
 }
@@ -159,7 +167,8 @@ Result<DeviceSpec> parse_devices(const DeviceOptions& options) {
     for (const std::string& option : options.devices)
         if (const auto added = add_device(option, waiting, networks, spec); !added) return Error{added.error()};
     if (!waiting.empty())
-        return Error{fmt::format("the drive {} has if=none and no --device; add --device virtio-blk-device,drive={}, or leave if=none out", waiting.front().spec.file,
+        return Error{fmt::format("the drive {} has if=none and no --device; add --device virtio-blk-device,drive={}, or leave if=none out",
+                                 waiting.front().spec.file,
                                  waiting.front().id.empty() ? "ID with id=ID in the drive" : waiting.front().id)};
     return spec;
 }

@@ -47,7 +47,8 @@ Result<DiskFile> DiskFile::open(const DriveSpec& spec) {
     if (spec.mode == DiskMode::WriteThrough) {
         file.fd_ = ::open(spec.file.c_str(), O_RDWR | O_CLOEXEC);
         if (file.fd_ < 0)
-            return Error{fmt::format("{}: the disk's image cannot be opened for writing ({}); mend that, or give readonly=on or snapshot=on", spec.file, std::strerror(errno))};
+            return Error{fmt::format("{}: the disk's image cannot be opened for writing ({}); mend that, or give readonly=on or snapshot=on", spec.file,
+                                     std::strerror(errno))};
         if (flock(file.fd_, LOCK_EX | LOCK_NB) != 0)
             return Error{fmt::format("{}: another program writes this disk's image; end it, or give snapshot=on", spec.file)};
     }
@@ -68,10 +69,11 @@ DiskFile::~DiskFile() {
 Result<void> DiskFile::check_file() const {
     struct stat open {}, named {};
     if (stat(path_.c_str(), &named) != 0 || fstat(fd_, &open) != 0 || named.st_ino != open.st_ino || named.st_dev != open.st_dev)
-        return Error{fmt::format("{}: the disk's image was removed or replaced while the guest runs; put the old file back, and its changes are written", path_)};
+        return Error{fmt::format("{}: the disk's image was removed or replaced while the guest runs; put the old file back, and its changes are "
+                                 "written", path_)};
     if (S_ISREG(open.st_mode) && static_cast<u64>(open.st_size) < config_.image->size())
-        return Error{fmt::format("{}: the disk's image has shrunk from {} bytes to {} while the guest runs; put the old file back in place, and its changes are written",
-                                 path_, config_.image->size(), open.st_size)};
+        return Error{fmt::format("{}: the disk's image has shrunk from {} bytes to {} while the guest runs; make it as large as it was, and its "
+                                 "changes are written", path_, config_.image->size(), open.st_size)};
     return {};
 }
 
@@ -101,7 +103,8 @@ Result<std::string> DiskFile::rescue(const VirtioBlk& disk) const {
             if (write_new(path, image)) return path;
             if (errno != EEXIST) break;
         }
-    return Error{fmt::format("{}: what the guest wrote is lost: neither the image nor a copy of it beside it or in {} can be written ({})", path_, temporary.string(),
+    return Error{fmt::format("{}: what the guest wrote is lost: neither the image nor a copy of it beside it or in {} can be written ({})", path_,
+                             temporary.string(),
                              std::strerror(errno))};
 }
 

@@ -35,7 +35,8 @@ Result<void> check_board(const BoardConfig& config) {
         if (!disk.image || disk.image->empty() || disk.image->size() % VirtioBlk::kSectorBytes)
             return Error{fmt::format("a disk of {} bytes cannot be had; fill its image up to a multiple of {} bytes", disk.image ? disk.image->size() : 0,
                                      VirtioBlk::kSectorBytes)};
-    if (config.network_cards > kVirtioSlots) return Error{fmt::format("{} network cards do not fit the board; it has {} slots", config.network_cards, kVirtioSlots)};
+    if (config.network_cards > kVirtioSlots)
+        return Error{fmt::format("{} network cards do not fit the board; it has {} slots", config.network_cards, kVirtioSlots)};
     const std::size_t devices = config.disks.size() + config.network_cards + config.rng + config.console;
     if (devices > kVirtioSlots) return Error{fmt::format("{} virtio devices do not fit the board; it has {} slots", devices, kVirtioSlots)};
     return {};

@@ -7,7 +7,10 @@
 namespace trapeze {
 
 namespace {
-enum Register : u64 { kTimeLow = 0x00, kTimeHigh = 0x04, kAlarmLow = 0x08, kAlarmHigh = 0x0c, kIrqEnabled = 0x10, kClearAlarm = 0x14, kAlarmStatus = 0x18, kClearInterrupt = 0x1c };
+enum Register : u64 {
+    kTimeLow = 0x00, kTimeHigh = 0x04, kAlarmLow = 0x08, kAlarmHigh = 0x0c,
+    kIrqEnabled = 0x10, kClearAlarm = 0x14, kAlarmStatus = 0x18, kClearInterrupt = 0x1c,
+};
 constexpr u64 kNsPerTick = 1'000'000'000 / kTimebaseHz;
 constexpr u64 kLowHalf = 0xffff'ffff, kHighHalf = kLowHalf << 32;
 } // namespace

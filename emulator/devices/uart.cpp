@@ -12,7 +12,7 @@ constexpr u8 kIdNone = 1, kIdTransmit = 2, kIdReceive = 4, kIdLineStatus = 6, kI
 constexpr u8 kDivisorLatch = 0x80;
 constexpr u8 kLoop = 0x10;
 constexpr u8 kDataReady = 1, kOverrun = 2, kTransmitterEmpty = 0x60;
-constexpr u8 kFifoEnable = 1, kFifoClearReceive = 2;
+constexpr u8 kFifoEnable = 1, kFifoClearReceive = 2, kFifoClearTransmit = 4;
 constexpr std::size_t kFifoBytes = 16;
 } // namespace
 
@@ -22,16 +22,19 @@ void Uart::reset() {
     mcr_ = 8;
     divisor_low_ = 12, divisor_high_ = 0;
     transmit_interrupt_ = overrun_ = false;
-    in_fifo_ = 0;
+    in_fifo_ = last_ = 0;
 }
 
 std::size_t Uart::fifo_bytes() const { return fcr_ & kFifoEnable ? kFifoBytes : 1; }
 
-void Uart::look() { in_fifo_ = static_cast<u8>(std::min(waiting(), fifo_bytes())); }
+void Uart::look() {
+    in_fifo_ = static_cast<u8>(std::min(waiting(), fifo_bytes()));
+    if (in_fifo_ && fifo_bytes() == 1) last_ = static_cast<u8>(input_[taken_]);
+}
 
 u8 Uart::receive() {
     look();
-    if (!in_fifo_) return 0;
+    if (!in_fifo_) return fifo_bytes() == 1 ? last_ : 0;
     const u8 byte = static_cast<u8>(input_[taken_++]);
     --in_fifo_;
     ++raises_; // what still waits asks again
@@ -51,8 +54,9 @@ void Uart::transmit(u8 byte) {
         ++in_fifo_;
     } else {
         overrun_ = true;
-        if (in_fifo_ && !(fcr_ & kFifoEnable)) input_[taken_] = static_cast<char>(byte); // the one register is overwritten
+        if (in_fifo_ && fifo_bytes() == 1) input_[taken_] = static_cast<char>(byte); // the one register is overwritten
     }
+    if (mcr_ & kLoop && in_fifo_ && fifo_bytes() == 1) last_ = static_cast<u8>(input_[taken_]);
 }
 
 u8 Uart::interrupt_id() const {
@@ -70,7 +74,12 @@ u8 Uart::modem_status() const {
 }
 
 void Uart::set_fifo_control(u8 value) {
-    if ((value & kFifoClearReceive) || ((value ^ fcr_) & kFifoEnable)) {
+    const bool changed = (value ^ fcr_) & kFifoEnable;
+    if (changed || value & kFifoClearTransmit) { // it became empty
+        transmit_interrupt_ = true;
+        ++raises_;
+    }
+    if (changed || value & kFifoClearReceive) {
         taken_ += std::min<std::size_t>(in_fifo_, waiting());
         in_fifo_ = 0;
     }
@@ -138,7 +147,7 @@ std::string Uart::take_typed(std::size_t most) {
 
 void Uart::state(StateArchive& archive) {
     input_.erase(0, taken_), taken_ = 0;
-    for (u8* reg : {&ier_, &lcr_, &mcr_, &scratch_, &fcr_, &divisor_low_, &divisor_high_, &in_fifo_}) archive(*reg);
+    for (u8* reg : {&ier_, &lcr_, &mcr_, &scratch_, &fcr_, &divisor_low_, &divisor_high_, &in_fifo_, &last_}) archive(*reg);
     u8 pending = static_cast<u8>(transmit_interrupt_ | overrun_ << 1);
     archive(pending), archive(raises_);
     transmit_interrupt_ = pending & 1, overrun_ = pending & 2;

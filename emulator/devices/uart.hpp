@@ -50,6 +50,7 @@ class Uart final : public Device {
     u8 divisor_low_ = 12, divisor_high_ = 0;
     bool transmit_interrupt_ = false; ///< the transmitter became empty and IIR was not read since
     u32 raises_ = 0;
+    u8 last_ = 0;                     ///< received without FIFOs: what the register still shows when it is empty
     bool overrun_ = false;            ///< a byte came that had no room; until LSR is read
     u8 in_fifo_ = 0;                  ///< bytes at the head of the input that have entered the FIFO
     std::string input_;               ///< bytes before taken_ are gone

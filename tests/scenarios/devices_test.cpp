@@ -106,7 +106,8 @@ TEST_CASE("--drive: a file alone stays as it is, QEMU's form is written unless i
 TEST_CASE("--drive with --device: drives stand in the order in which they are attached") {
     DeviceOptions options;
     options.drives = {"file=late.img,format=raw,if=none,id=x", "first.img", "file=later.img,if=none,id=y"};
-    options.devices = {"virtio-blk-device,drive=y", "virtio-net-device,netdev=n", "virtio-blk-device,drive=x,bus=virtio-mmio-bus.0", "virtio-rng-device", "virtio-serial-device", "virtconsole"};
+    options.devices = {"virtio-blk-device,drive=y", "virtio-net-device,netdev=n", "virtio-blk-device,drive=x,bus=virtio-mmio-bus.0", "virtio-rng-device",
+                       "virtio-serial-device", "virtconsole"};
     options.netdevs = {"user,id=n"};
     options.objects = {"rng-random,filename=/dev/urandom,id=r"};
     const DeviceSpec spec = parsed(options);
