@@ -276,7 +276,7 @@ void FileLoader::start() {
     if (auto* rom = dynamic_cast<ResetRom*>(bus_.board.find("rom"))) rom->fill(reset_rom_image(entry, device_tree, next));
     if (machine_.firmware.enabled) machine_.firmware.start(machine_.harts, entry, device_tree, bus_);
     else start_bare(machine_.harts, entry, device_tree);
-    if (machine_.firmware.enabled) return;
+    if (!has_firmware_) return;
     for (Hart& hart : machine_.harts) hart.state.x[kA2] = ResetRom::kDynamicInfo;
 }
 

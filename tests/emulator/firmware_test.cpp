@@ -26,11 +26,11 @@ struct Fixture {
         u64 value;
     };
     /// An ecall from S-mode on a hart, delivered and served.
-    Answer call(u64 extension, u64 function, u64 a0 = 0, u64 a1 = 0, u64 a2 = 0, unsigned hart = 0) {
+    Answer call(u64 extension, u64 function, u64 a0 = 0, u64 a1 = 0, u64 a2 = 0, unsigned hart = 0, u64 a3 = 0) {
         Hart& h = machine.hart(hart);
         Bus bus = machine.bus();
         h.state.priv = Priv::S;
-        h.state.x[17] = extension, h.state.x[16] = function, h.state.x[10] = a0, h.state.x[11] = a1, h.state.x[12] = a2;
+        h.state.x[17] = extension, h.state.x[16] = function, h.state.x[10] = a0, h.state.x[11] = a1, h.state.x[12] = a2, h.state.x[13] = a3;
         Trap trap;
         trap.cause = static_cast<u64>(Cause::EcallFromS), trap.epc = h.state.pc;
         const u64 pc = h.state.pc;
@@ -177,21 +177,21 @@ TEST_CASE_FIXTURE(Fixture, "11: the cycle and instruction counters are found, st
     CHECK(call(kPmu, 1, ~u64{0}).error == kInvalidParam);
 
     constexpr u64 kCycles = 1, kInstructions = 2, kCacheMisses = 4, kSkipMatch = 1, kClearAndStart = 6;
-    CHECK(call(kPmu, 2, 0, 3, 0, kCycles).value == 0);
-    CHECK(call(kPmu, 2, 0, 3, 0, kInstructions).value == 1);
-    CHECK(call(kPmu, 2, 0, 3, 0, kCacheMisses).error == kNotSupported);
-    CHECK(call(kPmu, 2, 0, 1, 0, kInstructions).error == kNotSupported); // not among those asked for
-    CHECK(call(kPmu, 2, 1, 1, kSkipMatch, kCycles).value == 1);
-    CHECK(call(kPmu, 2, 2, 1, 0, kCycles).error == kInvalidParam);
+    CHECK(call(kPmu, 2, 0, 3, 0, 0, kCycles).value == 0);
+    CHECK(call(kPmu, 2, 0, 3, 0, 0, kInstructions).value == 1);
+    CHECK(call(kPmu, 2, 0, 3, 0, 0, kCacheMisses).error == kNotSupported);
+    CHECK(call(kPmu, 2, 0, 1, 0, 0, kInstructions).error == kNotSupported); // not among those asked for
+    CHECK(call(kPmu, 2, 1, 1, kSkipMatch, 0, kCycles).value == 1);
+    CHECK(call(kPmu, 2, 2, 1, 0, 0, kCycles).error == kInvalidParam);
 
     CHECK(call(kPmu, 4, 0, 3).error == 0);
     CHECK(machine.hart().read_csr(Csr::mcountinhibit, bus) == 5);
     CHECK(call(kPmu, 4, 0, 1).error == kAlreadyStopped);
-    CHECK(call(kPmu, 3, 1, 1, 1, 1000).error == 0); // with an initial value
+    CHECK(call(kPmu, 3, 1, 1, 1, 0, 1000).error == 0); // with an initial value
     CHECK(machine.hart().read_csr(Csr::mcountinhibit, bus) == 1);
     CHECK(machine.hart().read_csr(Csr::instret, bus) - 1000 <= 1);
     CHECK(call(kPmu, 3, 1, 1).error == kAlreadyStarted);
-    CHECK(call(kPmu, 2, 0, 1, kClearAndStart, kCycles).value == 0);
+    CHECK(call(kPmu, 2, 0, 1, kClearAndStart, 0, kCycles).value == 0);
     CHECK(machine.hart().read_csr(Csr::mcountinhibit, bus) == 0);
     for (u64 function : {3, 4}) {
         CHECK(call(kPmu, function, 0, 4).error == kInvalidParam);
