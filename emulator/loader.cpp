@@ -236,7 +236,7 @@ Result<std::vector<u8>> FileLoader::tree(InitrdRange initrd) {
     const std::string& bootargs = machine_.config().bootargs;
     if (files_.device_tree.given()) {
         auto completed = complete_device_tree(files_.device_tree.bytes, bootargs, initrd);
-        if (!completed) return Error{fmt::format("{}: {}", files_.device_tree.name, completed.error())};
+        if (!completed) return Error{fmt::format("{}: {}; compile it again with dtc -O dtb", files_.device_tree.name, completed.error())};
         return completed;
     }
     const auto harts = static_cast<unsigned>(machine_.harts.size());

@@ -86,7 +86,7 @@ Result<SessionConfig> GuestOptions::config() const {
     const bool builtin = bios == "builtin" || bios == "default";
     config.firmware = builtin;
     if (!builtin && bios != "none") config.firmware_file = bios;
-    if (guest.empty() && config.firmware_file.empty()) return Error{"no guest is given; name a RISC-V ELF file, a Linux image or a shipped guest such as tiny-os"};
+    if (guest.empty() && config.firmware_file.empty()) return Error{kNoGuest};
     for (const auto& [option, value] : {std::pair<const char*, const std::string&>{"--bios FILE", config.firmware_file}, {"--initrd", initrd}})
         if (!value.empty() && config.mode != Mode::Bare) return Error{fmt::format("{} works only in mode bare so far, not in mode {}", option, mode)};
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};

@@ -54,6 +54,9 @@ Result<DiskFile> DiskFile::open(const DriveSpec& spec) {
     }
     auto bytes = read_file(spec.file);
     if (!bytes) return Error{bytes.error()};
+    if (bytes->empty() || bytes->size() % VirtioBlk::kSectorBytes)
+        return Error{fmt::format("{}: a disk image has whole sectors of {} bytes, this one {} bytes; fill it up with truncate -s %{} {}", spec.file,
+                                 VirtioBlk::kSectorBytes, bytes->size(), VirtioBlk::kSectorBytes, spec.file)};
     file.config_ = {disk_image(std::move(*bytes)), spec.mode, spec.serial};
     return file;
 }

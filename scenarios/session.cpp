@@ -120,6 +120,8 @@ Result<void> Session::load() {
         if (!path) return Error{path.error()};
         kernel = path.value();
     }
+    if (kernel.empty() && config_.firmware_file.empty())
+        return Error{kNoGuest};
     GuestFiles files;
     const std::pair<const std::string&, GuestFile&> wanted[] = {
         {kernel, files.kernel}, {config_.initrd, files.initrd}, {config_.firmware_file, files.firmware}, {config_.device_tree, files.device_tree}};

@@ -41,6 +41,8 @@ struct SessionConfig {
     u64 checkpoint_every = 2'000'000; ///< units of progress between checkpoints; 0: none, and no going back
 };
 
+inline constexpr const char* kNoGuest = "no guest is given; name a RISC-V ELF file, a Linux image or a shipped guest such as tiny-os";
+
 /// Why Session::run returned.
 enum class RunEnd : u8 { Budget, Idle, Halted, Breakpoint, Trap, Exit };
 

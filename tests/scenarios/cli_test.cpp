@@ -354,7 +354,7 @@ TEST_CASE("Wrong usage ends with status 2 and says what is right") {
     refused({"container", "stop"}, 2, {"\"container stop\"", "run", "ps"});
     refused({"container", "run", "--memory", "99G", "/", "/bin/true"}, 2, {"--memory 99G", "8G"});
     for (const char* verb : {"boot", "trace", "compare"}) refused({verb, "tiny-os", "--max-instructions", "-5"}, 2, {"-5"});
-    refused({"boot"}, 2, {"boot", "guest", "trapeze boot --help"});
+    refused({"boot"}, 2, {"no guest is given", "ELF file", "tiny-os"});
     refused({"boot", "tiny-os", "--frobnicate"}, 2, {"--frobnicate", "trapeze boot --help"});
     refused({"boot", "tiny-os", "--mode", "sideways"}, 2, {"\"sideways\"", "trap-and-emulate"});
     refused({"boot", "tiny-os", "--mode", "paravirtual"}, 2, {"paravirtual", "not available yet", "interpret"});
@@ -364,7 +364,8 @@ TEST_CASE("Wrong usage ends with status 2 and says what is right") {
     refused({"boot", "tiny-os", "--smp", "0"}, 2, {"--smp 0", "1 to 8"});
     refused({"boot", "tiny-os", "--smp", "99"}, 2, {"--smp 99", "1 to 8"});
     refused({"boot", "tiny-os", "--smp", "2", "--mode", "interpret"}, 2, {"--smp", "interpret"});
-    refused({"boot", "tiny-os", "--bios", "opensbi.bin"}, 2, {"opensbi.bin", "builtin or none"});
+    refused({"boot", "tiny-os", "--bios", "opensbi.bin"}, 1, {"opensbi.bin", "no such file"});
+    refused({"boot", "tiny-os", "--device", "virtio-gpu-device"}, 2, {"virtio-gpu-device", "virtio-blk-device"});
     refused({"boot", "tiny-os", "--costs", "none-such"}, 2, {"\"none-such\"", "scenarios/costs"});
     refused({"boot", "tiny-os", "--max-instructions", "many"}, 2, {"many", "trapeze boot --help"});
     refused({"trace", "tiny-os", "--class", "traps"}, 2, {"\"traps\"", "paging"});
@@ -474,7 +475,7 @@ TEST_CASE("A device tree can be given to the guest, and one that does not parse 
         refused({"boot", "tiny-os", "--dtb", file}, 1, words);
         refused({"boot", "tiny-os", "--dtb", file, "--mode", "trap-and-emulate"}, 1, words);
     };
-    wrong("", {"only 0 bytes"});
+    refused({"boot", "tiny-os", "--dtb", folder.write("empty.dtb", "")}, 1, {"empty.dtb", "the file is empty"});
     wrong("/dts-v1/;\n/ { };\n" + std::string(100, ' '), {"0xd00dfeed"});
     wrong(blob.substr(0, blob.size() / 2), {"cut short"});
     wrong(spoiled<u32>(blob, 8, 0xffffffff), {"does not parse"}); // where the structure begins

@@ -306,7 +306,7 @@ TEST_CASE("A lesson that opens a session with a guest that cannot be had says wh
     const Folder folder;
     const std::string damaged = folder.write("damaged.elf", "\x7f" "ELF and then nothing of the kind");
     for (const auto& [guest, word] : std::vector<std::pair<std::string, std::string>>{
-             {"no-such-guest", "no such file"}, {damaged, "damaged.elf"}, {"/etc", "folder"}, {"/dev/zero", "regular file"}, {"/proc/self/mem", ""}, {"", "no such file"}}) {
+             {"no-such-guest", "no such file"}, {damaged, "damaged.elf"}, {"/etc", "folder"}, {"/dev/zero", "regular file"}, {"/proc/self/mem", ""}, {"", "no guest is given"}}) {
         CAPTURE(guest);
         const std::string error = error_of(fmt::format("\n\nsession.open{{guest = \"{}\"}}", guest));
         CAPTURE(error);
