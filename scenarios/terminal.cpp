@@ -87,9 +87,22 @@ void RawTerminal::resume() {
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
-void Keyboard::fill(int milliseconds) {
+namespace {
+/// Waits for the terminal. In short stretches: a signal that came just before one would not end it.
+bool readable(int milliseconds) {
+    constexpr int kStretch = 100; // milliseconds
     pollfd ready{STDIN_FILENO, POLLIN, 0};
-    if (at_end_ || poll(&ready, 1, milliseconds) <= 0) return;
+    for (int left = milliseconds; !RawTerminal::signal(); left -= kStretch) {
+        const bool forever = milliseconds < 0, last = !forever && left <= kStretch;
+        if (poll(&ready, 1, last ? left : kStretch) > 0) return true;
+        if (last) return false;
+    }
+    return false;
+}
+} // namespace
+
+void Keyboard::fill(int milliseconds) {
+    if (at_end_ || !readable(milliseconds)) return;
     char buffer[4096];
     const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof buffer);
     if (count > 0) pending_.append(buffer, static_cast<std::size_t>(count));
