@@ -50,7 +50,7 @@ local layers = {
   { name = "ui", uses = { "scenarios", "hypervisor-sim", "container-sim", "emulator" } },
 }
 local system = {
-  emulator = { "fdt", "fmt" },
+  emulator = { "fdt", "fmt", "zstd", "z" },
   scenarios = { "lua5.4-c++", "md4c" },
   ui = { "SDL2", "imgui", "GL", "stb" },
 }

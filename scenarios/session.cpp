@@ -3,6 +3,7 @@
 #include "emulator/devices/virtio_blk.hpp"
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cctype>
@@ -32,6 +33,8 @@ bool is_cause(u64 cause, const HartFeatures& features) {
     return code < 64 && bit(cause & kInterruptBit ? interrupts : exceptions, static_cast<unsigned>(code));
 }
 
+u32 checksum(u32 before, const std::vector<u8>& bytes) { return static_cast<u32>(crc32_z(before, bytes.data(), bytes.size())); }
+
 /// Loads the device tree of a file over the board's own, at the same place.
 Result<void> replace_device_tree(Bus bus, u64 address, const std::string& path) {
     const auto blob = read_file(path, kMaxGuestFile);
@@ -41,6 +44,10 @@ Result<void> replace_device_tree(Bus bus, u64 address, const std::string& path) 
     if (blob.value().size() > room) return Error{fmt::format("{}: the device tree has {} bytes, and the place for it {}; shorten it", path, blob.value().size(), room)};
     bus.ram.write(bus.ram_offset(address), blob.value());
     return {};
+}
+
+DataWatch watched_memory(const Breakpoint& breakpoint) {
+    return {breakpoint.value, breakpoint.value + breakpoint.bytes, breakpoint.on_loads, breakpoint.on_stores};
 }
 
 } // namespace
@@ -85,6 +92,7 @@ Result<Session> Session::create(const SessionConfig& config) {
     Session session(std::move(*machine));
     session.config_ = config;
     session.disks_ = std::move(disks);
+    for (const DiskConfig& disk : devices->disks) session.disk_checksum_ = checksum(session.disk_checksum_, *disk.image);
     Machine& own = session.now_.machine;
     own.trace.record(config.record);
     if (!bare) {
@@ -120,6 +128,7 @@ Result<void> Session::load() {
         if (!path) return Error{path.error()};
         kernel = path.value();
     }
+    guest_checksum_ = 0;
     if (kernel.empty() && config_.firmware_file.empty())
         return Error{kNoGuest};
     GuestFiles files;
@@ -127,6 +136,7 @@ Result<void> Session::load() {
         {kernel, files.kernel}, {config_.initrd, files.initrd}, {config_.firmware_file, files.firmware}, {config_.device_tree, files.device_tree}};
     for (const auto& [path, file] : wanted)
         if (const auto read = read_guest_file(path, file); !read) return read;
+        else guest_checksum_ = checksum(guest_checksum_, file.bytes);
     auto guest = now_.vmm ? now_.vmm->load(machine, std::move(files.kernel.bytes), kernel) : load_guest_files(machine, std::move(files));
     if (!guest) return Error{guest.error()};
     guest_ = std::move(*guest);
@@ -161,6 +171,7 @@ Watch Session::watch(Target target) const {
         if (breakpoint.kind == Breakpoint::Kind::Address) watch.pcs.push_back(breakpoint.value);
         if (breakpoint.kind == Breakpoint::Kind::CsrWrite) watch.csr_writes.push_back(static_cast<u16>(breakpoint.value));
         if (breakpoint.kind == Breakpoint::Kind::Cause && traps_are_watched()) watch.every_trap = true;
+        if (breakpoint.kind == Breakpoint::Kind::Memory) watch.data.push_back(watched_memory(breakpoint));
     }
     return watch;
 }
@@ -225,7 +236,15 @@ bool Session::stops_at(const Breakpoint& breakpoint) const {
     if (!breakpoint.enabled) return false;
     const bool in_hypervisor = now_.vmm && now_.vmm->in_hypervisor(); // then the guest's instruction has begun already
     switch (breakpoint.kind) {
-    case Breakpoint::Kind::Address: return !in_hypervisor && guest_state().pc == breakpoint.value;
+    case Breakpoint::Kind::Address: return !in_hypervisor && guest_state(current_hart()).pc == breakpoint.value;
+    case Breakpoint::Kind::Memory: {
+        if (in_hypervisor) return false;
+        Watch watch;
+        watch.data.push_back(watched_memory(breakpoint));
+        const Hart view = guest_view(current_hart());
+        Bus bus = const_cast<Session&>(*this).guest_bus(); // reading changes nothing
+        return watch_hits(watch, view, bus);
+    }
     case Breakpoint::Kind::CsrWrite: {
         const auto lines = code(0, 0);
         if (in_hypervisor || lines.empty()) return false;
@@ -245,8 +264,9 @@ bool Session::stops_at(const Breakpoint& breakpoint) const {
     return false;
 }
 
-bool Session::at_breakpoint() const {
-    return std::any_of(breakpoints_.begin(), breakpoints_.end(), [this](const Breakpoint& b) { return stops_at(b); });
+const Breakpoint* Session::stopped_by() const {
+    const auto found = std::find_if(breakpoints_.begin(), breakpoints_.end(), [this](const Breakpoint& b) { return stops_at(b); });
+    return found == breakpoints_.end() ? nullptr : &*found;
 }
 
 RunEnd Session::run_until(Target target, u64 budget) {
@@ -259,10 +279,10 @@ RunEnd Session::run_until(Target target, u64 budget) {
         RunEnd why = advance(target, units);
         settle();
         if (config_.checkpoint_every && now_.position % config_.checkpoint_every == 0) pass_checkpoint();
-        if (now_.halted) return RunEnd::Halted;
+        if (now_.halted || why == RunEnd::Halted) return RunEnd::Halted;
         if (why == RunEnd::Idle && next_input_ < inputs_.size() && inputs_[next_input_].position == now_.position) continue;
         if (why == RunEnd::Idle) return why;
-        if (at_breakpoint()) {
+        if (stopped_by()) {
             for (Breakpoint& breakpoint : breakpoints_) breakpoint.hits += stops_at(breakpoint);
             return RunEnd::Breakpoint;
         }
@@ -395,8 +415,29 @@ void Session::input(Input typed) {
     apply_input();
 }
 
+Hart Session::guest_view(unsigned hart) const {
+    Hart view(hart, (now_.vmm ? now_.vmm->guest_hart() : now_.machine.hart(hart)).features());
+    view.state = guest_state(hart);
+    return view;
+}
+
+void Session::set_guest_state(unsigned hart, const HartState& state) {
+    if (now_.vmm) now_.vmm->set_guest_state(now_.machine, state);
+    else now_.machine.hart(hart).state = state;
+    note_edit();
+}
+
+void Session::note_edit() {
+    inputs_.clear(), next_input_ = 0; // what was typed is in the new first checkpoint
+    checkpoints_.clear();
+    if (now_.vmm) now_.vmm->set_guest_state(now_.machine, guest_state()); // its shadow tables follow the guest's tables
+    take_checkpoint();
+}
+
 Result<void> Session::go_to(u64 position) {
     if (!config_.checkpoint_every) return Error{"this session keeps no checkpoints, so it cannot go back; start it with checkpoints"};
+    if (position < earliest())
+        return Error{fmt::format("position {} is not reached: going back ends at {}, where this session was restored, or registers or memory were changed by hand", position, earliest())};
     if (position < now_.position) {
         std::size_t index = checkpoints_.size() - 1;
         while (index > 0 && checkpoints_[index].position > position) --index;
@@ -427,8 +468,6 @@ u64 Session::csr(const HartState& state, Csr csr) const {
     Bus bus = guests ? self.guest_bus() : self.now_.machine.bus();
     return view.read_csr(csr, bus);
 }
-
-Bus Session::guest_bus() { return now_.vmm ? now_.vmm->guest_bus(now_.machine) : now_.machine.bus(); }
 
 Lane Session::lane() const {
     if (now_.vmm && now_.vmm->in_hypervisor()) return Lane::Hypervisor;
@@ -469,9 +508,7 @@ void Session::note_lanes() {
 std::size_t Session::peek(u64 va, std::span<u8> out) const {
     Bus bus = const_cast<Session&>(*this).guest_bus(); // reading through translation changes nothing; a bus only holds references
     if (!now_.vmm) return now_.machine.hart().peek(va, out, bus);
-    Hart view(0, now_.vmm->guest_hart().features());
-    view.state = guest_state();
-    return view.peek(va, out, bus);
+    return guest_view(0).peek(va, out, bus);
 }
 
 std::vector<Session::CodeLine> Session::code(unsigned before, unsigned after) const {
@@ -550,6 +587,10 @@ Result<void> Session::add_breakpoint(const Breakpoint& breakpoint) {
         if (!now_.vmm) return refuse("exits leave a guest for its hypervisor, and this session has none");
         if (config_.mode == Mode::Interpret) return refuse("an interpreted guest never runs on the hart, so it never exits");
         if (breakpoint.value >= static_cast<u64>(vmm::ExitReason::Count)) return refuse(fmt::format("there is no exit reason number {}", breakpoint.value));
+        break;
+    case Breakpoint::Kind::Memory:
+        if (!breakpoint.bytes || (!breakpoint.on_loads && !breakpoint.on_stores)) return refuse("it watches no memory, or neither loads nor stores");
+        if (breakpoint.value + (breakpoint.bytes - 1) < breakpoint.value) return refuse("the watched memory reaches beyond the last address");
         break;
     }
     breakpoints_.push_back(breakpoint);

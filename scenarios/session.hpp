@@ -57,12 +57,14 @@ struct LaneChange {
 };
 
 struct Breakpoint {
-    enum class Kind : u8 { Address, CsrWrite, Cause, Exit };
+    enum class Kind : u8 { Address, CsrWrite, Cause, Exit, Memory };
     Kind kind = Kind::Address;
-    u64 value = 0;       ///< address, CSR number, cause, or ExitReason
+    u64 value = 0;       ///< address, CSR number, cause, ExitReason, or the first address of watched memory
     std::string label;
     bool enabled = true;
     u64 hits = 0;
+    u64 bytes = 1;       ///< of watched memory
+    bool on_loads = false, on_stores = true; ///< for watched memory
 };
 
 class Session {
@@ -131,6 +133,22 @@ class Session {
     /// Adds a breakpoint; refused with the reason when it cannot fire.
     Result<void> add_breakpoint(const Breakpoint& breakpoint);
     void toggle_breakpoint(u64 address);
+    /// The breakpoint that stops the session where it is; null when none does.
+    const Breakpoint* stopped_by() const;
+
+    // For debuggers that know several harts, and change what they see.
+    /// The hart whose turn it is, which a stop is about.
+    unsigned current_hart() const { return now_.machine.current_hart; }
+    HartState guest_state(unsigned hart) const { return now_.vmm ? guest_state() : now_.machine.hart(hart).state; }
+    /// A hart like the guest's, in its state, for looking at its CSRs and translation on guest_bus().
+    Hart guest_view(unsigned hart) const;
+    /// The guest's memory and devices.
+    Bus guest_bus() { return now_.vmm ? now_.vmm->guest_bus(now_.machine) : now_.machine.bus(); }
+    void set_guest_state(unsigned hart, const HartState& state);
+    /// To be called after the guest's memory was changed by hand. The log of input does not have that, so going back ends here.
+    void note_edit();
+    /// The position before which there is no going back.
+    u64 earliest() const { return checkpoints_.front().position; }
 
     /// Resolves "enable_paging_satp", "0x80200000", "main+8". The error names the text and how symbols are listed.
     Result<u64> resolve(const std::string& expression) const;
@@ -149,6 +167,13 @@ class Session {
     /// What passed the guest's network so far, as a pcapng file.
     std::vector<u8> capture() const;
     u64 not_captured() const; ///< frames that passed after the capture was full
+    /// Saves all of the session to a file: whole, or not at all (what the file held before stays). Container sessions cannot be saved.
+    Result<void> save(const std::string& path);
+    /// The session that was saved with the same configuration. The error names what is different, or says that the file is damaged.
+    static Result<Session> restore(const SessionConfig& config, const std::string& path);
+    /// The same from the file's bytes; `name` is for the error's sentence.
+    static Result<Session> restore_bytes(const SessionConfig& config, std::span<const u8> file, const std::string& name);
+    Result<std::vector<u8>> save_bytes();
 
     /// Bytes of console output ever printed; console() holds the end of it.
     u64 printed() const { return now_.printed; }
@@ -193,16 +218,16 @@ class Session {
     void take_checkpoint();
     void thin_checkpoints();
     void flush_caches();
-    Bus guest_bus();
     /// Bare and interpreted guests take their traps themselves; otherwise the VMM takes them, as exits.
     bool traps_are_watched() const { return !now_.kernel && (!now_.vmm || config_.mode == Mode::Interpret); }
+    std::string state(StateArchive& archive);
     void apply_input();
     Watch watch(Target target) const;
-    bool at_breakpoint() const;
     bool stops_at(const Breakpoint& breakpoint) const;
 
     SessionConfig config_;
     LoadedGuest guest_;
+    u32 guest_checksum_ = 0, disk_checksum_ = 0; ///< CRC-32 of the guest's file and of the disk's image, as they were read
     Situation now_;
     std::vector<Situation> checkpoints_; ///< in order of position; the first is the start
     std::vector<Input> inputs_;          ///< in order of position
@@ -216,6 +241,8 @@ class Session {
 Result<BoardConfig> open_devices(const SessionConfig& config, std::vector<std::shared_ptr<DiskFile>>& disks);
 /// The file of a guest: a path that exists, or the name of a shipped guest. The error lists the shipped ones.
 Result<std::string> find_guest(const std::string& name);
+/// Replaces a file by these bytes, or leaves it as it was and says why.
+Result<void> replace_file(const std::string& path, std::span<const u8> bytes);
 /// Where what was built is: $TRAPEZE_BUILD_DIR, or beside the running program.
 std::string build_folder();
 /// Where the lessons and cost models are: $TRAPEZE_ROOT, or beside the running program.

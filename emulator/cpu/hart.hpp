@@ -19,12 +19,20 @@ namespace trapeze {
 
 class HartCache; // TLBs and decoded blocks (cpu/hart_cache.hpp)
 
+/// Bytes of memory that the debugger watches, by virtual address: [begin, end).
+struct DataWatch {
+    u64 begin = 0, end = 0;
+    bool loads = false, stores = true;
+    bool operator==(const DataWatch&) const = default;
+};
+
 /// What the debugger watches; an empty one costs nothing.
 struct Watch {
     std::vector<u64> pcs;           ///< stop before the instruction at one of these virtual addresses
     std::vector<u16> csr_writes;    ///< stop before an instruction that would write one of these CSRs
+    std::vector<DataWatch> data;    ///< stop before a load or store that would touch one of these (not what devices write, nor hlv and hsv)
     bool every_trap = false;        ///< stop with Breakpoint after any trap was delivered
-    bool empty() const { return pcs.empty() && csr_writes.empty() && !every_trap; }
+    bool empty() const { return pcs.empty() && csr_writes.empty() && data.empty() && !every_trap; }
     bool operator==(const Watch&) const = default;
 };
 

@@ -287,6 +287,19 @@ bool writes_watched_csr(const Watch& watch, const Instruction& insn) {
     return writes && std::find(watch.csr_writes.begin(), watch.csr_writes.end(), static_cast<u16>(insn.imm)) != watch.csr_writes.end();
 }
 
+bool touches_watched_data(const Watch& watch, const Instruction& insn, const HartState& s) {
+    const InstructionRow& r = row(insn.op);
+    const bool offset = r.format == Format::Load || r.format == Format::FLoad || r.format == Format::Store || r.format == Format::FStore;
+    if (!offset && r.format != Format::Lr && r.format != Format::Amo) return false;
+    const bool stores = r.format == Format::Store || r.format == Format::FStore || r.format == Format::Amo;
+    const bool loads = !stores || (r.format == Format::Amo && insn.op != Op::sc_w && insn.op != Op::sc_d);
+    const u64 begin = s.x[insn.rs1] + (offset ? static_cast<u64>(static_cast<i64>(insn.imm)) : 0);
+    const u64 bytes = u64{1} << bits(r.match, 13, 12); // the width is in funct3's low bits
+    return std::any_of(watch.data.begin(), watch.data.end(), [&](const DataWatch& d) {
+        return ((d.loads && loads) || (d.stores && stores)) && begin < d.end && d.begin <= begin + (bytes - 1);
+    });
+}
+
 Trap interrupt_trap(u64 cause, u64 pc) {
     Trap trap;
     trap.cause = cause;
@@ -311,9 +324,11 @@ class FloatScope {
 
 bool watch_hits(const Watch& watch, const Hart& hart, Bus& bus) {
     if (std::find(watch.pcs.begin(), watch.pcs.end(), hart.state.pc) != watch.pcs.end()) return true;
-    if (watch.csr_writes.empty()) return false;
+    if (watch.csr_writes.empty() && watch.data.empty()) return false;
     const auto word = hart.fetch_word(hart.state.pc, bus);
-    return word && writes_watched_csr(watch, decode(*word));
+    if (!word) return false;
+    const Instruction insn = decode(*word);
+    return writes_watched_csr(watch, insn) || touches_watched_data(watch, insn, hart.state);
 }
 
 Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
