@@ -1,6 +1,7 @@
 #include "emulator/machine.hpp"
 
 #include "emulator/firmware_rom.hpp"
+#include "emulator/snapshot.hpp"
 
 #include <fmt/format.h>
 
@@ -53,6 +54,24 @@ bool Machine::operator==(const Machine& other) const {
     return std::equal(harts.begin(), harts.end(), other.harts.begin(), other.harts.end(),
                       [](const Hart& a, const Hart& b) { return a.state == b.state; }) &&
            current_hart == other.current_hart && turn_used_ == other.turn_used_ && firmware == other.firmware && board_bytes(board) == board_bytes(other.board) && ram == other.ram;
+}
+
+void Machine::state(StateArchive& archive) {
+    u64 count = harts.size(), levels = config_.features.paging_levels;
+    bool hypervisor = config_.features.hypervisor;
+    archive(count), archive(levels), archive(hypervisor);
+    if (count != harts.size() || levels != config_.features.paging_levels || hypervisor != config_.features.hypervisor) return archive.fail();
+    for (Hart& hart : harts) {
+        hart_state(archive, hart.state), archive(hart.seats);
+        hart.flush_all();
+    }
+    ram.state(archive);
+    board.state(archive);
+    firmware_state(archive, firmware);
+    trace.state(archive);
+    u64 current = current_hart;
+    archive.at_most(current, harts.size() - 1), archive.at_most(turn_used_, harts.size() > 1 ? kTurn : ~u64{0}), archive(halt_traced_); // alone, a hart has no turns
+    current_hart = static_cast<u32>(current);
 }
 
 Stop run_with_firmware(Hart& hart, std::span<Hart> harts, Firmware& firmware, Bus& bus, u64 budget, const Watch& watch) {

@@ -50,6 +50,8 @@ class Machine {
     /// Resets harts and devices; RAM stays, and time goes on.
     void reset();
     bool operator==(const Machine& other) const;
+    /// Saves or loads everything but the configuration; loading fails when that is another. emulator/snapshot makes files of it.
+    void state(StateArchive& archive);
 
     Ram ram;
     Board board;

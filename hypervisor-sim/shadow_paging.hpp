@@ -55,6 +55,8 @@ class ShadowTables {
     u64 pages_used() const { return used_; }
     std::size_t roots() const { return roots_.size(); }
     bool operator==(const ShadowTables&) const = default;
+    /// Saves or loads; the pages themselves are in the RAM. Loading fails for tables of another place or size.
+    void state(StateArchive& archive);
 
   private:
     struct Root {

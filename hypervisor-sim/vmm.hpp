@@ -113,6 +113,8 @@ class Vmm {
     u64 vmm_bytes() const { return shadow_.pages_used() * kPageSize; } ///< machine memory that the VMM uses for this VM (shadow tables)
     /// Drops what the harts remember besides their state, so that a restored copy and the original go on alike.
     void flush_caches(Machine& machine);
+    /// Saves or loads everything but the configuration and the machine; loading fails when the configuration is another.
+    void state(StateArchive& archive);
     const Board& board() const { return board_; }
     Board& board() { return board_; }
 

@@ -47,7 +47,7 @@ class Pace {
 struct BootOptions {
     GuestOptions guest;
     u64 max_instructions = kNoLimit;
-    std::string exit_on;
+    std::string exit_on, save, restore;
     bool json = false;
     bool no_reboot = false;
 };
@@ -78,7 +78,7 @@ class DiskWriter {
 /// Writes the capture, when one is asked for. False: it could not be written.
 bool write_capture(const Session& session, const std::string& path) {
     if (path.empty()) return true;
-    const auto written = write_whole_file(path, session.capture());
+    const auto written = replace_file(path, session.capture());
     if (!written) complain(written.error(), kFailed);
     if (const u64 missing = session.not_captured()) fmt::print(stderr, "trapeze: {}: the capture was full; {} later frames are not in it\n", path, missing);
     return static_cast<bool>(written);
@@ -128,11 +128,12 @@ Outcome run_console(Session& session, DiskWriter& disks, const BootOptions& opti
     Pace pace;
     StuckGuard guard;
     std::string stuck;
-    u64 shown = 0;
+    const u64 begin = session.position();
+    u64 shown = session.printed();
     std::string seen; // the end of the output, for --exit-on
     if (terminal.active()) fmt::print(stderr, "trapeze: Ctrl+A x leaves, Ctrl+A c asks the debugger\r\n");
     while (true) {
-        const u64 left = options.max_instructions - std::min(options.max_instructions, session.position());
+        const u64 left = options.max_instructions - std::min(options.max_instructions, session.position() - begin);
         if (left == 0) return {"limit", kLimit, stuck};
         pace.begin();
         const u64 position = session.position(), cycles = session.machine().cycles();
@@ -170,7 +171,7 @@ int boot(const BootOptions& options) {
     config->checkpoint_every = 0;
     config->record = class_bit(EventClass::Trap); // for StuckGuard
     config->write_disks = true;
-    auto session = Session::create(*config);
+    auto session = options.restore.empty() ? Session::create(*config) : Session::restore(*config, options.restore);
     if (!session) return complain(session.error(), kFailed);
     DiskWriter disks(*session);
     Outcome outcome = run_console(*session, disks, options);
@@ -185,6 +186,8 @@ int boot(const BootOptions& options) {
     } else if (std::string_view(outcome.end) == "idle") {
         fmt::print(stderr, "trapeze: the guest waits for input, and there is no more\n");
     }
+    if (!options.save.empty())
+        if (const auto saved = session->save(options.save); !saved) return complain(saved.error(), kFailed);
     if (!outcome.stuck.empty()) return complain(fmt::format("{}: {}", options.guest.guest, outcome.stuck), outcome.status);
     return outcome.status;
 }
@@ -198,6 +201,8 @@ void add_boot(Verbs verbs) {
     verb->add_option("--max-instructions", options->max_instructions, "stop after this many, with exit status 3")->check(CLI::NonNegativeNumber);
     verb->add_option("--exit-on", options->exit_on, "end with status 0 when the console prints this text");
     verb->add_flag("--no-reboot", options->no_reboot, "end when the guest reboots");
+    verb->add_option("--save", options->save, "at the end, save the whole machine to this file");
+    verb->add_option("--restore", options->restore, "go on with a machine that was saved; give the same guest and options as then");
     verb->add_flag("--json", options->json, "print one JSON object at the end instead of the console");
     verb->footer("Takes what users of qemu-system-riscv64 type: -kernel, -initrd, -append, -bios, -drive, -dtb, -smp, -m, -nographic, -no-reboot, ...\n"
                  "Exit status: the guest's own (0 for a tohost or finisher pass, else its code), 3 when the limit was reached, 0 when it waits\n"

@@ -111,14 +111,4 @@ Result<std::string> DiskFile::rescue(const VirtioBlk& disk) const {
                              std::strerror(errno))};
 }
 
-Result<void> write_whole_file(const std::string& path, std::span<const u8> bytes) {
-    const std::string fresh = fmt::format("{}.{}.new", path, getpid());
-    if (!write_new(fresh, bytes) || rename(fresh.c_str(), path.c_str()) != 0) {
-        const int why = errno;
-        unlink(fresh.c_str());
-        return Error{fmt::format("{}: cannot be written ({})", path, std::strerror(why))};
-    }
-    return {};
-}
-
 } // namespace trapeze::scenarios

@@ -34,7 +34,5 @@ class DiskFile {
     u64 flushes_ = 0;
 };
 
-/// Writes a whole file, so that there is either the old one or the new one. The error names it.
-Result<void> write_whole_file(const std::string& path, std::span<const u8> bytes);
 
 } // namespace trapeze::scenarios

@@ -92,6 +92,7 @@ Result<Session> Session::create(const SessionConfig& config) {
     Session session(std::move(*machine));
     session.config_ = config;
     session.disks_ = std::move(disks);
+    session.disk_bytes_ = disk_bytes(*devices);
     for (const DiskConfig& disk : devices->disks) session.disk_checksum_ = checksum(session.disk_checksum_, *disk.image);
     Machine& own = session.now_.machine;
     own.trace.record(config.record);

@@ -227,6 +227,7 @@ class Session {
 
     SessionConfig config_;
     LoadedGuest guest_;
+    u64 disk_bytes_ = 0;
     u32 guest_checksum_ = 0, disk_checksum_ = 0; ///< CRC-32 of the guest's file and of the disk's image, as they were read
     Situation now_;
     std::vector<Situation> checkpoints_; ///< in order of position; the first is the start

@@ -19,6 +19,10 @@ class StateArchive {
 
     bool loading() const { return loading_; }
     bool failed() const { return failed_; }
+    /// What was read cannot be: the caller refuses it, as it does a short input.
+    void fail() { failed_ = true; }
+    /// Everything has been read, and nothing is left.
+    bool complete() const { return !failed_ && cursor_ == bytes_.size(); }
     const std::vector<u8>& bytes() const { return bytes_; }
 
     template <class T> requires std::is_trivially_copyable_v<T> void operator()(T& value) { raw(&value, sizeof value); }
@@ -30,6 +34,21 @@ class StateArchive {
             values.resize(count);
         }
         if (count) raw(values.data(), count * sizeof(T));
+    }
+    void operator()(bool& flag) {
+        u8 byte = flag; // a bool read from a file could hold anything
+        (*this)(byte);
+        flag = byte & 1;
+    }
+    /// An enumeration with the values 0 .. count - 1.
+    template <class E> requires std::is_enum_v<E> void limited(E& value, E count) {
+        (*this)(value);
+        if (loading_ && value >= count) failed_ = true, value = E{};
+    }
+    /// A number that may be at most `most`.
+    void at_most(u64& value, u64 most) {
+        (*this)(value);
+        if (loading_ && value > most) failed_ = true, value = 0;
     }
     void operator()(std::string& text) {
         std::vector<char> chars(text.begin(), text.end());

@@ -30,6 +30,12 @@ std::vector<Board::Attached> clone_devices(const std::vector<Board::Attached>& d
 }
 } // namespace
 
+u64 disk_bytes(const BoardConfig& config) {
+    u64 bytes = 0;
+    for (const DiskConfig& disk : config.disks) bytes += disk.image ? disk.image->size() : 0;
+    return bytes;
+}
+
 Result<void> check_board(const BoardConfig& config) {
     for (const DiskConfig& disk : config.disks)
         if (!disk.image || disk.image->empty() || disk.image->size() % VirtioBlk::kSectorBytes)

@@ -34,6 +34,8 @@ struct BoardConfig {
     bool console = false;            ///< a virtio console besides the UART
 };
 
+/// Size of all disks together, in bytes.
+u64 disk_bytes(const BoardConfig& config);
 /// Whether a board can have this; the error says what not, and what can be had.
 Result<void> check_board(const BoardConfig& config);
 

@@ -1,6 +1,7 @@
 #include "emulator/mem/ram.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 
@@ -137,6 +138,31 @@ void Ram::wrote_code(u64 offset, u64 bytes) {
 
 u64 Ram::touched_pages() const {
     return static_cast<u64>(std::count_if(pages_.begin(), pages_.end(), [](const PageRef& p) { return p != zero_page(); }));
+}
+
+void Ram::state(StateArchive& archive) {
+    using Bytes = std::array<u8, kPageSize>;
+    u64 pages = pages_.size(), stored = 0;
+    const auto holds_something = [&](u64 page) { return touched(page) && std::memcmp(pages_[page]->bytes, zero_page()->bytes, kPageSize) != 0; };
+    if (!archive.loading())
+        for (u64 page = 0; page < pages; ++page) stored += holds_something(page);
+    archive(pages), archive(stored);
+    if (!archive.loading()) {
+        for (u64 page = 0; page < pages; ++page) {
+            if (!holds_something(page)) continue;
+            u64 number = page;
+            archive(number), archive(reinterpret_cast<Bytes&>(pages_[page]->bytes));
+        }
+        return;
+    }
+    if (pages != pages_.size() || stored > pages) return archive.fail();
+    *this = Ram(size());
+    Bytes bytes;
+    u64 number = 0;
+    for (u64 i = 0; i < stored && !archive.failed(); ++i) {
+        archive.at_most(number, pages - 1), archive(bytes);
+        if (!archive.failed()) write(number * kPageSize, bytes);
+    }
 }
 
 bool Ram::operator==(const Ram& other) const {

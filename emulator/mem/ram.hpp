@@ -3,7 +3,7 @@
 // Addresses here are offsets from the start of this RAM.
 #pragma once
 
-#include "emulator/base/types.hpp"
+#include "emulator/base/archive.hpp"
 
 #include <memory>
 #include <span>
@@ -58,6 +58,9 @@ class Ram {
 
     /// Pages that this RAM holds itself (not the shared zero page), for accounting.
     u64 touched_pages() const;
+    bool touched(u64 page) const { return pages_[page] != zero_page(); }
+    /// Saves or loads the contents: pages of zeros are not stored. Loading fails for another size.
+    void state(StateArchive& archive);
     /// True when both have the same size and contents.
     bool operator==(const Ram& other) const;
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace trapeze {
 
 namespace {
@@ -65,6 +67,22 @@ void Trace::clear() {
     counts_ = {};
     texts_.clear();
     text_ids_.clear();
+}
+
+void Trace::state(StateArchive& archive) {
+    u64 capacity = capacity_, texts = texts_.size();
+    archive(capacity), archive(ring_), archive(total_), archive(classes_), archive(counts_), archive(texts);
+    if (archive.loading()) {
+        const bool whole = capacity == capacity_ && ring_.size() == std::min<u64>(total_, capacity_) && texts <= kMaxTexts;
+        const bool known = std::all_of(ring_.begin(), ring_.end(), [](const Event& event) { return event.kind < EventKind::Count; });
+        texts_.clear(), text_ids_.clear();
+        if (!whole || !known) return clear(), archive.fail();
+        texts_.resize(texts);
+    }
+    for (u64 id = 0; id < texts && !archive.failed(); ++id) {
+        archive(texts_[id]);
+        if (archive.loading()) text_ids_.emplace(texts_[id], static_cast<u32>(id));
+    }
 }
 
 std::string event_text(const Trace& trace, const Event& event) {

@@ -3,7 +3,7 @@
 // Usage: `if (trace.wants(EventClass::Trap)) ...` is done by `add`; the text of {s} is interned with `text`.
 #pragma once
 
-#include "emulator/base/types.hpp"
+#include "emulator/base/archive.hpp"
 #include "emulator/cpu/trap.hpp"
 
 #include <array>
@@ -80,6 +80,7 @@ class Trace {
     const Event& at(u64 index) const { return ring_[index % capacity_]; }
     u64 count(EventKind kind) const { return counts_[static_cast<std::size_t>(kind)]; }
     void clear();
+    void state(StateArchive& archive);
 
     bool operator==(const Trace&) const = default;
 

@@ -204,7 +204,7 @@ TEST_CASE("A full disk: the sentence names the sectors, and nothing is forgotten
     fs::create_symlink("/dev/full", original); // reads as zeros without end, and is always full
     CHECK_FALSE(DiskFile::open({original, DiskMode::CopyOnWrite})); // and is no image
     fs::remove(original);
-    CHECK(write_whole_file("/dev/full/x", {}).error().find("/dev/full/x") != std::string::npos);
+    CHECK(replace_file("/dev/full/x", {}).error().find("/dev/full/x") != std::string::npos);
 }
 
 TEST_CASE("One image is not written by two at a time") {
@@ -238,10 +238,10 @@ TEST_CASE("A session that can go back treats disks that are written through as c
 TEST_CASE("Files are written whole or not at all") {
     Folder folder;
     const u8 bytes[] = {1, 2, 3};
-    REQUIRE(write_whole_file((folder.path / "new").string(), bytes));
-    REQUIRE(write_whole_file((folder.path / "new").string(), std::span(bytes).first(2)));
+    REQUIRE(replace_file((folder.path / "new").string(), bytes));
+    REQUIRE(replace_file((folder.path / "new").string(), std::span(bytes).first(2)));
     CHECK(fs::file_size(folder.path / "new") == 2);
-    const auto failed = write_whole_file((folder.path / "absent" / "new").string(), bytes);
+    const auto failed = replace_file((folder.path / "absent" / "new").string(), bytes);
     REQUIRE_FALSE(failed);
     CHECK(failed.error().find("cannot be written (No such file or directory)") != std::string::npos);
     CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 2); // no leftovers
