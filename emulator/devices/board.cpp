@@ -86,7 +86,7 @@ Board& Board::operator=(const Board& other) {
 }
 
 Device& Board::attach(std::unique_ptr<Device> device, u64 base, u64 size, unsigned irq) {
-    next_due_ = 0;
+    may_have_changed();
     const unsigned port = device->network_port() ? network.plug() : 0;
     const auto same = std::find_if(devices_.begin(), devices_.end(), [&](const Attached& d) { return d.base == base; });
     if (same != devices_.end()) {
@@ -104,7 +104,7 @@ const Device* Board::find(const std::string& name) const {
 }
 
 Device* Board::find(const std::string& name) {
-    next_due_ = 0; // whoever asks may change it
+    may_have_changed(); // by whoever asks
     return const_cast<Device*>(std::as_const(*this).find(name));
 }
 
@@ -121,8 +121,10 @@ bool Board::read(u64 address, unsigned size, u64& value, DeviceContext& context)
         poll(context);
         lines(0, context.ticks); // the PLIC sees its sources as they are now
         value = plic.read(address - kPlicBase, size);
+        lines_known_ = false; // it may have been a claim
     } else if (Attached* d = at(address, size)) {
         value = d->device->read(address - d->base, size, context);
+        lines_known_ = false;
     } else {
         return false;
     }
@@ -134,8 +136,10 @@ bool Board::write(u64 address, unsigned size, u64 value, DeviceContext& context)
         clint.write(address - kClintBase, size, value);
     } else if (inside(address, size, kPlicBase, Plic::kSize)) {
         plic.write(address - kPlicBase, size, value);
+        lines_known_ = false;
     } else if (Attached* d = at(address, size)) {
         d->device->write(address - d->base, size, value, context);
+        lines_known_ = false;
         if (!halt) halt = d->device->halt_request();
         if (d->port)
             for (Frame& frame : d->device->network_port()->take_sent()) network.send(d->port, std::move(frame), context.ticks);
@@ -148,6 +152,7 @@ bool Board::write(u64 address, unsigned size, u64 value, DeviceContext& context)
 
 void Board::poll(DeviceContext& context) {
     if (context.ticks < next_due_) return;
+    lines_known_ = false;
     while (const auto delivery = network.take(context.ticks)) deliver(*delivery);
     for (auto& d : devices_)
         if (d.device->due() <= context.ticks) d.device->advance(context);
@@ -164,22 +169,27 @@ void Board::refresh_due() {
     for (const auto& d : devices_) next_due_ = std::min(next_due_, d.device->due());
 }
 
-u64 Board::lines(unsigned hart, u64 ticks) {
-    if (hart >= harts_) return 0;
+void Board::look_at_lines() {
     for (const auto& d : devices_)
         if (d.irq) plic.set_line(d.irq, d.device->irq(), d.device->irq_raises(), d.device->irq_trigger());
-    u64 pending = 0;
+    for (unsigned hart = 0; hart < harts_; ++hart)
+        external_[hart] = (plic.asserted(2 * hart) ? irq_bit(Irq::Mei) : 0) | (plic.asserted(2 * hart + 1) ? irq_bit(Irq::Sei) : 0);
+    lines_known_ = true;
+}
+
+u64 Board::lines(unsigned hart, u64 ticks) {
+    if (hart >= harts_) return 0;
+    if (!lines_known_) look_at_lines();
+    u64 pending = external_[hart];
     if (clint.msip(hart)) pending |= irq_bit(Irq::Msi);
     if (ticks >= clint.mtimecmp(hart)) pending |= irq_bit(Irq::Mti);
-    if (plic.asserted(2 * hart)) pending |= irq_bit(Irq::Mei);
-    if (plic.asserted(2 * hart + 1)) pending |= irq_bit(Irq::Sei);
     return pending;
 }
 
 u64 Board::next_tick(unsigned hart) const { return hart < harts_ ? clint.mtimecmp(hart) : ~u64{0}; }
 
 void Board::type(std::string_view text) {
-    next_due_ = 0;
+    may_have_changed();
     for (auto d = devices_.rbegin(); d != devices_.rend(); ++d)
         if (d->device->listens()) return d->device->type(text);
 }
@@ -205,7 +215,7 @@ void Board::reset() {
     network.reset();
     for (auto& d : devices_) d.device->reset();
     halt.reset();
-    next_due_ = 0;
+    may_have_changed();
 }
 
 void Board::state(StateArchive& archive) {
@@ -221,7 +231,7 @@ void Board::state(StateArchive& archive) {
         tohost = flags & 4 ? std::optional(address) : std::nullopt;
     }
     for (auto& d : devices_) d.device->state(archive);
-    next_due_ = 0;
+    may_have_changed();
 }
 
 std::vector<Board::Window> Board::windows() const {

@@ -8,6 +8,7 @@
 #include "emulator/devices/network.hpp"
 #include "emulator/devices/plic.hpp"
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -90,10 +91,14 @@ class Board {
   private:
     Attached* at(u64 address, unsigned size);
     void refresh_due();
+    void look_at_lines();
+    void may_have_changed() { next_due_ = 0, lines_known_ = false; }
     void deliver(const Network::Delivery& delivery);
 
     unsigned harts_;
     std::vector<Attached> devices_;
+    std::array<u64, kMaxHarts> external_{}; ///< MEIP and SEIP of each hart, while lines_known_
+    bool lines_known_ = false; ///< no device and no register of the PLIC has changed since the lines were looked at
     u64 next_due_ = 0; ///< no device is due before; too small where one may have changed
 };
 
