@@ -48,7 +48,7 @@ Result<Machine> load(const Workload& workload, u64 rounds) {
         if (!path) return Error{path.error()};
         auto image = read_file(path.value());
         if (!image) return Error{image.error()};
-        config.disk = std::move(image).value();
+        config.board.disks = {{disk_image(std::move(image).value())}};
     }
     auto machine = Machine::create(config);
     if (!machine) return machine;

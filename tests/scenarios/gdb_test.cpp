@@ -136,8 +136,9 @@ TEST_CASE("GDB writes registers and memory, virtual and physical, and the guest 
 }
 
 TEST_CASE("Harts are threads, each with its registers, and a breakpoint names the one that hit it") {
-    const std::string text = gdb("guests/bare/int_loop.elf", "| " + program() + " gdb int_loop --bios none --smp 2 --pipe",
-                                 marked("threads", "info threads\n") + "break *(_start + 4)\n" + marked("first", "continue\np $mhartid\n") +
+    const std::string text = gdb("guests/bench/int_loop.elf", "| " + program() + " gdb " + built("guests/bench/int_loop.elf") + " --bios none --smp 2 --pipe",
+                                 marked("threads", "info threads\n") + "break *run_rounds\nbreak *park\n" + // the first hart computes, the others wait
+                                     marked("first", "continue\np $mhartid\n") +
                                      marked("second", "continue\np $mhartid\ninfo threads\n") + "delete\n" +
                                      marked("step", "thread 1\nset $before = $pc\nset $count = $minstret\nstepi\np $minstret - $count\np $mhartid\n") +
                                      marked("back", "reverse-stepi\np $pc == $before\n"));
@@ -169,7 +170,7 @@ TEST_CASE("Monitor commands answer what GDB has no word for") {
 }
 
 TEST_CASE("A guest that ends tells GDB its exit code, and its console is shown meanwhile") {
-    const std::string passes = gdb("guests/bare/hello.elf", "| " + program() + " gdb hello --bios none --pipe", "continue\n");
+    const std::string passes = gdb("guests/bench/int_loop.elf", "| " + program() + " gdb " + built("guests/bench/int_loop.elf") + " --bios none --pipe", "continue\n");
     CHECK(has(passes, "exited normally"));
     const std::string fails = gdb("guests/bare/fail.elf", "| " + program() + " gdb fail --bios none --pipe", "continue\n");
     CHECK(has(fails, "exited with code [0-9]+"));
