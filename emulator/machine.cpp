@@ -57,10 +57,10 @@ bool Machine::operator==(const Machine& other) const {
 }
 
 void Machine::state(StateArchive& archive) {
-    u64 count = harts.size(), levels = config_.features.paging_levels;
-    bool hypervisor = config_.features.hypervisor;
-    archive(count), archive(levels), archive(hypervisor);
-    if (count != harts.size() || levels != config_.features.paging_levels || hypervisor != config_.features.hypervisor) return archive.fail();
+    u64 count = harts.size();
+    HartFeatures features = config_.features;
+    archive(count), archive(features.hypervisor), archive(features.paging_levels), archive(features.misaligned_traps);
+    if (count != harts.size() || features != config_.features) return archive.fail();
     for (Hart& hart : harts) {
         hart_state(archive, hart.state), archive(hart.seats);
         hart.flush_all();

@@ -108,7 +108,7 @@ void hart_state(StateArchive& archive, HartState& state) {
 
 void firmware_state(StateArchive& archive, Firmware& firmware) {
     using Status = Firmware::HartStatus;
-    archive(firmware.enabled);
+    archive(firmware.enabled), archive(firmware.suspended_at);
     for (Status& status : firmware.status) {
         archive(status);
         const bool known = status == Status::Started || status == Status::Stopped || status == Status::StartPending || status == Status::Suspended;

@@ -287,16 +287,28 @@ bool writes_watched_csr(const Watch& watch, const Instruction& insn) {
     return writes && std::find(watch.csr_writes.begin(), watch.csr_writes.end(), static_cast<u16>(insn.imm)) != watch.csr_writes.end();
 }
 
-bool touches_watched_data(const Watch& watch, const Instruction& insn, const HartState& s) {
+/// The bytes that an instruction would load or store, and which of both; nothing for one that does neither.
+std::optional<DataWatch> data_access(const Instruction& insn, const HartState& s) {
     const InstructionRow& r = row(insn.op);
-    const bool offset = r.format == Format::Load || r.format == Format::FLoad || r.format == Format::Store || r.format == Format::FStore;
-    if (!offset && r.format != Format::Lr && r.format != Format::Amo) return false;
-    const bool stores = r.format == Format::Store || r.format == Format::FStore || r.format == Format::Amo;
-    const bool loads = !stores || (r.format == Format::Amo && insn.op != Op::sc_w && insn.op != Op::sc_d);
-    const u64 begin = s.x[insn.rs1] + (offset ? static_cast<u64>(static_cast<i64>(insn.imm)) : 0);
+    const u64 base = s.x[insn.rs1], offset = base + static_cast<u64>(static_cast<i64>(insn.imm));
     const u64 bytes = u64{1} << bits(r.match, 13, 12); // the width is in funct3's low bits
-    return std::any_of(watch.data.begin(), watch.data.end(), [&](const DataWatch& d) {
-        return ((d.loads && loads) || (d.stores && stores)) && begin < d.end && d.begin <= begin + (bytes - 1);
+    switch (r.format) {
+    case Format::Load: case Format::FLoad: return DataWatch{offset, offset + bytes, true, false};
+    case Format::Store: case Format::FStore: return DataWatch{offset, offset + bytes, false, true};
+    case Format::Lr: return DataWatch{base, base + bytes, true, false};
+    case Format::Amo: return DataWatch{base, base + bytes, insn.op != Op::sc_w && insn.op != Op::sc_d, true};
+    case Format::Cbo: {
+        const u64 block = base & ~(Exec::kCacheBlock - 1);
+        return insn.op == Op::cbo_zero ? std::optional(DataWatch{block, block + Exec::kCacheBlock, false, true}) : std::nullopt;
+    }
+    default: return std::nullopt;
+    }
+}
+
+bool touches_watched_data(const Watch& watch, const Instruction& insn, const HartState& s) {
+    const auto access = data_access(insn, s);
+    return access && std::any_of(watch.data.begin(), watch.data.end(), [&](const DataWatch& d) {
+        return ((d.loads && access->loads) || (d.stores && access->stores)) && access->begin < d.end && d.begin < access->end;
     });
 }
 
