@@ -132,7 +132,7 @@ make_disk() { # an ext4 image with one file on it
 #   type_line TEXT              types TEXT and Return
 #   guest_end                   ends it
 guest_start() {
-  console=$peers/console.log
+  console=$peers/$(basename "$0" .sh)-console.log
   : >"$console"
   seen=0
   mkfifo "$peers/keys.$$"
