@@ -8,6 +8,20 @@ local capstone = os.getenv("TRAPEZE_CAPSTONE") -- a folder with include/ and lib
 
 local function has_sources(pattern) return #os.matchfiles(root .. "/" .. pattern) > 0 end
 
+-- premake4 names an object file after its source alone: of two sources with one name in a project, one would be left out silently.
+local function check_names(patterns, excluded)
+  local seen = {}
+  for _, pattern in ipairs(patterns) do
+    for _, file in ipairs(os.matchfiles(root .. "/" .. pattern)) do
+      local path, name = file:sub(#root + 2), file:match("([^/]+)$")
+      local left_out = false
+      for _, prefix in ipairs(excluded) do left_out = left_out or path:sub(1, #prefix) == prefix end
+      if not left_out and seen[name] then error("two sources of one project have the same name, rename one: " .. seen[name] .. ", " .. path) end
+      if not left_out then seen[name] = path end
+    end
+  end
+end
+
 workspace "Trapeze"
   configurations { "Release", "Debug", "Sanitize" }
   location(out)
@@ -60,6 +74,7 @@ for _, layer in ipairs(layers) do
     project(layer.name)
       common("StaticLib", "lib")
       files { layer.name .. "/**.cpp" }
+      check_names({ layer.name .. "/**.cpp" }, { "ui/main.cpp", "scenarios/guests/" })
       removefiles { "ui/main.cpp", "scenarios/guests/**" }
   end
 end
@@ -82,9 +97,12 @@ local function link_from(top)
 end
 
 local function program(name, sources, excluded, more)
+  local exclusions = {}
+  for _, pattern in ipairs(excluded or {}) do table.insert(exclusions, (pattern:gsub("%*.*", ""))) end
   project(name)
     common("ConsoleApp", "bin")
     files(sources)
+    check_names(sources, exclusions)
     if excluded then removefiles(excluded) end
     link_from("ui")
     if more then links(more) end
