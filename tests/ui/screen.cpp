@@ -18,7 +18,7 @@
 
 namespace trapeze::test {
 
-Child::Child(const std::vector<std::string>& words, const std::string& display, int output) {
+ScreenProgram::ScreenProgram(const std::vector<std::string>& words, const std::string& display, int output) {
     std::vector<char*> arguments;
     for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
@@ -35,7 +35,7 @@ Child::Child(const std::vector<std::string>& words, const std::string& display, 
     _exit(127);
 }
 
-Child::~Child() {
+ScreenProgram::~ScreenProgram() {
     if (!alive()) return;
     kill(pid_, SIGTERM);
     if (wait(2) != -2) return;
@@ -43,12 +43,12 @@ Child::~Child() {
     wait(2);
 }
 
-bool Child::alive() {
+bool ScreenProgram::alive() {
     if (pid_ > 0 && !ended_ && waitpid(pid_, &status_, WNOHANG) == pid_) ended_ = true;
     return pid_ > 0 && !ended_;
 }
 
-int Child::wait(double seconds) {
+int ScreenProgram::wait(double seconds) {
     if (!wait_for([&] { return !alive(); }, seconds)) return -2;
     return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;
 }
@@ -72,7 +72,7 @@ Result<std::unique_ptr<Screen>> Screen::open(unsigned width, unsigned height) {
     screen->folder_ = folder;
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return Error{"there is no pipe for Xvfb's answer"};
-    screen->server_ = std::make_unique<Child>(std::vector<std::string>{"Xvfb", "-displayfd", "3", "-screen", "0", fmt::format("{}x{}x24", width, height), "-fbdir", folder,
+    screen->server_ = std::make_unique<ScreenProgram>(std::vector<std::string>{"Xvfb", "-displayfd", "3", "-screen", "0", fmt::format("{}x{}x24", width, height), "-fbdir", folder,
                                                                        "-nolisten", "tcp", "-noreset"}, "", ends[1]);
     close(ends[1]);
     // It writes the display's number once it accepts connections; the end of the pipe means that it has ended.
@@ -94,7 +94,7 @@ Screen::~Screen() {
 
 bool Screen::drive(std::vector<std::string> words) const {
     words.insert(words.begin(), "xdotool");
-    return Child(words, display_).wait(10) == 0;
+    return ScreenProgram(words, display_).wait(10) == 0;
 }
 
 /// Xvfb keeps its framebuffer in a file in the format of xwd: big-endian header, colour map, rows.

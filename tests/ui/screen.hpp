@@ -14,13 +14,13 @@
 namespace trapeze::test {
 
 /// A program that ends with its owner.
-class Child {
+class ScreenProgram {
   public:
     /// `display`: its DISPLAY, such as ":7"; `output`: a descriptor that it gets as number 3, or -1.
-    Child(const std::vector<std::string>& words, const std::string& display, int output = -1);
-    ~Child();
-    Child(const Child&) = delete;
-    Child& operator=(const Child&) = delete;
+    ScreenProgram(const std::vector<std::string>& words, const std::string& display, int output = -1);
+    ~ScreenProgram();
+    ScreenProgram(const ScreenProgram&) = delete;
+    ScreenProgram& operator=(const ScreenProgram&) = delete;
     bool alive();
     /// Waits until it has ended. Returns its exit status: -1 when it was killed, -2 when it goes on after `seconds`.
     int wait(double seconds);
@@ -60,7 +60,7 @@ class Screen {
     Screen() = default;
     std::filesystem::path folder_;
     std::string display_;
-    std::unique_ptr<Child> server_;
+    std::unique_ptr<ScreenProgram> server_;
 };
 
 } // namespace trapeze::test

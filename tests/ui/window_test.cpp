@@ -33,7 +33,7 @@ class Window {
         REQUIRE_MESSAGE(programs, "TRAPEZE_BIN must name the folder of the built program; ./trapeze test sets it");
         words.insert(words.begin(), std::string(programs) + "/trapeze");
         words.insert(words.end(), {"--state-file", state_file_.string()});
-        program_ = std::make_unique<Child>(words, screen_->display());
+        program_ = std::make_unique<ScreenProgram>(words, screen_->display());
         REQUIRE_MESSAGE(becomes([](const json& s) { return !s.empty(); }), "the window did not open");
         // There is no window manager: keys go to the window under the pointer.
         REQUIRE_MESSAGE(screen_->drive({"mousemove", "600", "795"}), "xdotool does not work; install xdotool (./trapeze test does)");
@@ -64,12 +64,12 @@ class Window {
     }
     Picture picture() const { return screen_->picture(); }
     const Screen& screen() const { return *screen_; }
-    Child& program() { return *program_; }
+    ScreenProgram& program() { return *program_; }
 
   private:
     std::unique_ptr<Screen> screen_;
     std::filesystem::path state_file_;
-    std::unique_ptr<Child> program_;
+    std::unique_ptr<ScreenProgram> program_;
 };
 
 auto position_is(u64 position) {
