@@ -234,6 +234,12 @@ TEST_CASE("An error in a block names the file, the line and a mend") {
     CHECK(error_of("step()").find("session.open") != std::string::npos);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kSlowHost = true; // under the sanitizer the limit of processor time may come before the one that is meant
+#else
+constexpr bool kSlowHost = false;
+#endif
+
 TEST_CASE("Nothing that a block does lasts for ever or takes the host's memory") {
     const std::pair<const char*, const char*> kBombs[] = {
         {"while true do end", "endless loop"},
@@ -264,7 +270,8 @@ TEST_CASE("Nothing that a block does lasts for ever or takes the host's memory")
         const std::string error = error_of(code);
         CAPTURE(error);
         CHECK(error.find("a.md:10:") != std::string::npos);
-        CHECK(error.find(word) != std::string::npos);
+        const bool by_the_clock = kSlowHost && error.find("computes too long") != std::string::npos;
+        CHECK((by_the_clock || error.find(word) != std::string::npos));
         CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(60)); // far above what any of them takes
     }
 }
