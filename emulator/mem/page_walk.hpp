@@ -12,7 +12,6 @@
 #include "emulator/cpu/trap.hpp"
 
 #include <algorithm>
-#include <algorithm>
 #include <array>
 #include <concepts>
 
