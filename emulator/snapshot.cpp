@@ -12,7 +12,7 @@ namespace trapeze {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'T', 'r', 'a', 'p', 'e', 'z', 'e', '\x1a'};
-constexpr u32 kVersion = 1; ///< to be raised when what the visit functions write changes its meaning
+constexpr u32 kVersion = 2; ///< to be raised when what the visit functions write changes its meaning
 constexpr int kLevel = 3;
 
 struct Header {

@@ -52,7 +52,7 @@ struct ExitDossier {
     u64 guest_pc = 0;
     u32 word = 0;             ///< the instruction, 0 when there is none (interrupts, fetch faults)
     Priv believed = Priv::S;  ///< the privilege that the guest believes it had
-    Priv real = Priv::U;      ///< the privilege that it had
+    PrivMode real{Priv::U};   ///< the mode that it had
     Priv believed_after = Priv::S;
     u64 resume_pc = 0;
     bool injected = false;    ///< a trap was delivered into the guest

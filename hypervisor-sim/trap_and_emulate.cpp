@@ -3,6 +3,7 @@
 // that the real hart would have used. An exception of the guest's own is thereby delivered to its own handler.
 //
 // Known inaccuracy: a page fault that only a stale shadow entry hides is seen when the guest fences, as with a TLB.
+#include "hypervisor-sim/exits.hpp"
 #include "hypervisor-sim/vmm.hpp"
 
 #include <algorithm>
@@ -12,28 +13,8 @@ namespace trapeze::vmm {
 
 namespace {
 
-Access access_of(const Trap& trap) {
-    if (trap.is(Cause::InstructionPageFault)) return Access::Fetch;
-    return trap.is(Cause::LoadPageFault) ? Access::Load : Access::Store;
-}
-
-bool is_page_fault(const Trap& trap) {
-    return trap.is(Cause::InstructionPageFault) || trap.is(Cause::LoadPageFault) || trap.is(Cause::StorePageFault);
-}
-
 bool is_csr_access(Op op) { return row(op).format == Format::Csr || row(op).format == Format::CsrI; }
 bool writes_csr(const Instruction& insn) { return insn.op == Op::csrrw || insn.op == Op::csrrwi || insn.rs1 != 0; }
-
-/// CSRs that decide what a shadow entry may allow but are not part of a view's key.
-bool changes_every_view(Csr csr) {
-    return (csr >= Csr::pmpcfg0 && csr <= Csr::pmpaddr15) || csr == Csr::menvcfg;
-}
-
-/// True when a device of the board answers at this guest physical address.
-bool has_device(const Board& board, u64 address) {
-    if (address - kClintBase < Clint::kSize || address - kPlicBase < Plic::kSize) return true;
-    return std::any_of(board.devices().begin(), board.devices().end(), [&](const auto& at) { return address - at.base < at.size; });
-}
 
 unsigned guest_level(u64 page_size) { return page_size >= u64{1} << 30 ? 2 : page_size >= u64{1} << 21 ? 1 : 0; }
 
@@ -41,7 +22,7 @@ unsigned guest_level(u64 page_size) { return page_size >= u64{1} << 30 ? 2 : pag
 
 // --- The loop ----------------------------------------------------------------------------------------------------------------
 
-VmmStop Vmm::trap_and_emulate(Machine& machine, u64 budget, Until until, const Watch& watch) {
+VmmStop Vmm::run_on_hart(Machine& machine, u64 budget, Until until, const Watch& watch) {
     VmmStop result;
     const auto end = [&](VmmStopKind kind) { return result.kind = kind, result; };
     if (entered_) kick(machine);
@@ -53,6 +34,12 @@ VmmStop Vmm::trap_and_emulate(Machine& machine, u64 budget, Until until, const W
             ++result.executed;
             if (until == Until::ExitHandled) return end(VmmStopKind::Exit);
             if (watch.every_trap && ledger_.back().injected) return end(VmmStopKind::Breakpoint);
+            continue;
+        }
+        if (interprets_machine_mode() && !entered_) {
+            const VmmStop stop = interpret_machine_mode(machine, budget - result.executed, watch, result.executed != 0);
+            result.executed += stop.executed;
+            if (stop.kind != VmmStopKind::Budget) return end(stop.kind);
             continue;
         }
         if (!entered_ && !enter(machine)) {
@@ -93,16 +80,16 @@ void Vmm::begin_exit(Machine& machine, const Trap& trap) {
     dossier.hardware = trap;
     dossier.guest_pc = trap.epc;
     dossier.believed = dossier.believed_after = vhart_.state.priv;
-    dossier.real = trap.from;
+    dossier.real = {trap.from, trap.from_virt};
     dossier.resume_pc = trap.epc;
     if (!trap.is_interrupt()) dossier.word = vhart_.fetch_word(trap.epc, bus).value_or(0);
-    dossier.reason = classify(trap, dossier.word, bus);
+    dossier.reason = hardware_assisted() ? classify_virtualized(trap, dossier.word, bus) : classify(trap, dossier.word, bus);
     ++exit_counts_[static_cast<std::size_t>(dossier.reason)];
 
     Event event;
     event.kind = EventKind::VmExit;
     event.time = dossier.time, event.pc = trap.epc, event.a = trap.tval, event.tag = 1;
-    event.from = static_cast<u8>(trap.from) & 3, event.to = static_cast<u8>(trap.to) & 3;
+    event.set_from(dossier.real), event.set_to({trap.to, trap.to_virt});
     if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(exit_reason_row(dossier.reason).name);
     machine.trace.add(event);
     ledger_.push_back(std::move(dossier));
@@ -159,16 +146,20 @@ void Vmm::handle_exit(Machine& machine) {
     dossier.add(StepKind::Trap, costs.trap, dossier.hardware.cause, dossier.hardware.tval);
     if (dossier.reason == ExitReason::Interrupt) dossier.add(StepKind::HostInterrupt, 0, dossier.hardware.cause);
     else if (dossier.reason == ExitReason::ShadowMiss) fill_shadow(machine, dossier);
+    else if (dossier.reason == ExitReason::GStageMiss) fill_gstage(machine, dossier);
     else emulate(machine, dossier);
     note_changes(dossier, before);
-    const bool views_changed = std::any_of(dossier.changes.begin(), dossier.changes.end(),
-                                           [](const CsrChange& change) { return changes_every_view(static_cast<Csr>(change.number)); });
-    if (views_changed) flush_shadow(machine, dossier, shadow_.drop_all(), "memory protection or environment changed");
+    if (memory_rules_changed(dossier) && !hardware_assisted()) flush_shadow(machine, dossier, shadow_.drop_all(), "memory protection or environment changed");
     machine.charge(dossier.cost);
     pending_ = false;
     const bool resumed = enter(machine);
     if (!resumed) dossier.resume_pc = vhart_.state.pc, dossier.believed_after = vhart_.state.priv;
     dossier.complete = true;
+}
+
+bool Vmm::memory_rules_changed(const ExitDossier& dossier) const {
+    return std::any_of(dossier.changes.begin(), dossier.changes.end(),
+                       [](const CsrChange& change) { return decides_permissions(static_cast<Csr>(change.number)); });
 }
 
 /// Executes the instruction on the virtual hart, as the guest believes it to be executed.
@@ -183,6 +174,11 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
         if (walk.steps) dossier.add(StepKind::Walk, costs.walk_entry * walk.steps, dossier.hardware.tval, walk.steps);
         if (dossier.reason == ExitReason::Mmio) dossier.add(StepKind::Device, costs.device, walk.physical);
     }
+    if (is_guest_page_fault(dossier.hardware) && dossier.reason == ExitReason::Mmio) { // the hart has translated already
+        const u64 guest = dossier.hardware.tval2 << 2 | (dossier.hardware.tval & 3);
+        dossier.add(StepKind::GuestPhysical, 0, guest, dossier.hardware.tinst);
+        dossier.add(StepKind::Device, costs.device, guest);
+    }
     if (dossier.reason == ExitReason::Replay) dossier.add(StepKind::Replay, 0, dossier.hardware.tval);
 
     v.cycles = machine.cycles() - 1; // the trap's own cycle is the instruction's
@@ -192,7 +188,8 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
         const u64 extension = v.x[17], function = v.x[16];
         dossier.add(StepKind::Firmware, costs.emulate, extension, function);
         firmware_.serve(result.trap, std::span(&vhart_, 1), 0, bus);
-        if (extension == Firmware::kRemoteFence) flush_shadow(machine, dossier, shadow_.drop_translated(), "remote fence");
+        if (extension == Firmware::kRemoteFence && hardware_assisted()) machine.hart().flush_translations();
+        else if (extension == Firmware::kRemoteFence) flush_shadow(machine, dossier, shadow_.drop_translated(), "remote fence");
     } else if (result.trapped) {
         note_delivery(machine, dossier, result.trap);
     } else {

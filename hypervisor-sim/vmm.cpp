@@ -22,7 +22,7 @@ std::string mode_names(bool only_available) {
 }
 
 constexpr u64 kSmallestGuest = u64{4} << 20;
-constexpr u64 kAlignment = u64{2} << 20;
+constexpr u64 kAlignment = u64{2} << 20, kGigabyte = u64{1} << 30; // so that a page of the G-stage can be as large
 constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
 constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
 constexpr u64 kFlatImageWithFirmware = kRamBase + 0x20'0000;
@@ -30,7 +30,8 @@ constexpr u64 kFlatImageWithFirmware = kRamBase + 0x20'0000;
 /// Machine RAM before the guest's: the VMM's own pages.
 u64 own_bytes(const VmConfig& config) {
     const u64 wanted = std::max(u64{4} << 20, config.ram_bytes / 64);
-    return (wanted + kAlignment - 1) & ~(kAlignment - 1);
+    const u64 alignment = config.mode == Mode::HardwareAssisted && config.gstage_level == 2 ? kGigabyte : kAlignment;
+    return (wanted + alignment - 1) & ~(alignment - 1);
 }
 
 Result<void> check(const Machine& machine, const VmConfig& config) {
@@ -67,12 +68,14 @@ Result<Mode> mode_by_name(const std::string& name) {
 }
 
 Vmm::Vmm(const VmConfig& config)
-    : config_(config), vhart_(0, features(config)), board_(1, config.board), shadow_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {}
+    : config_(config), vhart_(0, features(config)), board_(1, config.board), shadow_(1, own_bytes(config) / kPageSize - 1),
+      gstage_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {}
 
 HartFeatures Vmm::features(const VmConfig& config) {
     HartFeatures features = config.features;
-    if (config.mode != Mode::TrapAndEmulate) return features;
+    if (config.mode == Mode::Interpret) return features;
     features.hypervisor = false;
+    if (config.mode == Mode::HardwareAssisted) return features;
     features.paging_levels = std::min(features.paging_levels, 3u);
     return features;
 }
@@ -100,6 +103,7 @@ void Vmm::set_up_host(Machine& machine) {
     hart.write_csr(Csr::mie, irq_bit(Irq::Sti) | irq_bit(Irq::Ssi), bus);
     hart.state.priv = Priv::S;
     hart.occupy(Priv::S);
+    if (hardware_assisted()) set_up_hypervisor_extension(machine);
 }
 
 Result<LoadedGuest> Vmm::load(Machine& machine, std::vector<u8> bytes, const std::string& name) {
@@ -123,7 +127,11 @@ void Vmm::flush_caches(Machine& machine) {
 }
 
 VmmStop Vmm::run(Machine& machine, u64 budget, Until until, const Watch& watch) {
-    return config_.mode == Mode::Interpret ? interpret(machine, budget, watch) : trap_and_emulate(machine, budget, until, watch);
+    if (config_.mode == Mode::Interpret) return interpret(machine, budget, watch);
+    const VmmStop stop = run_on_hart(machine, budget, until, watch);
+    // A guest in VS-mode changes its own registers; readers of guest_hart() see them.
+    if (entered_ && hardware_assisted()) copy_guest_csrs(vhart_.state, machine.hart().state);
+    return stop;
 }
 
 u64 Vmm::time_to_wakeup() const {

@@ -1,7 +1,7 @@
 // The VMM: host code in seat S of the machine that runs one guest machine in a chosen mode. It presents to the guest what the
 // hart presents to it: a hart, a board at QEMU virt's addresses, firmware. A value: copies together with its Machine.
 //
-// Time: under trap-and-emulate the guest's time is the machine's, so it sees what its exits cost. Under interpret it is the virtual
+// Time: where the guest runs on the hart its time is the machine's, so it sees what its exits cost. Under interpret it is the virtual
 // hart's own (a cycle an instruction, idle time skipped), so that the guest runs exactly as bare; the machine's cycles say the cost.
 //
 // Usage:
@@ -14,6 +14,7 @@
 #include "emulator/loader.hpp"
 #include "emulator/machine.hpp"
 #include "hypervisor-sim/dossier.hpp"
+#include "hypervisor-sim/nested_paging.hpp"
 #include "hypervisor-sim/shadow_paging.hpp"
 
 #include <array>
@@ -48,6 +49,7 @@ struct CostModel {
     u64 shadow_fill = 150;      ///< install one shadow entry
     u64 walk_entry = 20;        ///< read one entry of a guest table
     u64 shadow_flush = 300;     ///< drop a shadow root
+    u64 gstage_fill = 150;      ///< install one entry of the G-stage
     u64 device = 400;           ///< one virtual device access
     u64 inject = 100;           ///< deliver a trap or interrupt into the guest
     u64 resume = 200;           ///< register restore and sret
@@ -62,6 +64,8 @@ struct VmConfig {
     bool firmware = true;           ///< the VMM offers SBI; false: the guest starts in (virtual) M-mode
     CostModel costs;
     HartFeatures features = {};     ///< of the virtual hart, as far as the mode can offer them (Vmm::features)
+    unsigned gstage_level = 1;      ///< hardware-assisted: largest page of the G-stage; 0, 1, 2 for 4 KiB, 2 MiB, 1 GiB
+    bool trapped_timer = false;     ///< hardware-assisted: each write of the guest's timer exits, instead of going to vstimecmp
 };
 
 enum class VmmStopKind : u8 { Budget, Exit, Idle, Halted, Breakpoint };
@@ -76,7 +80,7 @@ class Vmm {
   public:
     /// Occupies seat S of the machine (which must have been created without built-in firmware) and sets up the VM.
     static Result<Vmm> create(Machine& machine, const VmConfig& config);
-    /// What the virtual hart has: under trap-and-emulate no hypervisor extension, and no tables deeper than the shadow's, Sv39.
+    /// What the virtual hart has: on a real hart no hypervisor extension; under shadow paging no tables deeper than the shadow's, Sv39.
     static HartFeatures features(const VmConfig& config);
     /// Machine RAM that a VM of this size needs, in bytes.
     static u64 machine_bytes(const VmConfig& config);
@@ -110,7 +114,9 @@ class Vmm {
     u64 table_entries_read() const { return table_entries_read_; }
     u64 shadow_fills() const { return shadow_fills_; }
     u64 shadow_flushes() const { return shadow_flushes_; }
-    u64 vmm_bytes() const { return shadow_.pages_used() * kPageSize; } ///< machine memory that the VMM uses for this VM (shadow tables)
+    const GStageTables& gstage() const { return gstage_; }
+    /// Machine memory that the VMM uses for this VM: shadow tables or G-stage.
+    u64 vmm_bytes() const { return (shadow_.pages_used() + gstage_.pages_used()) * kPageSize; }
     /// Drops what the harts remember besides their state, so that a restored copy and the original go on alike.
     void flush_caches(Machine& machine);
     /// Saves or loads everything but the configuration and the machine; loading fails when the configuration is another.
@@ -127,13 +133,16 @@ class Vmm {
     bool runnable() const { return !firmware_.enabled || firmware_.status[0] == Firmware::HartStatus::Started; }
     u64 time_to_wakeup() const; ///< cycles until a timer that the guest has enabled; ~0: none
 
+    bool hardware_assisted() const { return config_.mode == Mode::HardwareAssisted; }
+
     // trap_and_emulate.cpp
-    VmmStop trap_and_emulate(Machine& machine, u64 budget, Until until, const Watch& watch);
+    VmmStop run_on_hart(Machine& machine, u64 budget, Until until, const Watch& watch);
     void begin_exit(Machine& machine, const Trap& trap);
     void handle_exit(Machine& machine);
     ExitReason classify(const Trap& trap, u32 word, Bus& bus) const;
     ExitReason classify_page_fault(const Trap& trap, Bus& bus) const;
     ExitReason classify_instruction(u32 word) const;
+    bool memory_rules_changed(const ExitDossier& dossier) const;
     void emulate(Machine& machine, ExitDossier& dossier);
     void fill_shadow(Machine& machine, ExitDossier& dossier);
     u64 shadow_permissions(u64 va, Bus& bus) const;
@@ -144,10 +153,26 @@ class Vmm {
     bool mprv_in_force() const;
     ShadowKey view() const;
 
+    // hardware_assist.cpp
+    void set_up_hypervisor_extension(Machine& machine);
+    ExitReason classify_virtualized(const Trap& trap, u32 word, Bus& bus) const;
+    ExitReason classify_guest_page_fault(const Trap& trap, Bus& bus) const;
+    void fill_gstage(Machine& machine, ExitDossier& dossier);
+    u64 gstage_permissions(u64 guest, unsigned level, Bus& bus) const;
+    void load_guest_csrs(Machine& machine);
+    void copy_guest_csrs(HartState& to, const HartState& real) const;
+    u64 virtual_interrupts(Machine& machine);
+    bool machine_interrupt_pending(Bus& bus);
+    /// The guest is in M-mode, which no hart can virtualize: the VMM interprets it.
+    bool interprets_machine_mode() const { return hardware_assisted() && !firmware_.enabled && vhart_.state.priv == Priv::M; }
+    VmmStop interpret_machine_mode(Machine& machine, u64 budget, const Watch& watch, bool resumed);
+
     // world_switch.cpp: between the virtual hart and the real one
+    void load_deprivileged(Machine& machine);
     bool enter(Machine& machine);
     bool wake(Machine& machine, ExitDossier* dossier);
     void inject_pending(Machine& machine, ExitDossier* dossier);
+    void note_resumption(ExitDossier& dossier) const;
     void load_real_hart(Machine& machine);
     void save_real_hart(Machine& machine, u64 pc);
     void kick(Machine& machine);
@@ -158,7 +183,8 @@ class Vmm {
     Hart vhart_;
     Board board_;
     Firmware firmware_;
-    ShadowTables shadow_;
+    ShadowTables shadow_;  ///< where the guest runs in U-mode
+    GStageTables gstage_;  ///< where it runs in VS-mode
     u64 ram_offset_ = 0;
     bool pending_ = false;   ///< an exit waits to be handled
     bool entered_ = false;   ///< the guest's registers are on the real hart

@@ -33,7 +33,8 @@ void dossier_state(StateArchive& archive, ExitDossier& d) {
     archive(d.number), archive(d.time), archive.limited(d.reason, ExitReason::Count);
     trap_state(archive, d.hardware), trap_state(archive, d.injection);
     archive(d.guest_pc), archive(d.word), archive(d.resume_pc), archive(d.injected), archive(d.cost), archive(d.complete);
-    for (Priv* priv : {&d.believed, &d.real, &d.believed_after}) privilege_state(archive, *priv);
+    for (Priv* priv : {&d.believed, &d.real.priv, &d.believed_after}) privilege_state(archive, *priv);
+    archive(d.real.virt);
     count_state(archive, d.steps, kMostSteps);
     for (DossierStep& step : d.steps) {
         if (archive.failed()) return;
@@ -74,12 +75,20 @@ void ShadowTables::state(StateArchive& archive) {
     if (used != used_) archive.fail();
 }
 
+void GStageTables::state(StateArchive& archive) {
+    u64 first = first_page_, pages = pages_;
+    archive(first), archive(pages);
+    if (first != first_page_ || pages != pages_) return archive.fail();
+    archive.at_most(used_, pages_), archive(mapped_), archive(root_made_), archive(dropped_);
+}
+
 void Vmm::state(StateArchive& archive) {
     hart_state(archive, vhart_.state), archive(vhart_.seats);
     vhart_.flush_all();
     board_.state(archive);
     firmware_state(archive, firmware_);
     shadow_.state(archive);
+    gstage_.state(archive);
     archive(pending_), archive(entered_), archive(entry_retired_);
     archive(exit_counts_);
     for (u64* count : {&exits_, &interpreted_, &table_entries_read_, &shadow_fills_, &shadow_flushes_}) archive(*count);

@@ -29,13 +29,15 @@ ShadowKey Vmm::view() const {
     return key;
 }
 
-/// The state that a guest can change without the VMM: x, f, fcsr and the dirtiness of FS, pc, and its reservation.
+/// The state that a guest can change without the VMM: x, f, fcsr and the dirtiness of FS, pc, and its reservation; in VS-mode also its
+/// supervisor registers and its privilege.
 void Vmm::copy_from_real(HartState& to, const HartState& real) const {
     to.x = real.x;
     to.f = real.f;
     to.pc = real.pc;
     to[Csr::fcsr] = real[Csr::fcsr];
-    to[Csr::mstatus] = (to[Csr::mstatus] & ~mstatus::FS) | (real[Csr::mstatus] & mstatus::FS);
+    if (hardware_assisted()) copy_guest_csrs(to, real);
+    else to[Csr::mstatus] = (to[Csr::mstatus] & ~mstatus::FS) | (real[Csr::mstatus] & mstatus::FS);
     to.reserved = real.reserved;
     to.reservation = real.reservation - ram_offset_;
     to.reserved_value = real.reserved_value;
@@ -55,6 +57,7 @@ void Vmm::set_guest_state(Machine& machine, const HartState& state) {
     vhart_.state = state;
     vhart_.flush_all();
     shadow_.drop_all();
+    machine.hart().flush_translations();
 }
 
 u64 Vmm::guest_instructions(const Machine& machine) const {
@@ -65,6 +68,7 @@ void Vmm::save_real_hart(Machine& machine, u64 pc) {
     HartState& real = machine.hart().state;
     copy_from_real(vhart_.state, real);
     vhart_.state.pc = pc;
+    if (hardware_assisted()) vhart_.flush_translations(); // it has not seen what the guest did to its tables
     real[Csr::mip] &= ~irq_bit(Irq::Ssi);
     entered_ = false;
 }
@@ -75,8 +79,20 @@ u64 Vmm::next_timer() const {
     const u64 now = ticks_of(v.cycles), machine_timer = board_.next_tick(0), supervisor_timer = v[Csr::stimecmp];
     u64 next = board_.next_event(now);
     if (v[Csr::mie] & irq_bit(Irq::Mti) && machine_timer > now) next = std::min(next, machine_timer);
-    if (v[Csr::mie] & irq_bit(Irq::Sti) && v[Csr::menvcfg] & menvcfg::STCE && supervisor_timer > now) next = std::min(next, supervisor_timer);
+    const bool by_hart = hardware_assisted() && !config_.trapped_timer; // compares vstimecmp
+    if (!by_hart && v[Csr::mie] & irq_bit(Irq::Sti) && v[Csr::menvcfg] & menvcfg::STCE && supervisor_timer > now) next = std::min(next, supervisor_timer);
     return next;
+}
+
+/// What the guest may do by itself in U-mode: floating point, reading time, and touching what its view of memory maps.
+void Vmm::load_deprivileged(Machine& machine) {
+    Hart& hart = machine.hart();
+    HartState& real = hart.state;
+    real[Csr::mstatus] = (vhart_.state[Csr::mstatus] & mstatus::FS) | mstatus::SPIE; // SPP = U
+    real[Csr::scounteren] = vhart_.csr_fault(static_cast<u16>(Csr::time), false) ? 0 : kTimeCounter;
+    const u64 root = shadow_.select(machine.ram, view());
+    if (shadow_.take_dropped() || real[Csr::satp] != root) hart.flush_translations();
+    real[Csr::satp] = root;
 }
 
 void Vmm::load_real_hart(Machine& machine) {
@@ -89,16 +105,11 @@ void Vmm::load_real_hart(Machine& machine) {
     real.reserved = v.reserved;
     real.reservation = v.reservation + ram_offset_;
     real.reserved_value = v.reserved_value;
-    real[Csr::mstatus] = (v[Csr::mstatus] & mstatus::FS) | mstatus::SPIE; // SPP = U
-    real[Csr::scounteren] = vhart_.csr_fault(static_cast<u16>(Csr::time), false) ? 0 : kTimeCounter;
-
     // The machine's timer stands in for the guest's next one. What is due already is either injected or masked by the guest.
     real[Csr::stimecmp] = next_timer();
 
-    const u64 root = shadow_.select(machine.ram, view());
-    if (shadow_.take_dropped() || real[Csr::satp] != root) hart.flush_translations();
-    real[Csr::satp] = root;
-
+    if (hardware_assisted()) load_guest_csrs(machine);
+    else load_deprivileged(machine);
     real[Csr::sepc] = v.pc;
     hart.return_from_trap(Priv::S);
     entry_retired_ = real.retired;
@@ -111,7 +122,10 @@ void Vmm::load_real_hart(Machine& machine) {
 void Vmm::kick(Machine& machine) {
     Bus host = machine.bus(), guest = guest_bus(machine);
     vhart_.state.cycles = machine.cycles();
-    if (vhart_.pending_interrupt(guest) && !machine.hart().pending_interrupt(host)) machine.hart().state[Csr::mip] |= irq_bit(Irq::Ssi);
+    Hart& hart = machine.hart();
+    const bool news = hardware_assisted() ? virtual_interrupts(machine) != hart.state[Csr::hvip] || machine_interrupt_pending(guest)
+                                          : vhart_.pending_interrupt(guest) && !hart.pending_interrupt(host);
+    if (news) hart.state[Csr::mip] |= irq_bit(Irq::Ssi);
 }
 
 /// Ends a wait when an interrupt that the guest has enabled is pending, or will be by a timer. False: it goes on.
@@ -132,7 +146,9 @@ bool Vmm::wake(Machine& machine, ExitDossier* dossier) {
 
 void Vmm::inject_pending(Machine& machine, ExitDossier* dossier) {
     Bus bus = guest_bus(machine);
-    for (int i = 0; i < kMostInjections && vhart_.pending_interrupt(bus); ++i) {
+    // In VS-mode the hart itself delivers what hvip says, so only interrupts for the guest's M-mode are the VMM's.
+    const auto pending = [&] { return hardware_assisted() ? machine_interrupt_pending(bus) : vhart_.pending_interrupt(bus) != 0; };
+    for (int i = 0; i < kMostInjections && pending(); ++i) {
         const auto before = vhart_.state.csrs;
         const Hart::StepResult taken = vhart_.step(bus);
         machine.charge(config_.costs.inject);
@@ -155,20 +171,30 @@ bool Vmm::enter(Machine& machine) {
     machine.charge(config_.costs.resume);
     vhart_.state.cycles = machine.cycles();
     inject_pending(machine, dossier);
+    if (interprets_machine_mode()) {
+        if (dossier) dossier->add(StepKind::MachineMode, config_.costs.resume, vhart_.state.pc), note_resumption(*dossier);
+        return true;
+    }
     load_real_hart(machine);
+    if (dossier && hardware_assisted() && machine.hart().state[Csr::hvip]) dossier->add(StepKind::SetPending, 0, machine.hart().state[Csr::hvip]);
 
     Event event;
     event.kind = EventKind::VmEntry;
     event.time = machine.cycles(), event.pc = vhart_.state.pc, event.tag = 1;
     event.a = static_cast<u64>(vhart_.state.priv); // readers draw the lane that the guest believes to be in
-    event.from = static_cast<u8>(Priv::S) & 3, event.to = static_cast<u8>(Priv::U) & 3;
-    if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(std::string("virtual ") + priv_letter(vhart_.state.priv) + "-mode");
+    event.set_from({Priv::S, false}), event.set_to(machine.hart().state.mode());
+    const std::string believed = std::string("virtual ") + priv_letter(vhart_.state.priv) + "-mode";
+    if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(hardware_assisted() ? std::string(mode_text(machine.hart().state.mode())) + "-mode" : believed);
     machine.trace.add(event);
     if (!dossier) return true;
     dossier->add(StepKind::Resume, config_.costs.resume, vhart_.state.pc, static_cast<u64>(vhart_.state.priv));
-    dossier->resume_pc = vhart_.state.pc;
-    dossier->believed_after = vhart_.state.priv;
+    note_resumption(*dossier);
     return true;
+}
+
+void Vmm::note_resumption(ExitDossier& dossier) const {
+    dossier.resume_pc = vhart_.state.pc;
+    dossier.believed_after = vhart_.state.priv;
 }
 
 } // namespace trapeze::vmm

@@ -102,9 +102,9 @@ class Player {
         if (!session_) return;
         fmt::print("\n");
         for (const Session::CodeLine& line : session_->code(2, 2))
-            fmt::print("  {} {}{} {:>10x}  {}{}\n", line.current ? ">" : " ", priv_letter(line.believed), priv_letter(line.real), line.pc, line.text,
+            fmt::print("  {} {}({}) {:>10x}  {}{}\n", line.current ? ">" : " ", priv_letter(line.believed), mode_text(line.real), line.pc, line.text,
                        line.symbol.empty() ? "" : "    <" + line.symbol + ">");
-        fmt::print("  (first letter: the privilege that the guest believes it has; second: the one it has)\n");
+        fmt::print("  (first the privilege that the guest believes it has, then the one it has)\n");
     }
 
     Result<void> ask_question() {

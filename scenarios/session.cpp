@@ -477,6 +477,14 @@ Lane Session::lane() const {
     return !now_.vmm && priv == Priv::M && now_.machine.firmware.enabled ? Lane::Hardware : Lane::GuestKernel;
 }
 
+/// The mode in which the guest's instructions run, whatever it believes.
+PrivMode Session::real_mode() const {
+    if (!now_.vmm || config_.mode == Mode::Interpret) return real_state().mode();
+    const Priv believed = guest_state().priv;
+    if (config_.mode == Mode::HardwareAssisted && believed != Priv::M) return {believed, true};
+    return {config_.mode == Mode::HardwareAssisted ? Priv::S : Priv::U};
+}
+
 void Session::note_lane(u64 time, Lane lane, u64 pc) {
     if (!now_.lanes.empty() && now_.lanes.back().lane == lane) return;
     if (now_.lanes.size() >= kMaxLanes) now_.lanes.erase(now_.lanes.begin(), now_.lanes.begin() + kMaxLanes / 2);
@@ -492,7 +500,10 @@ void Session::note_lanes() {
         switch (event.kind) {
         case EventKind::TrapTaken:
         case EventKind::TrapReturn:
-            if (now_.vmm && event.tag == 0) break; // the real hart's: VmExit and VmEntry tell it
+            if (now_.vmm && event.tag == 0) { // the real hart's: VmExit and VmEntry tell it, unless the guest took the trap itself
+                if (event.to_virt) note_lane(event.time, guest_lane(event.to), event.pc);
+                break;
+            }
             if (!now_.vmm && static_cast<Priv>(event.to) == Priv::M && now_.machine.firmware.enabled) note_lane(event.time, Lane::Hardware, event.pc);
             else if (now_.vmm && config_.mode != Mode::Interpret) break; // delivered while the VMM works
             else note_lane(event.time, guest_lane(event.to), event.pc);
@@ -515,7 +526,7 @@ std::size_t Session::peek(u64 va, std::span<u8> out) const {
 std::vector<Session::CodeLine> Session::code(unsigned before, unsigned after) const {
     constexpr unsigned kWindow = 256; // bytes looked at before the current instruction
     const HartState state = guest_state();
-    const Priv real = now_.vmm ? (config_.mode == Mode::TrapAndEmulate ? Priv::U : real_state().priv) : state.priv;
+    const PrivMode real = real_mode();
     const auto read_line = [&](u64 pc, CodeLine& line) {
         u8 bytes[4] = {};
         const std::size_t got = peek(pc, std::span(bytes, 4));

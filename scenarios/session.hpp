@@ -121,7 +121,8 @@ class Session {
         unsigned length = 4;
         std::string text;
         std::string symbol; ///< "name" at a symbol's first instruction, else empty
-        Priv believed = Priv::S, real = Priv::S;
+        Priv believed = Priv::S;
+        PrivMode real;          ///< where its instructions really run
         bool sensitive = false; ///< would trap (or misbehave) in U-mode: Popek and Goldberg
         bool current = false;
     };
@@ -139,6 +140,7 @@ class Session {
     // For debuggers that know several harts, and change what they see.
     /// The hart whose turn it is, which a stop is about.
     unsigned current_hart() const { return now_.machine.current_hart; }
+    PrivMode real_mode() const;
     HartState guest_state(unsigned hart) const { return now_.vmm ? guest_state() : now_.machine.hart(hart).state; }
     /// A hart like the guest's, in its state, for looking at its CSRs and translation on guest_bus().
     Hart guest_view(unsigned hart) const;

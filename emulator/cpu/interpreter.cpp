@@ -354,7 +354,7 @@ Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
         ++stop.executed;
         ++state.cycles;
         stop.trap = trap;
-        if (occupied(trap.to)) return stop.kind = StopKind::SeatTrap, true;
+        if (!trap.to_virt && occupied(trap.to)) return stop.kind = StopKind::SeatTrap, true;
         if (watch.every_trap) return stop.kind = StopKind::Breakpoint, true;
         return false;
     };

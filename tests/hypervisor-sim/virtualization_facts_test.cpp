@@ -79,7 +79,7 @@ TEST_CASE("1: a privileged instruction is emulated in virtual S and M, and refle
     CHECK(vm.state().x[a2] == 0x0202'0202'0202);
     CHECK(vm.vm->exits(ExitReason::GuestException) == 6);
     CHECK(vm.vm->exits(ExitReason::TrapReturn) >= 2 + 6);
-    for (const vmm::ExitDossier& dossier : vm.vm->ledger()) CHECK(dossier.real == Priv::U);
+    for (const vmm::ExitDossier& dossier : vm.vm->ledger()) CHECK(dossier.real == PrivMode{Priv::U});
 }
 
 TEST_CASE("2: what the guest reads of its CSRs is virtual, and floating-point dirtiness is the hardware's") {

@@ -70,7 +70,7 @@ TEST_CASE("an exit is seen before it is handled, and handled by the next unit") 
     CHECK(before.reason == ExitReason::CsrAccess);
     CHECK(before.hardware.is(Cause::IllegalInstruction));
     CHECK(before.word == encode(Op::csrrw, {0, t0, 0, static_cast<i64>(Csr::mscratch)}));
-    CHECK((before.believed == Priv::M && before.real == Priv::U));
+    CHECK((before.believed == Priv::M && before.real == PrivMode{Priv::U}));
     CHECK(before.steps.empty());
     CHECK(running.machine.hart().state.priv == Priv::S); // the VMM's seat
     vm.run(running.machine, 1, Until::ExitHandled);

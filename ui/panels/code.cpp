@@ -10,23 +10,26 @@ namespace trapeze::ui {
 
 namespace {
 
-const char* privilege_name(Priv priv) { return priv == Priv::U ? "U, user mode" : priv == Priv::S ? "S, supervisor mode" : "M, machine mode"; }
+const char* privilege_name(PrivMode mode) {
+    if (mode.virt) return mode.priv == Priv::U ? "VU, virtual user mode" : "VS, virtual supervisor mode";
+    return mode.priv == Priv::U ? "U, user mode" : mode.priv == Priv::S ? "S, supervisor mode" : "M, machine mode";
+}
 
 struct Columns {
-    float stripe = ImGui::GetFontSize() * 1.2f;
+    float stripe = ImGui::GetFontSize() * 1.5f;
     float text = stripe * 2 + ImGui::GetFontSize() * 0.6f;
     float height = ImGui::GetTextLineHeightWithSpacing();
 };
 
-void draw_stripe(ImVec2 at, const Columns& columns, const Theme& theme, Priv priv, const char* whose) {
+void draw_stripe(ImVec2 at, const Columns& columns, const Theme& theme, PrivMode mode, const char* whose) {
     ImDrawList* list = ImGui::GetWindowDrawList();
-    const ImVec4 colour = theme.privilege(priv);
+    const ImVec4 colour = theme.privilege(mode.priv);
     const ImVec2 end{at.x + columns.stripe, at.y + columns.height};
     list->AddRectFilled(at, end, ImGui::GetColorU32(ImVec4(colour.x, colour.y, colour.z, 0.26f)));
-    const char letter[2] = {priv_letter(priv), 0};
+    const char* const letter = mode_text(mode);
     const ImVec2 size = ImGui::CalcTextSize(letter);
     list->AddText({at.x + (columns.stripe - size.x) / 2, at.y + (columns.height - size.y) / 2}, ImGui::GetColorU32(colour), letter);
-    if (ImGui::IsWindowHovered() && ImGui::IsMouseHoveringRect(at, end)) ImGui::SetTooltip("%s %s", whose, privilege_name(priv));
+    if (ImGui::IsWindowHovered() && ImGui::IsMouseHoveringRect(at, end)) ImGui::SetTooltip("%s %s", whose, privilege_name(mode));
 }
 
 bool has_breakpoint(const Debugger& debugger, u64 pc) {
@@ -40,7 +43,7 @@ void draw_line(const Debugger& debugger, const Theme& theme, const Session::Code
     const ImVec2 origin = ImGui::GetCursorScreenPos(), local = ImGui::GetCursorPos();
     ImDrawList* list = ImGui::GetWindowDrawList();
     const float width = ImGui::GetContentRegionAvail().x;
-    draw_stripe(origin, columns, theme, line.believed, "The guest believes that it is in");
+    draw_stripe(origin, columns, theme, {line.believed}, "The guest believes that it is in");
     draw_stripe({origin.x + columns.stripe + 2, origin.y}, columns, theme, line.real, "Really it is in");
     if (line.current) {
         const ImVec2 low{origin.x + columns.text - 4, origin.y}, high{origin.x + width, origin.y + columns.height};

@@ -32,8 +32,8 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState& state,
             const bool selected = debugger.selected_exit() == &exit;
             if (ImGui::Selectable(fmt::format("{}", exit.number).c_str(), selected, ImGuiSelectableFlags_SpanAllColumns)) commands.push_back({Action::SelectExit, exit.number});
             ImGui::TableNextColumn();
-            ImGui::TextColored(theme.privilege(exit.believed), "%c(%c)", priv_letter(exit.believed), priv_letter(exit.real));
-            tooltip(theme, fmt::format("The guest ran in {} and believed to be in {}. {}", priv_letter(exit.real), priv_letter(exit.believed),
+            ImGui::TextColored(theme.privilege(exit.believed), "%c(%s)", priv_letter(exit.believed), mode_text(exit.real));
+            tooltip(theme, fmt::format("The guest ran in {} and believed to be in {}. {}", mode_text(exit.real), priv_letter(exit.believed),
                                        exit.injected ? "The hypervisor passed the trap on to the guest's own kernel." : "The hypervisor handled it."));
             ImGui::SameLine(0, 0);
             ImGui::TextColored(theme.hypervisor, exit.injected ? ">H>g" : ">H");
@@ -131,7 +131,7 @@ void draw_exit(const Debugger& debugger, const Theme& theme, const vmm::ExitDoss
     ImGui::Separator();
     field(theme, "hardware", fmt::format("{}, value 0x{:x}", cause_name(exit.hardware.cause), exit.hardware.tval));
     field(theme, "guest", fmt::format("{} at 0x{:x} {}", instruction_text(exit), exit.guest_pc, debugger.session().guest().elf.describe(exit.guest_pc)));
-    field(theme, "privilege", fmt::format("believed {}, really {}", priv_letter(exit.believed), priv_letter(exit.real)));
+    field(theme, "privilege", fmt::format("believed {}, really {}", priv_letter(exit.believed), mode_text(exit.real)));
     for (const vmm::CsrChange& change : exit.changes)
         field(theme, "virtual", fmt::format("{}: 0x{:x} \u2192 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
     ImGui::Separator();
