@@ -124,6 +124,9 @@ Result<std::vector<u8>> read_file(const std::string& path, u64 limit) {
     return bytes;
 }
 
+namespace {
+
+/// Copies an image into memory. `flat_address` is for images that do not say where they go.
 Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::string& name, u64 flat_address) {
     if (bytes.empty()) return Error{fmt::format("{}: the file is empty; there is nothing to load", name)};
     if (looks_like_elf(bytes)) {
@@ -150,7 +153,6 @@ Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::stri
     return loaded;
 }
 
-namespace {
 /// Writes a device tree as high in RAM as it fits. Returns its address.
 Result<u64> place_tree_blob(Bus& bus, const std::vector<u8>& blob) {
     if (blob.size() > bus.size) return Error{fmt::format("the device tree has {} bytes and RAM only {}; give the machine more with --memory", blob.size(), bus.size)};
@@ -165,12 +167,6 @@ Error bootargs_too_long(const std::string& bootargs) {
 }
 } // namespace
 
-Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs, const HartFeatures& features) {
-    const std::vector<u8> blob = make_device_tree(bus.board, harts, bus.base, bus.size, bootargs, features);
-    if (blob.empty()) return bootargs_too_long(bootargs);
-    return place_tree_blob(bus, blob);
-}
-
 void start_bare(std::span<Hart> harts, u64 entry, u64 device_tree) {
     for (Hart& hart : harts) {
         hart.reset(entry);
@@ -184,8 +180,8 @@ namespace {
 /// Loads the files of one boot, one after the other, and keeps them apart.
 class FileLoader {
   public:
-    FileLoader(Machine& machine, GuestFiles files)
-        : machine_(machine), bus_(machine.bus()), files_(std::move(files)), has_kernel_(files_.kernel.given()), has_firmware_(files_.firmware.given()) {}
+    FileLoader(BootPlace place, GuestFiles files)
+        : place_(place), bus_(place_.bus), files_(std::move(files)), has_kernel_(files_.kernel.given()), has_firmware_(files_.firmware.given()) {}
     Result<LoadedGuest> load();
 
   private:
@@ -196,8 +192,8 @@ class FileLoader {
     Result<std::vector<u8>> tree(InitrdRange initrd);
     void start();
 
-    Machine& machine_;
-    Bus bus_;
+    BootPlace place_;
+    Bus& bus_;
     GuestFiles files_; ///< images are gone once they are placed
     bool has_kernel_, has_firmware_;
     LoadedGuest kernel_, firmware_;
@@ -213,7 +209,7 @@ Result<LoadedGuest> FileLoader::load() {
 
 std::optional<Error> FileLoader::place_firmware() {
     if (!has_firmware_) return std::nullopt;
-    if (machine_.firmware.enabled) return Error{fmt::format("{}: the machine has built-in firmware already; create it without", files_.firmware.name)};
+    if (place_.builtin_firmware) return Error{fmt::format("{}: the machine has built-in firmware already; create it without", files_.firmware.name)};
     auto placed = place_image(bus_, std::move(files_.firmware.bytes), files_.firmware.name, kFlatBare);
     if (!placed) return Error{placed.error()};
     firmware_ = std::move(placed.value());
@@ -222,7 +218,7 @@ std::optional<Error> FileLoader::place_firmware() {
 
 std::optional<Error> FileLoader::place_kernel() {
     if (!has_kernel_) return std::nullopt;
-    const bool above_firmware = has_firmware_ || machine_.firmware.enabled;
+    const bool above_firmware = has_firmware_ || place_.builtin_firmware;
     auto placed = place_image(bus_, std::move(files_.kernel.bytes), files_.kernel.name, above_firmware ? kFlatWithFirmware : kFlatBare);
     if (!placed) return Error{placed.error()};
     kernel_ = std::move(placed.value());
@@ -233,14 +229,14 @@ std::optional<Error> FileLoader::place_kernel() {
 }
 
 Result<std::vector<u8>> FileLoader::tree(InitrdRange initrd) {
-    const std::string& bootargs = machine_.config().bootargs;
+    const std::string& bootargs = place_.bootargs;
     if (files_.device_tree.given()) {
         auto completed = complete_device_tree(files_.device_tree.bytes, bootargs, initrd);
         if (!completed) return Error{fmt::format("{}: {}; compile it again with dtc -O dtb", files_.device_tree.name, completed.error())};
         return completed;
     }
-    const auto harts = static_cast<unsigned>(machine_.harts.size());
-    auto blob = make_device_tree(bus_.board, harts, bus_.base, bus_.size, bootargs, machine_.hart().features(), initrd);
+    const auto harts = static_cast<unsigned>(place_.harts.size());
+    auto blob = make_device_tree(bus_.board, harts, bus_.base, bus_.size, bootargs, place_.harts[0].features(), initrd);
     if (blob.empty()) return Error{fmt::format("{}: {}", main_name(), bootargs_too_long(bootargs).message)};
     return blob;
 }
@@ -274,15 +270,19 @@ void FileLoader::start() {
     const u64 entry = has_firmware_ ? firmware_.entry : kernel_.entry, next = has_firmware_ ? kernel_.entry : 0;
     const u64 device_tree = kernel_.device_tree; // one for both
     if (auto* rom = dynamic_cast<ResetRom*>(bus_.board.find("rom"))) rom->fill(reset_rom_image(entry, device_tree, next));
-    if (machine_.firmware.enabled) machine_.firmware.start(machine_.harts, entry, device_tree, bus_);
-    else start_bare(machine_.harts, entry, device_tree);
+    if (place_.builtin_firmware) place_.firmware.start(place_.harts, entry, device_tree, bus_);
+    else start_bare(place_.harts, entry, device_tree);
     if (!has_firmware_) return;
-    for (Hart& hart : machine_.harts) hart.state.x[kA2] = ResetRom::kDynamicInfo;
+    for (Hart& hart : place_.harts) hart.state.x[kA2] = ResetRom::kDynamicInfo;
 }
 
 } // namespace
 
-Result<LoadedGuest> load_guest_files(Machine& machine, GuestFiles files) { return FileLoader(machine, std::move(files)).load(); }
+Result<LoadedGuest> load_guest_files(BootPlace place, GuestFiles files) { return FileLoader(place, std::move(files)).load(); }
+
+Result<LoadedGuest> load_guest_files(Machine& machine, GuestFiles files) {
+    return load_guest_files({machine.bus(), machine.harts, machine.firmware, machine.firmware.enabled, machine.config().bootargs}, std::move(files));
+}
 
 Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, const std::string& name) {
     GuestFiles files;

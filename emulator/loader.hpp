@@ -77,14 +77,18 @@ struct GuestFiles {
 /// physical addresses. The device tree is placed near the top of RAM.
 Result<LoadedGuest> load_guest(Machine& machine, const std::string& path);
 Result<LoadedGuest> load_guest_bytes(Machine& machine, std::vector<u8> bytes, const std::string& name);
+/// Where a boot takes place: a machine, or a VM with its window of one.
+struct BootPlace {
+    Bus bus;
+    std::span<Hart> harts;
+    Firmware& firmware;
+    bool builtin_firmware = true; ///< `firmware` serves the guest
+    const std::string& bootargs;
+};
 /// The same with everything else that a machine can boot from. With firmware of the user's, the kernel (a flat one at 0x8020'0000) is its
 /// next stage, named in the reset ROM's dynamic information. Highest in RAM is the device tree, below it the initrd.
+Result<LoadedGuest> load_guest_files(BootPlace place, GuestFiles files);
 Result<LoadedGuest> load_guest_files(Machine& machine, GuestFiles files);
-/// Copies an image into a memory window (`bus`), for loaders of VMs. `flat_address` is for images that do not say where they go.
-Result<LoadedGuest> place_image(Bus& bus, std::vector<u8> bytes, const std::string& name, u64 flat_address);
-
-/// Writes the board's device tree near the top of the bus's RAM. Returns its address.
-Result<u64> place_device_tree(Bus& bus, unsigned harts, const std::string& bootargs, const HartFeatures& features = {});
 /// Resets harts to run a program without firmware: M-mode, a0 = hart id, a1 = device tree (as QEMU virt with -bios none).
 void start_bare(std::span<Hart> harts, u64 entry, u64 device_tree);
 

@@ -25,7 +25,6 @@ constexpr u64 kSmallestGuest = u64{4} << 20;
 constexpr u64 kAlignment = u64{2} << 20, kGigabyte = u64{1} << 30; // so that a page of the G-stage can be as large
 constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
 constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
-constexpr u64 kFlatImageWithFirmware = kRamBase + 0x20'0000;
 
 /// Machine RAM before the guest's: the VMM's own pages.
 u64 own_bytes(const VmConfig& config) {
@@ -106,17 +105,25 @@ void Vmm::set_up_host(Machine& machine) {
     if (hardware_assisted()) set_up_hypervisor_extension(machine);
 }
 
+Result<LoadedGuest> Vmm::load(Machine& machine, GuestFiles files) {
+    return load_guest_files({guest_bus(machine), std::span(&vhart_, 1), firmware_, config_.firmware, config_.bootargs}, std::move(files));
+}
+
 Result<LoadedGuest> Vmm::load(Machine& machine, std::vector<u8> bytes, const std::string& name) {
-    Bus bus = guest_bus(machine);
-    auto guest = place_image(bus, std::move(bytes), name, config_.firmware ? kFlatImageWithFirmware : kRamBase);
-    if (!guest) return guest;
-    const auto tree = place_device_tree(bus, 1, config_.bootargs, vhart_.features());
-    if (!tree) return Error{tree.error()};
-    guest->device_tree = tree.value();
-    const std::span<Hart> harts(&vhart_, 1);
-    if (config_.firmware) firmware_.start(harts, guest->entry, guest->device_tree, bus);
-    else start_bare(harts, guest->entry, guest->device_tree);
-    return guest;
+    GuestFiles files;
+    files.kernel = {name, std::move(bytes)};
+    return load(machine, std::move(files));
+}
+
+void Vmm::reset(Machine& machine) {
+    if (entered_) save_real_hart(machine, machine.hart().state.pc);
+    pending_ = false;
+    board_.reset();
+    vhart_.reset(kRamBase);
+    vhart_.state.cycles = machine.cycles();
+    vhart_.flush_all();
+    shadow_.drop_all();
+    gstage_.drop_all(machine.ram);
 }
 
 Bus Vmm::guest_bus(Machine& machine) { return {machine.ram, board_, machine.trace, kRamBase, ram_offset_, config_.ram_bytes, 1}; }

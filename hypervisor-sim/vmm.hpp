@@ -84,7 +84,11 @@ class Vmm {
     static HartFeatures features(const VmConfig& config);
     /// Machine RAM that a VM of this size needs, in bytes.
     static u64 machine_bytes(const VmConfig& config);
+    /// Puts the files into the guest's memory and makes its hart ready, as load_guest_files does for a machine.
+    Result<LoadedGuest> load(Machine& machine, GuestFiles files);
     Result<LoadedGuest> load(Machine& machine, std::vector<u8> bytes, const std::string& name);
+    /// Switches the guest's machine off and on again; its memory and disks stay. To be loaded anew.
+    void reset(Machine& machine);
 
     /// Runs the guest. Watches are the guest's: virtual addresses of its code, CSRs that it writes, traps that it takes. A unit of budget is one guest instruction, or the handling of one exit. With NextExit it returns when the hart
     /// has trapped and the exit is not handled yet (in_hypervisor() is true); with ExitHandled when an exit has been handled.

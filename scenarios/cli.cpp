@@ -60,13 +60,21 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("-m,--memory", memory, "memory of the guest, such as 128M")->capture_default_str();
     verb.add_option("--append", append, "the kernel's command line");
     devices.add_to(verb);
-    verb.add_option("--initrd", initrd, "the kernel's initial RAM disk (only bare)");
+    verb.add_option("--initrd", initrd, "the kernel's initial RAM disk");
     verb.add_option("--dtb", device_tree, "file of a flattened device tree to give to the guest in place of the board's own");
     verb.add_option("--bios", bios, "builtin (or default): SBI firmware below the guest; none: the guest starts in M-mode at 0x80000000; a file, such\n"
-                                    "as OpenSBI's fw_dynamic.bin: starts there, and its next stage is the guest, which may then be absent (only bare)")->capture_default_str();
+                                    "as OpenSBI's fw_dynamic.bin: starts there, and its next stage is the guest, which may then be absent")->capture_default_str();
     verb.add_option("--smp", harts, "number of harts, 1 to 8 (more than 1 only bare)")->capture_default_str();
     verb.add_flag("--trap-misaligned", trap_misaligned, "misaligned loads and stores trap instead of being done (only bare)");
+    verb.add_option("--gstage-page", gstage_page, "hardware-assisted: largest page of the G-stage: 4K, 2M or 1G")->capture_default_str();
+    verb.add_flag("--trapped-timer", trapped_timer, "hardware-assisted: each write of the guest's timer exits, instead of going to vstimecmp");
     verb.add_option("--costs", costs, "cost model: a file, or the name of a shipped one")->capture_default_str();
+}
+
+static Result<unsigned> gstage_level(const std::string& page) {
+    for (unsigned level = 0; level < vmm::GStageTables::kLevels; ++level)
+        if (page == vmm::page_size_name(level)) return level;
+    return Error{fmt::format("--gstage-page {}: the G-stage has pages of 4K, 2M and 1G; give one of these", page)};
 }
 
 Result<SessionConfig> GuestOptions::config() const {
@@ -87,11 +95,12 @@ Result<SessionConfig> GuestOptions::config() const {
     config.firmware = builtin;
     if (!builtin && bios != "none") config.firmware_file = bios;
     if (guest.empty() && config.firmware_file.empty()) return Error{kNoGuest};
-    for (const auto& [option, value] : {std::pair<const char*, const std::string&>{"--bios FILE", config.firmware_file}, {"--initrd", initrd}})
-        if (!value.empty() && config.mode != Mode::Bare) return Error{fmt::format("{} works only in mode bare so far, not in mode {}", option, mode)};
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};
     if (trap_misaligned && config.mode != Mode::Bare) return Error{fmt::format("mode {} always does misaligned accesses; leave --trap-misaligned away", mode)};
-    config.trap_misaligned = trap_misaligned;
+    config.trap_misaligned = trap_misaligned, config.trapped_timer = trapped_timer;
+    const auto level = gstage_level(gstage_page);
+    if (!level) return Error{level.error()};
+    config.gstage_level = level.value();
     const auto model = load_cost_model(costs);
     if (!model) return Error{model.error()};
     config.costs = model.value();

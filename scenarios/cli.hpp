@@ -54,7 +54,8 @@ int run_default(const std::string& picture, bool headless, DebuggerEntry debugge
 struct GuestOptions {
     std::string guest, mode = "bare", memory = "128M", append, initrd, device_tree, bios = "builtin", costs = "flat";
     unsigned harts = 1;
-    bool trap_misaligned = false;
+    std::string gstage_page = "2M";
+    bool trap_misaligned = false, trapped_timer = false;
     DeviceOptions devices;
     void add_to(CLI::App& verb, bool with_mode);
     /// The session that these ask for; the error is one of usage.

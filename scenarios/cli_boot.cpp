@@ -148,7 +148,7 @@ Outcome run_console(Session& session, DiskWriter& disks, const BootOptions& opti
         seen += fresh;
         if (!options.exit_on.empty() && seen.find(options.exit_on) != std::string::npos) return {"text", 0};
         if (seen.size() > options.exit_on.size()) seen.erase(0, seen.size() - options.exit_on.size());
-        const bool reboots = why == RunEnd::Halted && session.wants_reboot() && !options.no_reboot && session.config().mode == Mode::Bare;
+        const bool reboots = why == RunEnd::Halted && session.wants_reboot() && !options.no_reboot;
         if (reboots) {
             if (const auto again = session.reboot(); !again) return {"failed", complain(again.error(), kFailed)};
         } else if (why == RunEnd::Halted) {

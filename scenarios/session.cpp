@@ -35,17 +35,6 @@ bool is_cause(u64 cause, const HartFeatures& features) {
 
 u32 checksum(u32 before, const std::vector<u8>& bytes) { return static_cast<u32>(crc32_z(before, bytes.data(), bytes.size())); }
 
-/// Loads the device tree of a file over the board's own, at the same place.
-Result<void> replace_device_tree(Bus bus, u64 address, const std::string& path) {
-    const auto blob = read_file(path, kMaxGuestFile);
-    if (!blob) return Error{blob.error()};
-    if (const auto parsed = device_tree_text(blob.value()); !parsed) return Error{fmt::format("{}: {}; compile it again with dtc -O dtb", path, parsed.error())};
-    const u64 room = bus.base + bus.size - address;
-    if (blob.value().size() > room) return Error{fmt::format("{}: the device tree has {} bytes, and the place for it {}; shorten it", path, blob.value().size(), room)};
-    bus.ram.write(bus.ram_offset(address), blob.value());
-    return {};
-}
-
 DataWatch watched_memory(const Breakpoint& breakpoint) {
     return {breakpoint.value, breakpoint.value + breakpoint.bytes, breakpoint.on_loads, breakpoint.on_stores};
 }
@@ -79,6 +68,7 @@ Result<Session> Session::create(const SessionConfig& config) {
     if (!devices) return Error{devices.error()};
     const bool bare = config.mode == Mode::Bare;
     vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, *devices, config.firmware, config.costs};
+    vm.gstage_level = config.gstage_level, vm.trapped_timer = config.trapped_timer;
     MachineConfig board;
     board.ram_bytes = bare ? config.memory_bytes : vmm::Vmm::machine_bytes(vm);
     board.harts = config.harts;
@@ -138,10 +128,9 @@ Result<void> Session::load() {
     for (const auto& [path, file] : wanted)
         if (const auto read = read_guest_file(path, file); !read) return read;
         else guest_checksum_ = checksum(guest_checksum_, file.bytes);
-    auto guest = now_.vmm ? now_.vmm->load(machine, std::move(files.kernel.bytes), kernel) : load_guest_files(machine, std::move(files));
+    auto guest = now_.vmm ? now_.vmm->load(machine, std::move(files)) : load_guest_files(machine, std::move(files));
     if (!guest) return Error{guest.error()};
     guest_ = std::move(*guest);
-    if (now_.vmm && !config_.device_tree.empty()) return replace_device_tree(guest_bus(), guest_.device_tree, config_.device_tree);
     return {};
 }
 
@@ -152,10 +141,11 @@ bool Session::wants_reboot() const {
 
 Result<void> Session::reboot() {
     if (config_.checkpoint_every) return Error{"this session keeps checkpoints, and going back does not go through a reboot yet"};
-    if (now_.vmm || now_.kernel) return Error{fmt::format("a guest in mode {} cannot be rebooted yet", vmm::mode_row(config_.mode).name)};
+    if (now_.kernel) return Error{"containers are started again one by one; there is no machine of theirs to reboot"};
     std::vector<u64> cycles;
     for (const Hart& hart : now_.machine.harts) cycles.push_back(hart.state.cycles);
-    now_.machine.reset();
+    if (now_.vmm) now_.vmm->reset(now_.machine);
+    else now_.machine.reset();
     if (const auto loaded = load(); !loaded) return loaded;
     for (std::size_t i = 0; i < cycles.size(); ++i) now_.machine.harts[i].state.cycles = cycles[i];
     now_.halted = false, now_.exit_code = 0;

@@ -26,11 +26,13 @@ struct SessionConfig {
     Mode mode = Mode::Bare;
     u64 memory_bytes = u64{128} << 20; ///< of the guest
     std::string append;             ///< kernel command line
-    std::string initrd;             ///< file of the initial RAM disk; empty: none (bare only)
+    std::string initrd;             ///< file of the initial RAM disk; empty: none
     std::string device_tree;        ///< file of a flattened device tree to give to the guest; empty: the board's own
-    std::string firmware_file;      ///< M-mode firmware to run below the guest, which may then be empty (bare only); empty: none
+    std::string firmware_file;      ///< M-mode firmware to run below the guest, which may then be empty; empty: none
     bool firmware = true;           ///< built-in SBI firmware; false: --bios none or a file
     bool trap_misaligned = false;   ///< misaligned loads and stores trap; only bare
+    unsigned gstage_level = 1;      ///< hardware-assisted: largest page of the G-stage; 0, 1, 2 for 4 KiB, 2 MiB, 1 GiB
+    bool trapped_timer = false;     ///< hardware-assisted: the guest's timer exits instead of being vstimecmp
     DeviceSpec devices;             ///< disks and other virtio devices
     bool write_disks = false;       ///< write_back brings changes of disks to their files; else they stay with the session. Needs checkpoint_every = 0
     unsigned harts = 1;

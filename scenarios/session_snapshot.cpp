@@ -29,6 +29,8 @@ std::vector<Ingredient> ingredients(const SessionConfig& config, u32 guest_check
             {"firmware", config.firmware ? "builtin" : config.firmware_file.empty() ? "none" : "a file"},
             {"set of devices", fmt::format("{} disks, {} network cards{}{}", config.devices.drives.size(), config.devices.network_cards,
                                            config.devices.rng ? ", rng" : "", config.devices.console ? ", console" : "")},
+            {"largest page of the G-stage", vmm::page_size_name(config.gstage_level)},
+            {"timer", config.trapped_timer ? "trapped" : "vstimecmp"},
             {"kernel command line", config.append},
             {"costs", cost_text(config.costs)},
             {"guest (checksum of its file)", fmt::format("{:08x}", guest_checksum)},
