@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Boots Debian sid's riscv64 kernel with busybox to a shell, and works there: ls, ps, mount, vi, an ext4 disk.
-# Usage: tests/boot/linux.sh [builtin|opensbi|qemu] [HARTS]
+# Usage: tests/boot/linux.sh [builtin|opensbi|qemu] [HARTS] [MODE]
 #   builtin  Trapeze's own SBI firmware (the default)
 #   opensbi  Debian's OpenSBI, fw_dynamic.bin (fw_jump.bin puts the device tree where this kernel of 36 MB lies, on QEMU as well)
 #   qemu     the same with qemu-system-riscv64, to compare
+#   MODE     how it is run, such as hardware-assisted; the default is bare
 # Downloads go to $TRAPEZE_BUILD_DIR/peers (default: build/peers), 130 MB the first time.
 . "$(dirname "$0")/common.sh"
 
-firmware=${1:-builtin} harts=${2:-1}
+firmware=${1:-builtin} harts=${2:-1} mode=${3:-bare}
 fetch_linux
 make_initramfs
 make_disk
-program=("$trapeze" boot)
+program=("$trapeze" boot --mode "$mode")
 case $firmware in
   builtin) bios=default ;;
   opensbi) fetch opensbi; bios=$peers/root/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin ;;
