@@ -46,6 +46,10 @@ VmmStop Vmm::run_on_hart(Machine& machine, u64 budget, Until until, const Watch&
             if (!board_.halt) return end(VmmStopKind::Idle);
             continue;
         }
+        if (!entered_) { // an interrupt led the guest into its M-mode, which is a unit as it is on a hart
+            ++result.executed;
+            continue;
+        }
         Bus bus = guest_bus(machine);
         const bool from_exit = result.executed != 0 && machine.hart().state.retired == entry_retired_;
         if (from_exit && !watch.empty() && watch_hits(watch, vhart_, bus)) return end(VmmStopKind::Breakpoint);

@@ -41,6 +41,9 @@ Result<void> check(const Machine& machine, const VmConfig& config) {
         return Error{"the machine has firmware of its own, so the VMM cannot set it up; create it with builtin_firmware = false"};
     if (machine.harts.size() != 1)
         return Error{fmt::format("the machine has {} harts, but a VM runs on one so far; create it with 1", machine.harts.size())};
+    if (config.mode == Mode::HardwareAssisted && !machine.hart().features().hypervisor)
+        return Error{"mode hardware-assisted needs a hart with the hypervisor extension, and this machine's has none; create it with features.hypervisor = true"};
+    if (config.gstage_level >= GStageTables::kLevels) return Error{fmt::format("there is no G-stage page of level {}; give 0, 1 or 2", config.gstage_level)};
     if (config.ram_bytes < kSmallestGuest || config.ram_bytes & kPageMask)
         return Error{fmt::format("{} bytes cannot be a guest's memory; give at least 4 MiB in whole pages of 4 KiB", config.ram_bytes)};
     if (config.ram_bytes > machine.ram.size() || machine.ram.size() - config.ram_bytes < own_bytes(config))

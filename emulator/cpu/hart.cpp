@@ -102,6 +102,7 @@ void take_into_machine(HartState& s, const Trap& trap) {
 Trap Hart::deliver(Trap trap, Bus& bus) {
     HartState& s = state;
     trap.from = s.priv, trap.from_virt = s.virt;
+    if (!features_.hypervisor) trap.tval2 = trap.tinst = 0; // there are no registers for them
     const unsigned code = static_cast<unsigned>(std::min<u64>(trap.code(), 63));
     const auto delegated = [&](Csr exceptions, Csr interrupts) { return bit(s[trap.is_interrupt() ? interrupts : exceptions], code); };
     trap.to = s.priv != Priv::M && delegated(Csr::medeleg, Csr::mideleg) ? Priv::S : Priv::M;

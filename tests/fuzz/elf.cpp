@@ -30,8 +30,7 @@ std::vector<std::vector<u8>> seeds() {
 
 void run(const std::vector<u8>& input) {
     static Machine machine = std::move(Machine::create({.ram_bytes = 4 << 20})).value();
-    Bus bus = machine.bus();
-    (void)place_image(bus, input, "fuzzed", kRamBase);
+    (void)load_guest_bytes(machine, input, "fuzzed");
 }
 
 const fuzz::Registration registration({"elf", run, seeds});

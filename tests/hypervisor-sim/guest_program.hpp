@@ -1,5 +1,5 @@
-// Small guests for tests, made of instruction words that come from the instruction table; and running one bare, interpreted and by
-// trap-and-emulate, where it must end in the same guest-visible state.
+// Small guests for tests, made of instruction words that come from the instruction table; and running one bare and in each mode,
+// where it must end in the same guest-visible state.
 #pragma once
 
 #include "emulator/machine.hpp"
@@ -109,6 +109,7 @@ struct Running {
         guest.firmware = firmware;
         guest.features = kFeatures;
         config.features = guest.features;
+        config.features.hypervisor = mode == vmm::Mode::HardwareAssisted;
         config.ram_bytes = mode == vmm::Mode::Bare ? kGuestBytes : vmm::Vmm::machine_bytes(guest);
         auto machine = Machine::create(config);
         REQUIRE(machine);
@@ -167,7 +168,7 @@ inline Running run_everywhere(const Program& program, bool firmware = false, con
     REQUIRE(bare.board().halt);
     const std::string console = bare.board().take_output();
     const std::vector<u8> memory = guest_memory(bare);
-    for (vmm::Mode mode : {vmm::Mode::Interpret, vmm::Mode::TrapAndEmulate}) {
+    for (vmm::Mode mode : {vmm::Mode::Interpret, vmm::Mode::HardwareAssisted, vmm::Mode::TrapAndEmulate}) {
         CAPTURE(vmm::mode_row(mode).name);
         auto running = Running::start(mode, program.bytes(), firmware);
         running.board().type(typed);
