@@ -17,7 +17,6 @@ namespace {
 constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
 constexpr u64 kGuestStatus = mstatus::SIE | mstatus::SPIE | mstatus::SPP | mstatus::FS | mstatus::SUM | mstatus::MXR;
 constexpr u64 kTimeCounter = u64{1} << 1; // the bit of xcounteren for `time`
-constexpr u64 kVmid = 1;                  // of the one VM that runs so far
 constexpr u64 kXlen64 = 2;
 
 /// Registers of VS-mode that stand in for the guest's of S-mode without any difference (section 15.2.11 and following).
@@ -63,7 +62,7 @@ void Vmm::load_guest_csrs(Machine& machine) {
     real[Csr::vstimecmp] = v[Csr::stimecmp];
     for (const Twin& twin : kTwins) real[twin.real] = v[twin.guest];
     hart.write_csr(Csr::vsatp, v[Csr::satp], bus);
-    hart.write_csr(Csr::hgatp, gstage_.hgatp(kVmid), bus);
+    hart.write_csr(Csr::hgatp, gstage_.hgatp(config_.place.id), bus);
     if (gstage_.take_dropped()) hart.flush_translations();
 
     // What the guest's own M-mode takes from its S-mode exits, and so does satp when the hart has deeper tables than the guest may see.
@@ -157,7 +156,7 @@ void Vmm::fill_gstage(Machine& machine, ExitDossier& dossier) {
         dossier.add(static_cast<StepKind>(static_cast<unsigned>(StepKind::Map4K) + level), config_.costs.gstage_fill, guest, host.value);
         Event event;
         event.kind = EventKind::GStageFill;
-        event.time = machine.cycles(), event.pc = guest, event.a = host.value, event.tag = 1;
+        event.time = machine.cycles(), event.pc = guest, event.a = host.value, event.tag = trace_tag();
         if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(page_size_name(level));
         machine.trace.add(event);
         return;

@@ -92,7 +92,7 @@ void Vmm::begin_exit(Machine& machine, const Trap& trap) {
 
     Event event;
     event.kind = EventKind::VmExit;
-    event.time = dossier.time, event.pc = trap.epc, event.a = trap.tval, event.tag = 1;
+    event.time = dossier.time, event.pc = trap.epc, event.a = trap.tval, event.tag = trace_tag();
     event.set_from(dossier.real), event.set_to({trap.to, trap.to_virt});
     if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(exit_reason_row(dossier.reason).name);
     machine.trace.add(event);
@@ -218,7 +218,7 @@ void Vmm::flush_shadow(Machine& machine, ExitDossier& dossier, unsigned roots, c
     ++shadow_flushes_;
     Event event;
     event.kind = EventKind::ShadowFlush;
-    event.time = machine.cycles(), event.pc = dossier.guest_pc, event.a = roots, event.tag = 1;
+    event.time = machine.cycles(), event.pc = dossier.guest_pc, event.a = roots, event.tag = trace_tag();
     if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(why);
     machine.trace.add(event);
 }
@@ -265,7 +265,7 @@ void Vmm::fill_shadow(Machine& machine, ExitDossier& dossier) {
     }
     Event event;
     event.kind = EventKind::ShadowFill;
-    event.time = machine.cycles(), event.pc = va & ~kPageMask, event.a = page.value, event.tag = 1;
+    event.time = machine.cycles(), event.pc = va & ~kPageMask, event.a = page.value, event.tag = trace_tag();
     machine.trace.add(event);
 }
 
@@ -277,7 +277,7 @@ void Vmm::note_delivery(Machine& machine, ExitDossier& dossier, const Trap& trap
     dossier.add(StepKind::Deliver, config_.costs.inject, trap.cause, vhart_.state.pc);
     Event event;
     event.kind = EventKind::VmInject;
-    event.time = machine.cycles(), event.pc = trap.epc, event.a = trap.tval, event.detail = pack_cause(trap.cause), event.tag = 1;
+    event.time = machine.cycles(), event.pc = trap.epc, event.a = trap.tval, event.detail = pack_cause(trap.cause), event.tag = trace_tag();
     event.from = static_cast<u8>(trap.from) & 3, event.to = static_cast<u8>(trap.to) & 3;
     machine.trace.add(event);
 }

@@ -28,8 +28,7 @@ constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
 
 /// Machine RAM before the guest's: the VMM's own pages.
 u64 own_bytes(const VmConfig& config) {
-    const u64 wanted = std::max(u64{4} << 20, config.ram_bytes / 64);
-    const u64 alignment = config.mode == Mode::HardwareAssisted && config.gstage_level == 2 ? kGigabyte : kAlignment;
+    const u64 wanted = std::max(u64{4} << 20, config.ram_bytes / 64), alignment = Vmm::machine_alignment(config);
     return (wanted + alignment - 1) & ~(alignment - 1);
 }
 
@@ -46,9 +45,13 @@ Result<void> check(const Machine& machine, const VmConfig& config) {
     if (config.gstage_level >= GStageTables::kLevels) return Error{fmt::format("there is no G-stage page of level {}; give 0, 1 or 2", config.gstage_level)};
     if (config.ram_bytes < kSmallestGuest || config.ram_bytes & kPageMask)
         return Error{fmt::format("{} bytes cannot be a guest's memory; give at least 4 MiB in whole pages of 4 KiB", config.ram_bytes)};
-    if (config.ram_bytes > machine.ram.size() || machine.ram.size() - config.ram_bytes < own_bytes(config))
+    if (config.place.offset & (Vmm::machine_alignment(config) - 1) || config.place.id == 0 || config.place.id > VmPlace::kMostIds)
+        return Error{fmt::format("a VM cannot have the number {} and its memory at {:#x} of the machine's; number them from 1 to {}, and align to {:#x}",
+                                 config.place.id, config.place.offset, VmPlace::kMostIds, Vmm::machine_alignment(config))};
+    const u64 room = machine.ram.size() - std::min(machine.ram.size(), config.place.offset);
+    if (config.ram_bytes > room || room - config.ram_bytes < own_bytes(config))
         return Error{fmt::format("a guest of {} MiB needs a machine of {} MiB, this one has {}; give the machine more, or the guest less",
-                                 config.ram_bytes >> 20, Vmm::machine_bytes(config) >> 20, machine.ram.size() >> 20)};
+                                 config.ram_bytes >> 20, (config.place.offset + Vmm::machine_bytes(config)) >> 20, machine.ram.size() >> 20)};
     return check_board(config.board);
 }
 
@@ -70,8 +73,8 @@ Result<Mode> mode_by_name(const std::string& name) {
 }
 
 Vmm::Vmm(const VmConfig& config)
-    : config_(config), vhart_(0, features(config)), board_(1, config.board), shadow_(1, own_bytes(config) / kPageSize - 1),
-      gstage_(1, own_bytes(config) / kPageSize - 1), ram_offset_(own_bytes(config)) {}
+    : config_(config), vhart_(0, features(config)), board_(1, config.board), shadow_(config.place.offset / kPageSize + 1, own_bytes(config) / kPageSize - 1),
+      gstage_(config.place.offset / kPageSize + 1, own_bytes(config) / kPageSize - 1), ram_offset_(config.place.offset + own_bytes(config)) {}
 
 HartFeatures Vmm::features(const VmConfig& config) {
     HartFeatures features = config.features;
@@ -82,6 +85,9 @@ HartFeatures Vmm::features(const VmConfig& config) {
     return features;
 }
 
+u64 Vmm::machine_alignment(const VmConfig& config) {
+    return config.mode == Mode::HardwareAssisted && config.gstage_level == 2 ? kGigabyte : kAlignment;
+}
 u64 Vmm::machine_bytes(const VmConfig& config) { return config.ram_bytes + own_bytes(config); }
 
 Result<Vmm> Vmm::create(Machine& machine, const VmConfig& config) {
@@ -95,6 +101,10 @@ Result<Vmm> Vmm::create(Machine& machine, const VmConfig& config) {
 void Vmm::set_up_host(Machine& machine) {
     Hart& hart = machine.hart();
     Bus bus = machine.bus();
+    if (hart.occupied(Priv::S)) { // for a VM before this one
+        if (hardware_assisted()) set_up_hypervisor_extension(machine);
+        return;
+    }
     hart.reset(0);
     hart.write_csr(Csr::medeleg, ~u64{0}, bus);
     hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
@@ -129,7 +139,7 @@ void Vmm::reset(Machine& machine) {
     gstage_.drop_all(machine.ram);
 }
 
-Bus Vmm::guest_bus(Machine& machine) { return {machine.ram, board_, machine.trace, kRamBase, ram_offset_, config_.ram_bytes, 1}; }
+Bus Vmm::guest_bus(Machine& machine) { return {machine.ram, board_, machine.trace, kRamBase, ram_offset_, config_.ram_bytes, trace_tag()}; }
 
 void Vmm::flush_caches(Machine& machine) {
     vhart_.flush_all();
@@ -144,9 +154,25 @@ VmmStop Vmm::run(Machine& machine, u64 budget, Until until, const Watch& watch) 
     return stop;
 }
 
-u64 Vmm::time_to_wakeup() const {
-    const u64 wakeup = next_wakeup(vhart_, board_);
-    return wakeup == ~u64{0} ? wakeup : wakeup - std::min(wakeup, vhart_.state.cycles);
+u64 Vmm::time_to_wakeup(const Machine& machine) const {
+    const u64 wakeup = next_wakeup(vhart_, board_), now = config_.mode == Mode::Interpret ? vhart_.state.cycles : machine.cycles();
+    return wakeup == ~u64{0} ? wakeup : wakeup - std::min(wakeup, now);
+}
+
+void Vmm::leave(Machine& machine) {
+    if (!entered_) return;
+    HartState& real = machine.hart().state;
+    save_real_hart(machine, real.pc);
+    real.priv = Priv::S, real.virt = false;
+}
+
+bool Vmm::ready(Machine& machine) {
+    if (board_.halt || !runnable()) return false;
+    if (!vhart_.state.waiting || pending_ || entered_) return true;
+    if (config_.mode == Mode::Interpret) return time_to_wakeup(machine) != ~u64{0};
+    Bus bus = guest_bus(machine);
+    vhart_.state.cycles = machine.cycles();
+    return (vhart_.mip(bus) & vhart_.state[Csr::mie]) != 0;
 }
 
 /// Runs the virtual hart alone. There is no hardware under the guest, so there are no exits.
@@ -164,10 +190,10 @@ VmmStop Vmm::interpret(Machine& machine, u64 budget, const Watch& watch) {
         machine.charge(stop.executed * config_.costs.interpret);
         if (stop.kind == StopKind::Breakpoint) return result.kind = VmmStopKind::Breakpoint, result;
         if (stop.kind != StopKind::Wfi) continue;
-        const u64 wait = time_to_wakeup();
+        const u64 wait = time_to_wakeup(machine);
         if (wait == ~u64{0}) return result.kind = VmmStopKind::Idle, result;
         vhart_.state.cycles += wait;
-        machine.charge(wait);
+        if (!config_.place.shares_hart) machine.charge(wait);
     }
 }
 

@@ -56,6 +56,14 @@ struct CostModel {
     u64 interpret = 30;         ///< one instruction interpreted
 };
 
+/// Where a VM is among others on one machine.
+struct VmPlace {
+    u64 offset = 0;           ///< of its part of the machine's RAM, in bytes: the VMM's tables for it, then its own memory
+    u32 id = 1;               ///< its VMID, and Event::tag of its events; 1 to VmPlace::kMostIds
+    bool shares_hart = false; ///< idle time is not skipped by this VM, because another one may use it
+    static constexpr u32 kMostIds = 1000;
+};
+
 struct VmConfig {
     Mode mode = Mode::TrapAndEmulate;
     u64 ram_bytes = u64{128} << 20; ///< of the guest; must fit in the machine beside the VMM's own tables
@@ -66,6 +74,7 @@ struct VmConfig {
     HartFeatures features = {};     ///< of the virtual hart, as far as the mode can offer them (Vmm::features)
     unsigned gstage_level = 1;      ///< hardware-assisted: largest page of the G-stage; 0, 1, 2 for 4 KiB, 2 MiB, 1 GiB
     bool trapped_timer = false;     ///< hardware-assisted: each write of the guest's timer exits, instead of going to vstimecmp
+    VmPlace place;
 };
 
 enum class VmmStopKind : u8 { Budget, Exit, Idle, Halted, Breakpoint };
@@ -84,6 +93,8 @@ class Vmm {
     static HartFeatures features(const VmConfig& config);
     /// Machine RAM that a VM of this size needs, in bytes.
     static u64 machine_bytes(const VmConfig& config);
+    /// Alignment of a VM's part of the RAM, in bytes.
+    static u64 machine_alignment(const VmConfig& config);
     /// Puts the files into the guest's memory and makes its hart ready, as load_guest_files does for a machine.
     Result<LoadedGuest> load(Machine& machine, GuestFiles files);
     Result<LoadedGuest> load(Machine& machine, std::vector<u8> bytes, const std::string& name);
@@ -94,6 +105,13 @@ class Vmm {
     /// has trapped and the exit is not handled yet (in_hypervisor() is true); with ExitHandled when an exit has been handled.
     /// Invariant: run(a) then run(b) leaves the same state as run(a + b).
     VmmStop run(Machine& machine, u64 budget, Until until = Until::Budget, const Watch& watch = {});
+
+    /// Takes the guest off the hart, so that another VM can use it.
+    void leave(Machine& machine);
+    /// The guest has something to do now: it is not off, and does not wait for an interrupt that is yet to come.
+    bool ready(Machine& machine);
+    /// Cycles until a timer that the guest has enabled; ~0: none.
+    u64 time_to_wakeup(const Machine& machine) const;
 
     /// The exit at the end of the ledger waits to be handled; the hart is in the VMM.
     bool in_hypervisor() const { return pending_; }
@@ -135,7 +153,7 @@ class Vmm {
     // vmm.cpp: what the techniques share
     VmmStop interpret(Machine& machine, u64 budget, const Watch& watch);
     bool runnable() const { return !firmware_.enabled || firmware_.status[0] == Firmware::HartStatus::Started; }
-    u64 time_to_wakeup() const; ///< cycles until a timer that the guest has enabled; ~0: none
+    u8 trace_tag() const { return static_cast<u8>((config_.place.id - 1) % 31 + 1); }
 
     bool hardware_assisted() const { return config_.mode == Mode::HardwareAssisted; }
 

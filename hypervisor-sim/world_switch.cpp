@@ -89,6 +89,8 @@ void Vmm::load_deprivileged(Machine& machine) {
     Hart& hart = machine.hart();
     HartState& real = hart.state;
     real[Csr::mstatus] = (vhart_.state[Csr::mstatus] & mstatus::FS) | mstatus::SPIE; // SPP = U
+    real[Csr::hstatus] &= ~hstatus::SPV; // which another VM may have left
+    real[Csr::senvcfg] = 0;
     real[Csr::scounteren] = vhart_.csr_fault(static_cast<u16>(Csr::time), false) ? 0 : kTimeCounter;
     const u64 root = shadow_.select(machine.ram, view());
     if (shadow_.take_dropped() || real[Csr::satp] != root) hart.flush_translations();
@@ -133,8 +135,8 @@ bool Vmm::wake(Machine& machine, ExitDossier* dossier) {
     Bus bus = guest_bus(machine);
     HartState& v = vhart_.state;
     if (!(vhart_.mip(bus) & v[Csr::mie])) {
-        const u64 wait = time_to_wakeup();
-        if (wait == ~u64{0}) return false;
+        const u64 wait = time_to_wakeup(machine);
+        if (wait == ~u64{0} || config_.place.shares_hart) return false;
         machine.charge(wait);
         v.cycles = machine.cycles();
         if (dossier) dossier->add(StepKind::Idle, 0, wait);
@@ -180,7 +182,7 @@ bool Vmm::enter(Machine& machine) {
 
     Event event;
     event.kind = EventKind::VmEntry;
-    event.time = machine.cycles(), event.pc = vhart_.state.pc, event.tag = 1;
+    event.time = machine.cycles(), event.pc = vhart_.state.pc, event.tag = trace_tag();
     event.a = static_cast<u64>(vhart_.state.priv); // readers draw the lane that the guest believes to be in
     event.set_from({Priv::S, false}), event.set_to(machine.hart().state.mode());
     const std::string believed = std::string("virtual ") + priv_letter(vhart_.state.priv) + "-mode";

@@ -152,6 +152,7 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_boot(verbs);
     add_trace(verbs);
     add_compare(verbs);
+    add_vms(verbs);
     add_lesson(verbs);
     add_isa(verbs);
     add_container(verbs);

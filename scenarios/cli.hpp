@@ -48,6 +48,7 @@ void add_debug(Verbs verbs);
 void add_isa(Verbs verbs);
 void add_container(Verbs verbs);
 void add_gdb(Verbs verbs);
+void add_vms(Verbs verbs);
 int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options);
 
 /// Options that choose a guest and how it runs, shared by several verbs.

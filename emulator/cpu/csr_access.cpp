@@ -159,6 +159,18 @@ std::optional<Cause> Hart::csr_fault(u16 number, bool write) const {
     return cause_of(refusal(state, csr_lowest_priv(number), r->gate, number));
 }
 
+bool Hart::csr_silent(u16 number, bool read, bool write) const {
+    if (!features_.silent || state.priv != Priv::U) return false;
+    const auto is_silent = [&](SilentAccess access) {
+        for (unsigned i = 0; i < static_cast<unsigned>(SilentOp::Count); ++i) {
+            const SilentRow& r = silent_row(static_cast<SilentOp>(i));
+            if (features_.silent >> i & 1 && static_cast<u16>(r.csr) == number && r.access == access) return true;
+        }
+        return false;
+    };
+    return (!read || is_silent(SilentAccess::Read)) && (!write || is_silent(SilentAccess::Write));
+}
+
 u16 Hart::csr_in_mode(u16 number) const {
     if (!state.virt) return number;
     switch (static_cast<Csr>(number)) {
@@ -295,14 +307,16 @@ void Hart::write_csr(u16 number, u64 value, Bus& bus) {
 
 Flow Exec::csr(CsrOp op, u64 operand) {
     const bool writes = op == CsrOp::Write || d->rs1 != 0;
-    if (const auto fault = hart.csr_fault(static_cast<u16>(d->imm), writes)) return refused(*fault);
+    const bool reads = op != CsrOp::Write || d->rd != 32;
+    const auto fault = hart.csr_fault(static_cast<u16>(d->imm), writes);
+    const bool silent = fault && hart.csr_silent(static_cast<u16>(d->imm), reads, writes);
+    if (fault && !silent) return refused(*fault);
     const u16 number = hart.csr_in_mode(static_cast<u16>(d->imm));
     const CsrRow& r = *csr_row(number);
     sync();
     if (r.gate == Gate::Fs) s[Csr::fcsr] |= fpu::HostFloats::take_flags(); // FS became dirty with the result that raised them
-    const bool reads = op != CsrOp::Write || d->rd != 32;
     const u64 old = reads ? hart.read_csr(number, bus) : 0;
-    if (writes) {
+    if (writes && !silent) {
         // Read-modify-write of pending bits works on the software bit, not on the wire (section 3.1.9).
         const bool pending = r.csr == Csr::mip || r.csr == Csr::sip;
         const u64 base = pending ? (old & ~irq_bit(Irq::Sei)) | (s[Csr::mip] & irq_bit(Irq::Sei)) : old;

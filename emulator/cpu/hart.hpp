@@ -88,7 +88,9 @@ class Hart {
     void write_csr(Csr csr, u64 value, Bus& bus) { write_csr(static_cast<u16>(csr), value, bus); }
     /// How an access from the current mode traps: as an illegal or a virtual instruction; nullopt: it does not.
     std::optional<Cause> csr_fault(u16 number, bool write) const;
-    /// The same for an instruction, by its row's lowest privilege and gate.
+    /// This hart was built to not trap on the access in the current mode (HartFeatures::silent).
+    bool csr_silent(u16 number, bool read, bool write) const;
+    /// How an instruction traps, by its row's lowest privilege and gate.
     std::optional<Cause> instruction_fault(Op op) const;
     /// The register that a number means in the current mode: a guest's supervisor registers are the vs ones (section 15.2.11).
     u16 csr_in_mode(u16 number) const;

@@ -75,6 +75,7 @@ inline u64 guest_timer_tick(const HartState& s) {
 struct HartFeatures {
     bool hypervisor = true;     ///< the H extension
     unsigned paging_levels = 5; ///< deepest table: 3 for Sv39, 4 for Sv48, 5 for Sv57
+    u8 silent = 0;              ///< silent_bit of each sensitive operation that does not trap in U-mode
     bool misaligned_traps = false; ///< misaligned loads and stores trap; false: they are done. AMOs, lr and sc always trap
     bool operator==(const HartFeatures&) const = default;
 };

@@ -157,6 +157,14 @@ Instruction decode(u32 word) {
     return insn;
 }
 
+const SilentRow& silent_row(SilentOp op) {
+    static constexpr SilentRow kRows[] = {
+#define SILENT(id, name, csr, access, model, sentence) {name, Csr::csr, SilentAccess::access, model, sentence},
+#include "emulator/isa/silent.def"
+    };
+    return kRows[static_cast<std::size_t>(op) % std::size(kRows)];
+}
+
 const CsrRow* csr_row(u16 number) {
     const u16 slot = kCsrSlots[number & 0xfff];
     return number < 4096 && slot != 0xffff ? &kCsrRows[slot] : nullptr;

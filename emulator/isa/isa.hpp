@@ -128,4 +128,21 @@ std::string disassemble_by_table(u32 word, u64 pc);
 /// Says which disassembler is in use: "Capstone 5.0" or "the instruction table".
 const char* disassembler_name();
 
+/// A sensitive operation that a hart can be built to not trap on in U-mode (silent.def).
+enum class SilentOp : u8 {
+#define SILENT(id, ...) id,
+#include "emulator/isa/silent.def"
+    Count,
+};
+enum class SilentAccess : u8 { Read, Write };
+struct SilentRow {
+    const char* name;
+    Csr csr;
+    SilentAccess access;
+    const char* model; ///< what x86 had like it
+    const char* sentence;
+};
+const SilentRow& silent_row(SilentOp op);
+constexpr u8 silent_bit(SilentOp op) { return static_cast<u8>(1u << static_cast<unsigned>(op)); }
+
 } // namespace trapeze
