@@ -139,21 +139,31 @@ void Translator::exit_to(u64 target) {
     note_.saved = 0;
 }
 
+/// From the next word to an instruction of this block, in bytes: a loop need not leave it.
+std::optional<i64> Translator::own_distance(u64 target) const {
+    for (std::size_t word = 0; word < block_.words.size(); ++word)
+        if (block_.notes[word].kind & WordNote::Boundary && block_.pc + 2 * u64{block_.notes[word].at} == target)
+            return (static_cast<i64>(word) - static_cast<i64>(block_.words.size())) * 4;
+    return std::nullopt;
+}
+
 void Translator::branch(const Instruction& insn) {
     WordNote note;
     note.kind = WordNote::Exit | WordNote::Committed;
-    const u64 pc = block_.pc + 2 * u64{note_.at};
-    pending_.push_back({block_.words.size(), note, pc + static_cast<u64>(static_cast<i64>(insn.imm))});
+    const u64 target = block_.pc + 2 * u64{note_.at} + static_cast<u64>(static_cast<i64>(insn.imm));
+    if (const auto distance = own_distance(target)) return put(r_form(insn.op, 0, insn.rs1, insn.rs2) | b_immediate(*distance));
+    pending_.push_back({block_.words.size(), note, target});
     put(r_form(insn.op, 0, insn.rs1, insn.rs2));
 }
 
 void Translator::jump(const Instruction& insn) {
-    const u64 pc = block_.pc + 2 * u64{note_.at};
+    const u64 pc = block_.pc + 2 * u64{note_.at}, target = pc + static_cast<u64>(static_cast<i64>(insn.imm));
+    if (const auto distance = own_distance(target); distance && !insn.rd) return put(j_form(Op::jal, 0, *distance));
     if (insn.rd) {
         put_li(insn.rd, pc + insn.length);
         note_.kind = 0, note_.saved = 0;
     }
-    exit_to(pc + static_cast<u64>(static_cast<i64>(insn.imm)));
+    exit_to(target);
 }
 
 /// jalr: looks the target up in the table of indirect targets; the VMM fills in what is missed.
@@ -184,7 +194,7 @@ void Translator::indirect(const Instruction& insn) {
 
 /// A register to borrow that the instruction does not name.
 unsigned Translator::scratch(const Instruction& insn) const {
-    for (unsigned reg : {kT6, kT5})
+    for (const unsigned reg : {kT6, kT5})
         if (insn.rd != reg && insn.rs1 != reg) return reg;
     return kT4;
 }

@@ -112,6 +112,7 @@ class Translator {
     void call_out();
     void call_out_unless_zero(unsigned reg);
     void exit_to(u64 target);
+    std::optional<i64> own_distance(u64 target) const;
     void branch(const Instruction& insn);
     void jump(const Instruction& insn);
     void indirect(const Instruction& insn);
