@@ -1,6 +1,8 @@
 // The VMM: set-up, the mode table, and the mode interpret. trap_and_emulate.cpp and world_switch.cpp hold the rest.
 #include "hypervisor-sim/vmm.hpp"
 
+#include "emulator/firmware_rom.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -75,7 +77,9 @@ Result<Mode> mode_by_name(const std::string& name) {
 
 Vmm::Vmm(const VmConfig& config)
     : config_(config), vhart_(0, features(config)), board_(1, config.board), shadow_(1, shadow_bytes(config) / kPageSize - 1),
-      gstage_(1, shadow_bytes(config) / kPageSize - 1), cache_(shadow_bytes(config) / kPageSize), ram_offset_(own_bytes(config)) {}
+      gstage_(1, shadow_bytes(config) / kPageSize - 1), cache_(shadow_bytes(config) / kPageSize), ram_offset_(own_bytes(config)) {
+    board_.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0); // as a machine has it
+}
 
 HartFeatures Vmm::features(const VmConfig& config) {
     HartFeatures features = config.features;
