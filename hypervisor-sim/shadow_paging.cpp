@@ -5,6 +5,7 @@
 #include "emulator/mem/page_walk.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace trapeze::vmm {
@@ -98,7 +99,22 @@ ShadowTables::Root& ShadowTables::root_of(Ram& ram, const ShadowKey& key) {
         page = allocate(ram);
     }
     roots_.push_back({key, page, ++clock_, 0, {}});
+    if (key.window && !open_window(ram, roots_.back())) { // kFewestPages makes the second attempt succeed
+        drop_all();
+        exhausted_ = true;
+        roots_.push_back({key, allocate(ram), ++clock_, 0, {}});
+        open_window(ram, roots_.back());
+    }
     return roots_.back();
+}
+
+bool ShadowTables::open_window(Ram& ram, Root& root) {
+    const u64 middle = allocate(ram);
+    if (!middle) return false;
+    root.tables.push_back(middle);
+    ram.write_value(entry_offset(root.page, kEntries - 1), pointer_to(middle));
+    ram.write_value(entry_offset(middle, kEntries - 1), pointer_to(root.key.window));
+    return true;
 }
 
 u64 ShadowTables::select(Ram& ram, const ShadowKey& key) {
@@ -133,10 +149,25 @@ void ShadowTables::install(Ram& ram, const ShadowKey& key, u64 va, HostPhys host
     }
 }
 
+void ShadowTables::write_protect(Ram& ram, HostPhys page) {
+    const u64 number = page.value >> kPageShift;
+    for (const Root& root : roots_) {
+        for (const u64 table : root.tables) { // those of the middle level hold no leaves
+            std::array<u64, kEntries> entries;
+            ram.read(table << kPageShift, std::span(reinterpret_cast<u8*>(entries.data()), sizeof entries));
+            for (u64 i = 0; i < kEntries; ++i) {
+                if (!(entries[i] & pte::W) || pte::address(entries[i]) >> kPageShift != number) continue;
+                ram.write_value(entry_offset(table, i), entries[i] & ~pte::W);
+                dropped_ = true;
+            }
+        }
+    }
+}
+
 unsigned ShadowTables::drop_address(Ram& ram, u64 va) {
     unsigned cleared = 0;
     for (const Root& root : roots_) {
-        if (!root.key.satp) continue;
+        if (!root.key.satp || (root.key.window && va >= kWindow)) continue;
         const u64 upper = read_entry(ram, root.page, index_at(va, 2));
         if (!(upper & pte::V)) continue;
         const u64 middle_table = ram_page_of(upper);

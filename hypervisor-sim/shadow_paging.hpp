@@ -23,6 +23,7 @@ struct ShadowKey {
     bool sum = false, mxr = false;
     bool replay = false;  ///< data accesses must not succeed on the hart: mstatus.MPRV is in force
     u64 satp = 0;         ///< the guest's; 0: no translation
+    u64 window = 0;       ///< RAM page of the table that maps the last 2 MiB, which are the VMM's own here; 0: they are the guest's
     bool operator==(const ShadowKey&) const = default;
 };
 
@@ -48,6 +49,11 @@ class ShadowTables {
     /// Forgets what is remembered of the guest page that holds `va`, as large as that page is. Returns the entries cleared.
     unsigned drop_address(Ram& ram, u64 va);
 
+    /// Takes the right to store to a page of the machine's from every view.
+    void write_protect(Ram& ram, HostPhys page);
+    /// Views with a window have nothing of the guest's from here on.
+    static constexpr u64 kWindow = ~u64{0} - (u64{2} << 20) + 1;
+
     /// True once after anything was dropped: the hart's TLB must follow.
     bool take_dropped() { return std::exchange(dropped_, false); }
     /// True once after everything was dropped because no page was left.
@@ -68,6 +74,7 @@ class ShadowTables {
         bool operator==(const Root&) const = default;
     };
     Root& root_of(Ram& ram, const ShadowKey& key);
+    bool open_window(Ram& ram, Root& root);
     u64 allocate(Ram& ram); ///< page number; 0: none left
     void release(Root& root);
     void drop(std::size_t index);

@@ -16,6 +16,11 @@ namespace {
 bool is_csr_access(Op op) { return row(op).format == Format::Csr || row(op).format == Format::CsrI; }
 bool writes_csr(const Instruction& insn) { return insn.op == Op::csrrw || insn.op == Op::csrrwi || insn.rs1 != 0; }
 
+/// Translated code called the VMM, instead of faulting.
+bool is_call(ExitReason reason) {
+    return reason == ExitReason::CallOut || reason == ExitReason::Dispatch || reason == ExitReason::IndirectMiss || reason == ExitReason::Outside;
+}
+
 unsigned guest_level(u64 page_size) { return page_size >= u64{1} << 30 ? 2 : page_size >= u64{1} << 21 ? 1 : 0; }
 
 } // namespace
@@ -53,7 +58,7 @@ VmmStop Vmm::run_on_hart(Machine& machine, u64 budget, Until until, const Watch&
         Bus bus = guest_bus(machine);
         const bool from_exit = result.executed != 0 && machine.hart().state.retired == entry_retired_;
         if (from_exit && !watch.empty() && watch_hits(watch, vhart_, bus)) return end(VmmStopKind::Breakpoint);
-        const Stop stop = machine.run(budget - result.executed, watch);
+        const Stop stop = run_hart(machine, budget - result.executed, watch);
         result.executed += stop.executed;
         if (stop.kind == StopKind::SeatTrap) {
             begin_exit(machine, stop.trap);
@@ -67,8 +72,10 @@ VmmStop Vmm::run_on_hart(Machine& machine, u64 budget, Until until, const Watch&
 // --- Why: the exit as it arrives ---------------------------------------------------------------------------------------------
 
 void Vmm::begin_exit(Machine& machine, const Trap& trap) {
+    const bool translated = cache_.cursor.inside;
     save_real_hart(machine, trap.epc);
     pending_ = true;
+    const u64 pc = vhart_.state.pc;
     Bus bus = guest_bus(machine);
 
     ExitDossier dossier;
@@ -82,17 +89,19 @@ void Vmm::begin_exit(Machine& machine, const Trap& trap) {
     dossier.number = ++exits_;
     dossier.time = machine.cycles();
     dossier.hardware = trap;
-    dossier.guest_pc = trap.epc;
+    dossier.guest_pc = pc;
     dossier.believed = dossier.believed_after = vhart_.state.priv;
     dossier.real = {trap.from, trap.from_virt};
-    dossier.resume_pc = trap.epc;
-    if (!trap.is_interrupt()) dossier.word = vhart_.fetch_word(trap.epc, bus).value_or(0);
-    dossier.reason = hardware_assisted() ? classify_virtualized(trap, dossier.word, bus) : classify(trap, dossier.word, bus);
+    dossier.resume_pc = pc;
+    if (!trap.is_interrupt()) dossier.word = vhart_.fetch_word(pc, bus).value_or(0);
+    const ExitReason from_cache = translated ? leave_cache(trap) : ExitReason::Count;
+    if (translated && trap.is(Cause::EcallFromU)) dossier.reason = from_cache;
+    else dossier.reason = hardware_assisted() ? classify_virtualized(trap, dossier.word, bus) : classify(trap, dossier.word, bus);
     ++exit_counts_[static_cast<std::size_t>(dossier.reason)];
 
     Event event;
     event.kind = EventKind::VmExit;
-    event.time = dossier.time, event.pc = trap.epc, event.a = trap.tval, event.tag = trace_tag();
+    event.time = dossier.time, event.pc = pc, event.a = trap.tval, event.tag = trace_tag();
     event.set_from(dossier.real), event.set_to({trap.to, trap.to_virt});
     if (machine.trace.wants(event.kind)) event.detail = machine.trace.text(exit_reason_row(dossier.reason).name);
     machine.trace.add(event);
@@ -117,6 +126,7 @@ ExitReason Vmm::classify_page_fault(const Trap& trap, Bus& bus) const {
     const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
     const bool may_mark = !walk.updates || vhart_.protection(walk.leaf_address, sizeof(u64), Access::Store, Priv::S).allowed;
     if (!protection.allowed || !may_mark) return ExitReason::GuestException;
+    if (access == Access::Store && cache_.has_code(walk.physical)) return ExitReason::CodeWrite;
     return protection.whole_page ? ExitReason::ShadowMiss : ExitReason::Replay;
 }
 
@@ -128,9 +138,11 @@ ExitReason Vmm::classify_instruction(u32 word) const {
         const u16 number = static_cast<u16>(insn.imm);
         const CsrRow* csr = csr_row(number);
         if (csr && csr->gate == Gate::Fs && fpu_off) return ExitReason::FpuEnable;
+        if (csr && csr->gate == Gate::Fs && float_status() == 0) return ExitReason::FpuClean;
         return vhart_.csr_fault(number, writes_csr(insn)) ? ExitReason::GuestException : ExitReason::CsrAccess;
     }
     if (r.gate == Gate::Fs && fpu_off) return ExitReason::FpuEnable;
+    if (r.gate == Gate::Fs && float_status() == 0) return ExitReason::FpuClean;
     if (insn.op == Op::Illegal || vhart_.instruction_fault(insn.op)) return ExitReason::GuestException;
     if (r.format == Format::Cbo) return ExitReason::Replay; // the host's environment allows none
     switch (insn.op) {
@@ -147,13 +159,17 @@ void Vmm::handle_exit(Machine& machine) {
     ExitDossier& dossier = ledger_.back();
     const CostModel& costs = config_.costs;
     const auto before = vhart_.state.csrs;
-    dossier.add(StepKind::Trap, costs.trap, dossier.hardware.cause, dossier.hardware.tval);
-    if (dossier.reason == ExitReason::Interrupt) dossier.add(StepKind::HostInterrupt, 0, dossier.hardware.cause);
+    if (is_call(dossier.reason)) dossier.add(StepKind::CallOut, costs.call_out, dossier.hardware.cause, dossier.hardware.epc);
+    else dossier.add(StepKind::Trap, costs.trap, dossier.hardware.cause, dossier.hardware.tval);
+    if (dossier.reason == ExitReason::Dispatch || dossier.reason == ExitReason::IndirectMiss) follow_exit(machine, dossier);
+    else if (dossier.reason == ExitReason::Interrupt) dossier.add(StepKind::HostInterrupt, 0, dossier.hardware.cause);
     else if (dossier.reason == ExitReason::ShadowMiss) fill_shadow(machine, dossier);
     else if (dossier.reason == ExitReason::GStageMiss) fill_gstage(machine, dossier);
     else emulate(machine, dossier);
     note_changes(dossier, before);
-    if (memory_rules_changed(dossier) && !hardware_assisted()) flush_shadow(machine, dossier, shadow_.drop_all(), "memory protection or environment changed");
+    const bool rules_changed = memory_rules_changed(dossier);
+    if (rules_changed && !hardware_assisted()) flush_shadow(machine, dossier, shadow_.drop_all(), "memory protection or environment changed");
+    if (rules_changed && config_.mode == Mode::Translate) drop_all_code(machine, dossier);
     machine.charge(dossier.cost);
     pending_ = false;
     const bool resumed = enter(machine);
@@ -171,7 +187,11 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
     const CostModel& costs = config_.costs;
     Bus bus = guest_bus(machine);
     HartState& v = vhart_.state;
-    if (dossier.word) dossier.add(StepKind::Decode, costs.decode, dossier.word, dossier.guest_pc);
+    const bool decoded = dossier.reason == ExitReason::CallOut || dossier.reason == ExitReason::IndirectMiss; // when it was translated
+    const bool from_translated = config_.mode == Mode::Translate && dossier.believed != Priv::U;
+    const ExitReason reason = dossier.reason == ExitReason::CallOut ? look_at_access(machine, dossier) : dossier.reason;
+    const auto registers = v.x;
+    if (dossier.word && !decoded) dossier.add(StepKind::Decode, costs.decode, dossier.word, dossier.guest_pc);
     if (is_page_fault(dossier.hardware) && dossier.reason != ExitReason::Replay) {
         const PageWalk walk = vhart_.translate(dossier.hardware.tval, access_of(dossier.hardware), bus);
         table_entries_read_ += walk.steps;
@@ -201,6 +221,8 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
         dossier.add(StepKind::Emulate, costs.emulate, v.pc, static_cast<u64>(v.priv));
         if (result.instruction.op == Op::sfence_vma) follow_fence(machine, dossier, result.instruction);
     }
+    if (config_.mode == Mode::Translate) follow_translated(machine, dossier, result, registers);
+    if (from_translated) adapt(machine, dossier, reason);
 }
 
 /// A fence with an address forgets the guest's page there, whatever its size; one without forgets everything. The ASID operand only
@@ -229,11 +251,11 @@ u64 Vmm::shadow_permissions(u64 va, Bus& bus) const {
     const auto allowed = [&](Access access) {
         const PageWalk walk = vhart_.translate_as(vhart_.state.mode(), va, access, bus);
         if (walk.outcome != PageWalk::Outcome::Ok || walk.updates || !bus.in_ram(walk.physical & ~kPageMask, kPageSize)) return false;
-        if (access == Access::Store && bus.watched_page(walk.physical)) return false;
+        if (access == Access::Store && (bus.watched_page(walk.physical) || cache_.has_code(walk.physical))) return false;
         const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
         return protection.allowed && protection.whole_page;
     };
-    u64 permissions = allowed(Access::Fetch) ? pte::X : 0;
+    u64 permissions = !translating() && allowed(Access::Fetch) ? pte::X : 0;
     if (mprv_in_force()) return permissions;
     if (allowed(Access::Load)) permissions |= pte::R | (allowed(Access::Store) ? pte::W : 0);
     return permissions;
@@ -253,7 +275,7 @@ void Vmm::fill_shadow(Machine& machine, ExitDossier& dossier) {
     }
     const u64 permissions = shadow_permissions(va, bus);
     const u64 needed = access == Access::Fetch ? pte::X : access == Access::Load ? pte::R : pte::W;
-    if (!(permissions & needed)) return emulate(machine, dossier); // an entry would not help, so nothing is lost but this one's speed
+    if (!(permissions & needed) || (view().window && va >= ShadowTables::kWindow)) return emulate(machine, dossier); // an entry would not help, so nothing is lost but this one's speed
 
     const HostPhys page = to_host(GuestPhys(walk.physical & ~kPageMask));
     shadow_.install(machine.ram, view(), va & ~kPageMask, page, permissions, guest_level(walk.page_size));

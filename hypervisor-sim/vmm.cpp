@@ -1,6 +1,8 @@
 // The VMM: set-up, the mode table, and the mode interpret. trap_and_emulate.cpp and world_switch.cpp hold the rest.
 #include "hypervisor-sim/vmm.hpp"
 
+#include "emulator/firmware_rom.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,10 +28,14 @@ constexpr u64 kAlignment = u64{2} << 20, kGigabyte = u64{1} << 30; // so that a 
 constexpr u64 kSupervisorIrqs = irq_bit(Irq::Ssi) | irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
 constexpr u64 kPmpAllNapot = 0x1f; // A = NAPOT, X, W, R
 
-/// Machine RAM before the guest's: the VMM's own pages.
-u64 own_bytes(const VmConfig& config) {
+/// Machine RAM before the guest's: the VMM's own pages. First those of shadow tables or G-stage, then the translation cache's.
+u64 shadow_bytes(const VmConfig& config) {
     const u64 wanted = std::max(u64{4} << 20, config.ram_bytes / 64), alignment = Vmm::machine_alignment(config);
     return (wanted + alignment - 1) & ~(alignment - 1);
+}
+u64 own_bytes(const VmConfig& config) {
+    const u64 cache = config.mode == Mode::Translate ? TranslationCache::kPages * kPageSize : 0;
+    return shadow_bytes(config) + ((cache + kAlignment - 1) & ~(kAlignment - 1));
 }
 
 Result<void> check(const Machine& machine, const VmConfig& config) {
@@ -73,8 +79,12 @@ Result<Mode> mode_by_name(const std::string& name) {
 }
 
 Vmm::Vmm(const VmConfig& config)
-    : config_(config), vhart_(0, features(config)), board_(1, config.board), shadow_(config.place.offset / kPageSize + 1, own_bytes(config) / kPageSize - 1),
-      gstage_(config.place.offset / kPageSize + 1, own_bytes(config) / kPageSize - 1), ram_offset_(config.place.offset + own_bytes(config)) {}
+    : config_(config), vhart_(0, features(config)), board_(1, config.board),
+      shadow_(config.place.offset / kPageSize + 1, shadow_bytes(config) / kPageSize - 1),
+      gstage_(config.place.offset / kPageSize + 1, shadow_bytes(config) / kPageSize - 1),
+      cache_((config.place.offset + shadow_bytes(config)) / kPageSize), ram_offset_(config.place.offset + own_bytes(config)) {
+    board_.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0); // as a machine has it
+}
 
 HartFeatures Vmm::features(const VmConfig& config) {
     HartFeatures features = config.features;
@@ -94,6 +104,7 @@ Result<Vmm> Vmm::create(Machine& machine, const VmConfig& config) {
     if (const auto checked = check(machine, config); !checked) return Error{checked.error()};
     Vmm vmm(config);
     vmm.set_up_host(machine);
+    if (config.mode == Mode::Translate) vmm.cache_.set_up(machine.ram);
     return vmm;
 }
 

@@ -16,6 +16,7 @@
 #include "hypervisor-sim/dossier.hpp"
 #include "hypervisor-sim/nested_paging.hpp"
 #include "hypervisor-sim/shadow_paging.hpp"
+#include "hypervisor-sim/translation_cache.hpp"
 
 #include <array>
 #include <deque>
@@ -54,6 +55,9 @@ struct CostModel {
     u64 inject = 100;           ///< deliver a trap or interrupt into the guest
     u64 resume = 200;           ///< register restore and sret
     u64 interpret = 30;         ///< one instruction interpreted
+    u64 call_out = 60;          ///< translated code calls the VMM, and register save: no fault to be understood
+    u64 translate = 40;         ///< translate one instruction
+    u64 chain = 30;             ///< find a block; link one; drop one
 };
 
 /// Where a VM is among others on one machine.
@@ -137,8 +141,10 @@ class Vmm {
     u64 shadow_fills() const { return shadow_fills_; }
     u64 shadow_flushes() const { return shadow_flushes_; }
     const GStageTables& gstage() const { return gstage_; }
-    /// Machine memory that the VMM uses for this VM: shadow tables or G-stage.
-    u64 vmm_bytes() const { return (shadow_.pages_used() + gstage_.pages_used()) * kPageSize; }
+    /// Mode translate: blocks, links, and what is counted about them.
+    const TranslationCache& translations() const { return cache_; }
+    /// Machine memory that the VMM uses for this VM: shadow tables or G-stage, translated code.
+    u64 vmm_bytes() const { return (shadow_.pages_used() + gstage_.pages_used()) * kPageSize + cache_.bytes_used(); }
     /// Drops what the harts remember besides their state, so that a restored copy and the original go on alike.
     void flush_caches(Machine& machine);
     /// Saves or loads everything but the configuration and the machine; loading fails when the configuration is another.
@@ -188,14 +194,34 @@ class Vmm {
     /// The guest is in M-mode, which no hart can virtualize: the VMM interprets it.
     bool interprets_machine_mode() const { return hardware_assisted() && !firmware_.enabled && vhart_.state.priv == Priv::M; }
     VmmStop interpret_machine_mode(Machine& machine, u64 budget, const Watch& watch, bool resumed);
+    // translate.cpp
+    bool translating() const { return config_.mode == Mode::Translate && vhart_.state.priv != Priv::U; }
+    void choose_space(Machine& machine, ExitDossier* dossier);
+    u32 block_at_pc(Machine& machine, ExitDossier* dossier);
+    u64 enter_cache(Machine& machine, ExitDossier* dossier);
+    void load_csr_page(Machine& machine);
+    u64 float_status() const;
+    void recover(HartState& to, const Ram& ram, u64 entered_at, u64 status) const;
+    ExitReason leave_cache(const Trap& trap);
+    bool interrupt_waits(Machine& machine);
+    void follow_exit(Machine& machine, ExitDossier& dossier);
+    void follow_translated(Machine& machine, ExitDossier& dossier, const Hart::StepResult& result, const std::array<u64, 33>& before);
+    void note_dropped(Machine& machine, ExitDossier& dossier, unsigned blocks);
+    unsigned verify_code(Machine& machine);
+    void drop_all_code(Machine& machine, ExitDossier& dossier);
+    void adapt(Machine& machine, ExitDossier& dossier, ExitReason reason);
+    ExitReason look_at_access(Machine& machine, ExitDossier& dossier);
+    Stop run_hart(Machine& machine, u64 budget, const Watch& watch);
+    void charge(Machine& machine, ExitDossier* dossier, StepKind kind, u64 cycles, u64 a = 0, u64 b = 0);
+    void note_code(Machine& machine, EventKind kind, u64 pc, u64 count);
 
     // world_switch.cpp: between the virtual hart and the real one
-    void load_deprivileged(Machine& machine);
+    u64 load_deprivileged(Machine& machine, ExitDossier* dossier);
     bool enter(Machine& machine);
     bool wake(Machine& machine, ExitDossier* dossier);
     void inject_pending(Machine& machine, ExitDossier* dossier);
     void note_resumption(ExitDossier& dossier) const;
-    void load_real_hart(Machine& machine);
+    void load_real_hart(Machine& machine, ExitDossier* dossier);
     void save_real_hart(Machine& machine, u64 pc);
     void kick(Machine& machine);
     u64 next_timer() const;
@@ -205,8 +231,9 @@ class Vmm {
     Hart vhart_;
     Board board_;
     Firmware firmware_;
-    ShadowTables shadow_;  ///< where the guest runs in U-mode
-    GStageTables gstage_;  ///< where it runs in VS-mode
+    ShadowTables shadow_;    ///< where the guest runs in U-mode
+    GStageTables gstage_;    ///< where it runs in VS-mode
+    TranslationCache cache_; ///< where its kernel is translated
     u64 ram_offset_ = 0;
     bool pending_ = false;   ///< an exit waits to be handled
     bool entered_ = false;   ///< the guest's registers are on the real hart

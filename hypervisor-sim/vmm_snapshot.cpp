@@ -64,7 +64,7 @@ void ShadowTables::state(StateArchive& archive) {
     u64 used = 0;
     for (Root& root : roots_) {
         privilege_state(archive, root.key.priv);
-        archive(root.key.sum), archive(root.key.mxr), archive(root.key.replay), archive(root.key.satp);
+        archive(root.key.sum), archive(root.key.mxr), archive(root.key.replay), archive(root.key.satp), archive(root.key.window);
         page_state(root.page), archive(root.last_used);
         u64 level = root.largest_level;
         archive.at_most(level, 2);
@@ -89,6 +89,7 @@ void Vmm::state(StateArchive& archive) {
     firmware_state(archive, firmware_);
     shadow_.state(archive);
     gstage_.state(archive);
+    if (config_.mode == Mode::Translate) cache_.state(archive, config_.ram_bytes / kPageSize);
     archive(pending_), archive(entered_), archive(entry_retired_);
     archive(exit_counts_);
     for (u64* count : {&exits_, &interpreted_, &table_entries_read_, &shadow_fills_, &shadow_flushes_}) archive(*count);

@@ -21,6 +21,7 @@ ShadowKey Vmm::view() const {
     ShadowKey key;
     key.priv = v.priv;
     key.replay = mprv_in_force();
+    if (translating()) key.window = cache_.leaf_table(cache_.cursor.space);
     const u64 table = v[Csr::satp];
     if (v.priv == Priv::M || get_field(table, satp::MODE) == satp::kBare) return key;
     key.satp = table;
@@ -47,7 +48,9 @@ void Vmm::copy_from_real(HartState& to, const HartState& real) const {
 
 HartState Vmm::guest_state(const Machine& machine) const {
     HartState state = vhart_.state;
-    if (entered_) copy_from_real(state, machine.hart().state);
+    if (!entered_) return state;
+    copy_from_real(state, machine.hart().state);
+    if (cache_.cursor.inside) recover(state, machine.ram, vhart_.state.pc, vhart_.state[Csr::mstatus]);
     return state;
 }
 
@@ -58,6 +61,7 @@ void Vmm::set_guest_state(Machine& machine, const HartState& state) {
     vhart_.flush_all();
     shadow_.drop_all();
     machine.hart().flush_translations();
+    if (config_.mode == Mode::Translate) cache_.clear(machine.ram);
 }
 
 u64 Vmm::guest_instructions(const Machine& machine) const {
@@ -66,8 +70,11 @@ u64 Vmm::guest_instructions(const Machine& machine) const {
 
 void Vmm::save_real_hart(Machine& machine, u64 pc) {
     HartState& real = machine.hart().state;
-    copy_from_real(vhart_.state, real);
-    vhart_.state.pc = pc;
+    HartState& v = vhart_.state;
+    const u64 entered_at = v.pc, status = v[Csr::mstatus];
+    copy_from_real(v, real);
+    v.pc = pc;
+    if (cache_.cursor.inside) recover(v, machine.ram, entered_at, status);
     if (hardware_assisted()) vhart_.flush_translations(); // it has not seen what the guest did to its tables
     real[Csr::mip] &= ~irq_bit(Irq::Ssi);
     entered_ = false;
@@ -84,20 +91,24 @@ u64 Vmm::next_timer() const {
     return next;
 }
 
-/// What the guest may do by itself in U-mode: floating point, reading time, and touching what its view of memory maps.
-void Vmm::load_deprivileged(Machine& machine) {
+/// What the guest may do by itself in U-mode: floating point, reading time, and touching what its view of memory maps. Where the hart goes on.
+u64 Vmm::load_deprivileged(Machine& machine, ExitDossier* dossier) {
     Hart& hart = machine.hart();
     HartState& real = hart.state;
-    real[Csr::mstatus] = (vhart_.state[Csr::mstatus] & mstatus::FS) | mstatus::SPIE; // SPP = U
+    real[Csr::mstatus] = float_status() | mstatus::SPIE; // SPP = U
     real[Csr::hstatus] &= ~hstatus::SPV; // which another VM may have left
     real[Csr::senvcfg] = 0;
     real[Csr::scounteren] = vhart_.csr_fault(static_cast<u16>(Csr::time), false) ? 0 : kTimeCounter;
+    cache_.cursor.inside = translating();
+    const u64 pc = translating() ? enter_cache(machine, dossier) : vhart_.state.pc;
+    if (translating()) load_csr_page(machine);
     const u64 root = shadow_.select(machine.ram, view());
     if (shadow_.take_dropped() || real[Csr::satp] != root) hart.flush_translations();
     real[Csr::satp] = root;
+    return pc;
 }
 
-void Vmm::load_real_hart(Machine& machine) {
+void Vmm::load_real_hart(Machine& machine, ExitDossier* dossier) {
     const HartState& v = vhart_.state;
     Hart& hart = machine.hart();
     HartState& real = hart.state;
@@ -110,9 +121,8 @@ void Vmm::load_real_hart(Machine& machine) {
     // The machine's timer stands in for the guest's next one. What is due already is either injected or masked by the guest.
     real[Csr::stimecmp] = next_timer();
 
-    if (hardware_assisted()) load_guest_csrs(machine);
-    else load_deprivileged(machine);
-    real[Csr::sepc] = v.pc;
+    if (hardware_assisted()) load_guest_csrs(machine), real[Csr::sepc] = v.pc;
+    else real[Csr::sepc] = load_deprivileged(machine, dossier);
     hart.return_from_trap(Priv::S);
     entry_retired_ = real.retired;
     entered_ = true;
@@ -126,7 +136,7 @@ void Vmm::kick(Machine& machine) {
     vhart_.state.cycles = machine.cycles();
     Hart& hart = machine.hart();
     const bool news = hardware_assisted() ? virtual_interrupts(machine) != hart.state[Csr::hvip] || machine_interrupt_pending(guest)
-                                          : vhart_.pending_interrupt(guest) && !hart.pending_interrupt(host);
+                                          : interrupt_waits(machine) && !hart.pending_interrupt(host);
     if (news) hart.state[Csr::mip] |= irq_bit(Irq::Ssi);
 }
 
@@ -177,7 +187,7 @@ bool Vmm::enter(Machine& machine) {
         if (dossier) dossier->add(StepKind::MachineMode, config_.costs.resume, vhart_.state.pc), note_resumption(*dossier);
         return true;
     }
-    load_real_hart(machine);
+    load_real_hart(machine, dossier);
     if (dossier && hardware_assisted() && machine.hart().state[Csr::hvip]) dossier->add(StepKind::SetPending, 0, machine.hart().state[Csr::hvip]);
 
     Event event;

@@ -20,7 +20,8 @@ constexpr Field kFields[] = {
     {"trap", &vmm::CostModel::trap},           {"decode", &vmm::CostModel::decode},         {"emulate", &vmm::CostModel::emulate},
     {"shadow_fill", &vmm::CostModel::shadow_fill}, {"walk_entry", &vmm::CostModel::walk_entry}, {"shadow_flush", &vmm::CostModel::shadow_flush},
     {"device", &vmm::CostModel::device},       {"inject", &vmm::CostModel::inject},         {"resume", &vmm::CostModel::resume},
-    {"interpret", &vmm::CostModel::interpret}, {"gstage_fill", &vmm::CostModel::gstage_fill},
+    {"interpret", &vmm::CostModel::interpret}, {"gstage_fill", &vmm::CostModel::gstage_fill}, {"call_out", &vmm::CostModel::call_out},
+    {"translate", &vmm::CostModel::translate}, {"chain", &vmm::CostModel::chain},
 };
 constexpr i64 kMostCycles = 1'000'000'000;
 

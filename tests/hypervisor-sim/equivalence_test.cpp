@@ -81,7 +81,8 @@ u64 random_value(Random& random) {
     }
 }
 
-u32 random_instruction(Random& random) {
+/// `counted`: the program may read how many instructions have retired, which a translated one knows differently.
+u32 random_instruction(Random& random, bool counted) {
     static constexpr Op kSystem[] = {Op::ecall, Op::ebreak, Op::mret, Op::sret, Op::sfence_vma, Op::fence_i, Op::mret, Op::sret, Op::sfence_vma};
     static constexpr Op kCsrOps[] = {Op::csrrw, Op::csrrs, Op::csrrc, Op::csrrwi, Op::csrrsi, Op::csrrci};
     static constexpr Op kMemory[] = {Op::lb, Op::lh, Op::lw, Op::ld, Op::lbu, Op::sb, Op::sh, Op::sw, Op::sd, Op::sd, Op::ld, Op::fld, Op::fsd, Op::flw, Op::fsw,
@@ -94,7 +95,7 @@ u32 random_instruction(Random& random) {
     case 1: case 2: return encode(random.pick(kSystem), o);
     case 3: case 4: case 5: case 6: case 7: {
         const CsrRow* csr = &csr_row_at(random.below(kCsrCount));
-        while (time_dependent(*csr)) csr = &csr_row_at(random.below(kCsrCount));
+        while (time_dependent(*csr) || (!counted && (csr->csr == Csr::instret || csr->csr == Csr::minstret))) csr = &csr_row_at(random.below(kCsrCount));
         static constexpr Csr kOften[] = {Csr::mstatus, Csr::sstatus, Csr::satp, Csr::sepc, Csr::mepc, Csr::sip, Csr::mip, Csr::sie, Csr::mie, Csr::medeleg};
         o.imm = static_cast<i64>(random.one_in(2) ? random.pick(kOften) : csr->csr);
         return encode(random.pick(kCsrOps), o);
@@ -106,10 +107,10 @@ u32 random_instruction(Random& random) {
 }
 
 /// One random guest, in one mode, from a seed.
-Running random_guest(Mode mode, u64 seed) {
+Running random_guest(Mode mode, u64 seed, bool counted = true) {
     Random random(seed);
     std::vector<u32> code(0x4000 / 4);
-    for (u32& word : code) word = random_instruction(random);
+    for (u32& word : code) word = random_instruction(random, counted);
     std::vector<u8> image(reinterpret_cast<u8*>(code.data()), reinterpret_cast<u8*>(code.data() + code.size()));
     Running running = Running::start(mode, image);
 
@@ -162,13 +163,14 @@ void take_interrupts(Running& running) {
 }
 
 /// One instruction retired or trapped, and every interrupt taken that is due then. False: the guest waits, or is off.
-bool step(Running& running) {
+/// `before` is the state that a translated guest must leave to have made progress.
+bool step(Running& running, const HartState& before) {
     if (running.mode == Mode::Bare || running.mode == Mode::Interpret) {
         if (!running.run(1)) return false;
         take_interrupts(running);
         return !running.board().halt;
     }
-    const u64 retired = running.vm->guest_instructions(running.machine), injected = last_injection(running);
+    const u64 retired = running.vm->guest_instructions(running.machine), injected = last_injection(running), emulated = running.vm->interpreted();
     for (int i = 0; i < 100; ++i) {
         const bool handles_exit = running.vm->in_hypervisor();
         const vmm::VmmStop stop = running.vm->run(running.machine, 1);
@@ -177,6 +179,13 @@ bool step(Running& running) {
         if (running.mode == Mode::HardwareAssisted && !handles_exit) { // the guest ran by itself, or took a trap of its own
             take_interrupts(running);
             return !running.board().halt;
+        }
+        if (running.mode == Mode::Translate) {
+            // An instruction is several of the hart's. Between any two of them the guest has or has not done it.
+            HartState now = running.state();
+            now.retired = before.retired;
+            if (difference(before, now).empty() && running.vm->interpreted() == emulated && last_injection(running) == injected) continue;
+            return true;
         }
         if (running.vm->guest_instructions(running.machine) == retired && last_injection(running) == injected) continue;
         if (running.mode == Mode::HardwareAssisted) take_interrupts(running);
@@ -196,14 +205,31 @@ std::string memory_difference(Running& a, Running& b) {
     return {};
 }
 
+/// True when the next instruction touches the part of the address space where a translated kernel meets the VMM's own pages: the known
+/// inaccuracy at the head of hypervisor-sim/translate.cpp.
+bool touches_the_window(const HartState& state, Bus bus) {
+    Hart probe(0, kFeatures);
+    probe.state = state;
+    const Instruction insn = decode(probe.fetch_word(state.pc, bus).value_or(0));
+    const Format format = row(insn.op).format;
+    const bool offset = format == Format::Load || format == Format::Store || format == Format::FLoad || format == Format::FStore;
+    if (!offset && format != Format::Amo && format != Format::Lr) return false;
+    constexpr u64 kWidest = 8;
+    return state.priv != Priv::U && state.x[insn.rs1] + (offset ? static_cast<u64>(static_cast<i64>(insn.imm)) : 0) >= vmm::window::kHash - kWidest;
+}
+
 void compare(Mode mode, u64 seed, unsigned steps) {
-    Running bare = random_guest(Mode::Bare, seed), virtualised = random_guest(mode, seed);
+    const bool counted = mode != Mode::Translate, enters = mode == Mode::TrapAndEmulate || mode == Mode::Translate;
+    Running bare = random_guest(Mode::Bare, seed, counted), virtualised = random_guest(mode, seed, counted);
     take_interrupts(bare);
-    if (mode != Mode::TrapAndEmulate) take_interrupts(virtualised);
+    if (!enters) take_interrupts(virtualised);
     for (unsigned i = 0; i < steps; ++i) {
         const HartState before = bare.state();
-        const bool goes_on = step(bare), goes_on_too = step(virtualised);
-        const std::string differs = difference(bare.state(), virtualised.state());
+        if (mode == Mode::Translate && touches_the_window(before, bare.bus())) return;
+        const bool goes_on = step(bare, before), goes_on_too = step(virtualised, before);
+        HartState state = virtualised.state();
+        if (!counted) state.retired = bare.state().retired;
+        const std::string differs = difference(bare.state(), state);
         if (differs.empty() && goes_on == goes_on_too) {
             if (!goes_on) break;
             continue;
@@ -237,12 +263,16 @@ TEST_CASE("random states and instructions behave alike bare and under trap-and-e
     for (u64 seed = 1; seed <= programs(); ++seed) compare(Mode::TrapAndEmulate, seed, 60);
 }
 
+TEST_CASE("random states and instructions behave alike bare and translated") {
+    for (u64 seed = 1; seed <= programs(); ++seed) compare(Mode::Translate, seed, 60);
+}
+
 TEST_CASE("random states and instructions behave alike bare and hardware-assisted") {
     for (u64 seed = 1; seed <= programs(); ++seed) compare(Mode::HardwareAssisted, seed, 60);
 }
 
 TEST_CASE("run(a) and run(b) leave the same as run(a + b) in each mode") {
-    for (Mode mode : {Mode::TrapAndEmulate, Mode::HardwareAssisted}) for (u64 seed = 1; seed <= 40; ++seed) {
+    for (Mode mode : {Mode::TrapAndEmulate, Mode::Translate, Mode::HardwareAssisted}) for (u64 seed = 1; seed <= 40; ++seed) {
         Running whole = random_guest(mode, seed), parts = random_guest(mode, seed);
         whole.run(200);
         Random random(seed);
@@ -255,7 +285,7 @@ TEST_CASE("run(a) and run(b) leave the same as run(a + b) in each mode") {
 }
 
 TEST_CASE("a copy of a machine and its VMM goes on as the original does") {
-    for (Mode mode : {Mode::TrapAndEmulate, Mode::HardwareAssisted}) for (u64 seed = 1; seed <= 40; ++seed) {
+    for (Mode mode : {Mode::TrapAndEmulate, Mode::Translate, Mode::HardwareAssisted}) for (u64 seed = 1; seed <= 40; ++seed) {
         Running original = random_guest(mode, seed);
         original.run(97);
         Running copy = original;
@@ -268,7 +298,7 @@ TEST_CASE("a copy of a machine and its VMM goes on as the original does") {
 }
 
 TEST_CASE("the steps of every dossier add up to its cost") {
-    for (Mode mode : {Mode::TrapAndEmulate, Mode::HardwareAssisted}) for (u64 seed = 1; seed <= 40; ++seed) {
+    for (Mode mode : {Mode::TrapAndEmulate, Mode::Translate, Mode::HardwareAssisted}) for (u64 seed = 1; seed <= 40; ++seed) {
         Running running = random_guest(mode, seed);
         const u64 start = running.machine.cycles();
         running.run(300);

@@ -16,7 +16,7 @@ TEST_CASE("a mode is found by its name, and the error lists the modes") {
     CHECK(unknown.error().find("\"sideways\"") != std::string::npos);
     for (std::size_t i = 0; i < static_cast<std::size_t>(Mode::Count); ++i)
         CHECK(unknown.error().find(vmm::mode_row(static_cast<Mode>(i)).name) != std::string::npos);
-    const auto later = vmm::mode_by_name("translate");
+    const auto later = vmm::mode_by_name("paravirtual");
     REQUIRE(!later);
     CHECK(later.error().find("not available yet") != std::string::npos);
     CHECK(later.error().find("trap-and-emulate") != std::string::npos);
@@ -44,7 +44,7 @@ TEST_CASE("a VMM refuses a machine that cannot hold it, and says why") {
     config.harts = 1;
     guest.mode = Mode::Bare;
     refused("bare has no hypervisor");
-    guest.mode = Mode::Translate;
+    guest.mode = Mode::Paravirtual;
     refused("not available yet");
     guest.mode = Mode::Interpret;
     guest.ram_bytes = 12345;
@@ -87,7 +87,7 @@ TEST_CASE("a breakpoint of the guest's stops it, also right after an exit") {
     p.csrw(Csr::mscratch, 0x42, t0);
     const u64 after_exit = p.here();
     p.op(Op::addi).op(Op::addi).op(Op::jal);
-    for (Mode mode : {Mode::Interpret, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
+    for (Mode mode : {Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
         Running running = Running::start(mode, p.bytes());
         Watch watch;
         watch.pcs = {after_exit};
@@ -105,7 +105,7 @@ TEST_CASE("a breakpoint of the guest's stops it, also right after an exit") {
 TEST_CASE("a guest's trap stops it when every trap is watched") {
     Program p;
     p.csrw(Csr::mtvec, kRamBase + 0x100, t0).op(Op::ebreak).at(kRamBase + 0x100).op(Op::jal);
-    for (Mode mode : {Mode::Interpret, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
+    for (Mode mode : {Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
         Running running = Running::start(mode, p.bytes());
         Watch watch;
         watch.every_trap = true;
@@ -134,7 +134,7 @@ TEST_CASE("a guest that loops on a faulting trap vector stays within its budget"
     for (u64 vector : {u64{0}, u64{0x4000'0000}, ~u64{0} << 2, kUartBase, kRamBase + kGuestBytes}) {
         Program p;
         p.csrw(Csr::mtvec, vector, t0).op(Op::ebreak);
-        for (Mode mode : {Mode::Interpret, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
+        for (Mode mode : {Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
             Running running = Running::start(mode, p.bytes());
             const vmm::VmmStop stop = running.vm->run(running.machine, 5000);
             CHECK(stop.kind == VmmStopKind::Budget);
