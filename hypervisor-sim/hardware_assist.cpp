@@ -52,7 +52,7 @@ void Vmm::load_guest_csrs(Machine& machine) {
 
     hart.write_csr(Csr::hedeleg, v[Csr::medeleg], bus);
     hart.write_csr(Csr::hideleg, (v[Csr::mideleg] & kSupervisorIrqs) << 1, bus);
-    hart.write_csr(Csr::henvcfg, v[Csr::menvcfg] & ~(config_.trapped_timer ? menvcfg::STCE : 0), bus);
+    hart.write_csr(Csr::henvcfg, v[Csr::menvcfg] & ~(config_.switches.trapped_timer ? menvcfg::STCE : 0), bus);
     hart.write_csr(Csr::senvcfg, v[Csr::senvcfg], bus);
     real[Csr::hcounteren] = v[Csr::mcounteren] & kTimeCounter;
 
@@ -91,7 +91,7 @@ u64 Vmm::virtual_interrupts(Machine& machine) {
     Bus bus = guest_bus(machine);
     const HartState& v = vhart_.state;
     u64 pending = vhart_.mip(bus) & v[Csr::mideleg] & kSupervisorIrqs;
-    if (v[Csr::menvcfg] & menvcfg::STCE && !config_.trapped_timer) pending &= ~irq_bit(Irq::Sti);
+    if (v[Csr::menvcfg] & menvcfg::STCE && !config_.switches.trapped_timer) pending &= ~irq_bit(Irq::Sti);
     return pending << 1;
 }
 
@@ -147,7 +147,7 @@ void Vmm::fill_gstage(Machine& machine, ExitDossier& dossier) {
     dossier.add(StepKind::GuestPhysical, 0, fault, dossier.hardware.tinst);
     const u64 needed = is_implicit(dossier.hardware) || access == Access::Load ? pte::R : access == Access::Fetch ? pte::X : pte::W;
     Bus bus = guest_bus(machine);
-    for (unsigned level = std::min(config_.gstage_level, GStageTables::kLevels - 1) + 1; level-- > 0;) {
+    for (unsigned level = std::min(config_.switches.gstage_level, GStageTables::kLevels - 1) + 1; level-- > 0;) {
         const u64 guest = fault & ~((kPageSize << (9 * level)) - 1);
         const u64 permissions = gstage_permissions(guest, level, bus);
         const HostPhys host = to_host(GuestPhys(guest));

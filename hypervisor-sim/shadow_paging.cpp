@@ -164,6 +164,32 @@ void ShadowTables::write_protect(Ram& ram, HostPhys page) {
     }
 }
 
+unsigned ShadowTables::drop_range(Ram& ram, const ShadowKey& key, u64 va, u64 bytes) {
+    const auto root = std::find_if(roots_.begin(), roots_.end(), [&](const Root& one) { return one.key == key; });
+    if (root == roots_.end()) return 0;
+    constexpr u64 kTableBytes = kPageSize * kEntries;
+    unsigned cleared = 0;
+    constexpr u64 kAddresses = u64{1} << 39;
+    const u64 end = root->key.window ? std::min(va + bytes, kWindow & (kAddresses - 1)) : va + bytes;
+    for (u64 next; va < end; va = next) {
+        next = std::min(end, (va & ~(kTableBytes - 1)) + kTableBytes);
+        const u64 upper = read_entry(ram, root->page, index_at(va, 2));
+        if (!(upper & pte::V)) {
+            next = std::min(end, (va & ~(kTableBytes * kEntries - 1)) + kTableBytes * kEntries);
+            continue;
+        }
+        const u64 middle = read_entry(ram, ram_page_of(upper), index_at(va, 1));
+        if (!(middle & pte::V)) continue;
+        for (u64 at = va; at < next; at += kPageSize) {
+            if (!read_entry(ram, ram_page_of(middle), index_at(at, 0))) continue;
+            ram.write_value(entry_offset(ram_page_of(middle), index_at(at, 0)), u64{0});
+            ++cleared;
+        }
+    }
+    dropped_ |= cleared != 0;
+    return cleared;
+}
+
 unsigned ShadowTables::drop_address(Ram& ram, u64 va) {
     unsigned cleared = 0;
     for (const Root& root : roots_) {

@@ -49,6 +49,9 @@ class ShadowTables {
     /// Forgets what is remembered of the guest page that holds `va`, as large as that page is. Returns the entries cleared.
     unsigned drop_address(Ram& ram, u64 va);
 
+    /// Forgets [va, va + bytes) of one view; both are multiples of a page, and va may be cut to 39 bits. Returns the entries cleared.
+    unsigned drop_range(Ram& ram, const ShadowKey& key, u64 va, u64 bytes);
+
     /// Takes the right to store to a page of the machine's from every view.
     void write_protect(Ram& ram, HostPhys page);
     /// Views with a window have nothing of the guest's from here on.

@@ -123,6 +123,7 @@ ExitReason Vmm::classify_page_fault(const Trap& trap, Bus& bus) const {
     if (walk.outcome != PageWalk::Outcome::Ok) return ExitReason::GuestPageFault;
     if (!bus.in_ram(walk.physical, 1)) return has_device(board_, walk.physical) ? ExitReason::Mmio : ExitReason::GuestException;
     if (access == Access::Store && bus.watched_page(walk.physical)) return ExitReason::Mmio;
+    if (access == Access::Store && tracker_.tracks(to_host(GuestPhys(walk.physical)))) return ExitReason::TableWrite;
     const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
     const bool may_mark = !walk.updates || vhart_.protection(walk.leaf_address, sizeof(u64), Access::Store, Priv::S).allowed;
     if (!protection.allowed || !may_mark) return ExitReason::GuestException;
@@ -166,8 +167,10 @@ void Vmm::handle_exit(Machine& machine) {
     else if (dossier.reason == ExitReason::ShadowMiss) fill_shadow(machine, dossier);
     else if (dossier.reason == ExitReason::GStageMiss) fill_gstage(machine, dossier);
     else emulate(machine, dossier);
+    if (config_.switches.clustering) emulate_cluster(machine, dossier);
     note_changes(dossier, before);
     const bool rules_changed = memory_rules_changed(dossier);
+    if (rules_changed) tracker_.clear();
     if (rules_changed && !hardware_assisted()) flush_shadow(machine, dossier, shadow_.drop_all(), "memory protection or environment changed");
     if (rules_changed && config_.mode == Mode::Translate) drop_all_code(machine, dossier);
     machine.charge(dossier.cost);
@@ -191,12 +194,14 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
     const bool from_translated = config_.mode == Mode::Translate && dossier.believed != Priv::U;
     const ExitReason reason = dossier.reason == ExitReason::CallOut ? look_at_access(machine, dossier) : dossier.reason;
     const auto registers = v.x;
+    std::optional<PageWalk> stored;
     if (dossier.word && !decoded) dossier.add(StepKind::Decode, costs.decode, dossier.word, dossier.guest_pc);
     if (is_page_fault(dossier.hardware) && dossier.reason != ExitReason::Replay) {
         const PageWalk walk = vhart_.translate(dossier.hardware.tval, access_of(dossier.hardware), bus);
         table_entries_read_ += walk.steps;
         if (walk.steps) dossier.add(StepKind::Walk, costs.walk_entry * walk.steps, dossier.hardware.tval, walk.steps);
         if (dossier.reason == ExitReason::Mmio) dossier.add(StepKind::Device, costs.device, walk.physical);
+        if (dossier.reason == ExitReason::TableWrite) stored = walk;
     }
     if (is_guest_page_fault(dossier.hardware) && dossier.reason == ExitReason::Mmio) { // the hart has translated already
         const u64 guest = dossier.hardware.tval2 << 2 | (dossier.hardware.tval & 3);
@@ -206,6 +211,17 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
     if (dossier.reason == ExitReason::Replay) dossier.add(StepKind::Replay, 0, dossier.hardware.tval);
 
     v.cycles = machine.cycles() - 1; // the trap's own cycle is the instruction's
+    const Hart::StepResult result = execute(machine, dossier);
+    if (stored) follow_table_store(machine, dossier, *stored);
+    if (config_.mode == Mode::Translate) follow_translated(machine, dossier, result, registers);
+    if (from_translated) adapt(machine, dossier, reason);
+}
+
+/// One instruction on the virtual hart, and what follows from it.
+Hart::StepResult Vmm::execute(Machine& machine, ExitDossier& dossier) {
+    const CostModel& costs = config_.costs;
+    Bus bus = guest_bus(machine);
+    HartState& v = vhart_.state;
     const Hart::StepResult result = vhart_.step(bus);
     v.cycles = machine.cycles();
     if (result.trapped && result.trap.to == Priv::M && firmware_.enabled) {
@@ -213,6 +229,7 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
         dossier.add(StepKind::Firmware, costs.emulate, extension, function);
         firmware_.serve(result.trap, std::span(&vhart_, 1), 0, bus);
         if (extension == Firmware::kRemoteFence && hardware_assisted()) machine.hart().flush_translations();
+        else if (extension == Firmware::kRemoteFence && synced()) dossier.add(StepKind::InSync, 0);
         else if (extension == Firmware::kRemoteFence) flush_shadow(machine, dossier, shadow_.drop_translated(), "remote fence");
     } else if (result.trapped) {
         note_delivery(machine, dossier, result.trap);
@@ -221,13 +238,59 @@ void Vmm::emulate(Machine& machine, ExitDossier& dossier) {
         dossier.add(StepKind::Emulate, costs.emulate, v.pc, static_cast<u64>(v.priv));
         if (result.instruction.op == Op::sfence_vma) follow_fence(machine, dossier, result.instruction);
     }
-    if (config_.mode == Mode::Translate) follow_translated(machine, dossier, result, registers);
-    if (from_translated) adapt(machine, dossier, reason);
+    return result;
+}
+
+/// Instructions between this one and the next that would trap, when only plain ones are between: those that compute in registers.
+unsigned Vmm::distance_to_trap(Bus& bus) const {
+    constexpr unsigned kNone = 0, kLongest = 4;
+    u64 pc = vhart_.state.pc;
+    for (unsigned distance = 0; distance <= kLongest; ++distance) {
+        const auto word = vhart_.fetch_word(pc, bus);
+        if (!word) return kNone;
+        const Instruction insn = decode(*word);
+        const ExitReason reason = classify_instruction(*word);
+        if (reason == ExitReason::CsrAccess || reason == ExitReason::TrapReturn || reason == ExitReason::Fence) return distance + 1;
+        const Format format = row(insn.op).format;
+        const bool plain = format == Format::I || format == Format::R || format == Format::U || format == Format::Shift5 || format == Format::Shift6;
+        if (!plain || insn.op == Op::Illegal) return kNone;
+        pc += insn.length;
+    }
+    return kNone;
+}
+
+/// Agesen et al., "Software techniques for avoiding hardware virtualization exits" (2012): a trap that is about to follow is spared when its
+/// instruction is emulated now, together with the few between.
+void Vmm::emulate_cluster(Machine& machine, ExitDossier& dossier) {
+    constexpr unsigned kLongest = 16;
+    if (config_.mode != Mode::TrapAndEmulate || dossier.reason == ExitReason::ShadowMiss) return;
+    Bus bus = guest_bus(machine);
+    for (unsigned i = 0; i < kLongest; ++i) {
+        if (dossier.injected || board_.halt || !runnable() || vhart_.state.waiting || vhart_.state.priv == Priv::U || vhart_.pending_interrupt(bus)) return;
+        const unsigned distance = distance_to_trap(bus);
+        if (!distance) return;
+        for (unsigned plain = 1; plain < distance; ++plain, ++interpreted_) vhart_.step(bus);
+        if (distance > 1) dossier.add(StepKind::Between, config_.costs.interpret * (distance - 1), distance - 1);
+        const u64 pc = vhart_.state.pc;
+        dossier.add(StepKind::Decode, config_.costs.decode, vhart_.fetch_word(pc, bus).value_or(0), pc);
+        execute(machine, dossier);
+        ++clustered_;
+    }
+}
+
+/// The guest has written an entry of its tables, and the shadow follows. A store may touch two entries.
+void Vmm::follow_table_store(Machine& machine, ExitDossier& dossier, const PageWalk& walk) {
+    constexpr u64 kWidest = sizeof(u64);
+    const u64 first = walk.physical & ~(kWidest - 1), last = (walk.physical + kWidest - 1) & ~(kWidest - 1);
+    unsigned cleared = tracker_.stored(machine.ram, shadow_, to_host(GuestPhys(first)));
+    if (last != first) cleared += tracker_.stored(machine.ram, shadow_, to_host(GuestPhys(last)));
+    dossier.add(StepKind::Sync, cleared ? config_.costs.shadow_flush : 0, first, cleared);
 }
 
 /// A fence with an address forgets the guest's page there, whatever its size; one without forgets everything. The ASID operand only
 /// allows less to be forgotten, so it is not needed for correctness.
 void Vmm::follow_fence(Machine& machine, ExitDossier& dossier, const Instruction& instruction) {
+    if (synced()) return dossier.add(StepKind::InSync, 0);
     if (instruction.rs1 == 0) return flush_shadow(machine, dossier, shadow_.drop_translated(), "sfence.vma");
     const u64 va = vhart_.state.x[instruction.rs1];
     const unsigned cleared = shadow_.drop_address(machine.ram, va);
@@ -252,6 +315,7 @@ u64 Vmm::shadow_permissions(u64 va, Bus& bus) const {
         const PageWalk walk = vhart_.translate_as(vhart_.state.mode(), va, access, bus);
         if (walk.outcome != PageWalk::Outcome::Ok || walk.updates || !bus.in_ram(walk.physical & ~kPageMask, kPageSize)) return false;
         if (access == Access::Store && (bus.watched_page(walk.physical) || cache_.has_code(walk.physical))) return false;
+        if (access == Access::Store && tracker_.tracks(to_host(GuestPhys(walk.physical)))) return false;
         const Hart::Protection protection = vhart_.protection(walk.physical, 1, access, vhart_.state.priv);
         return protection.allowed && protection.whole_page;
     };
@@ -271,7 +335,12 @@ void Vmm::fill_shadow(Machine& machine, ExitDossier& dossier) {
     if (walk.steps) dossier.add(StepKind::Walk, costs.walk_entry * walk.steps, va, walk.steps);
     if (walk.updates) {
         bus.ram.write_value(bus.ram_offset(walk.leaf_address), walk.leaf);
+        tracker_.marked(bus.ram, to_host(GuestPhys(walk.leaf_address)));
         dossier.add(StepKind::SetAccessed, costs.walk_entry, walk.leaf_address, walk.leaf);
+    }
+    for (unsigned i = 0; synced() && i < walk.steps; ++i) {
+        const HostPhys table = to_host(GuestPhys(walk.read[i].entry_address));
+        if (tracker_.add(machine.ram, shadow_, table, view(), walk.read[i].level, va)) shadow_.write_protect(machine.ram, table);
     }
     const u64 permissions = shadow_permissions(va, bus);
     const u64 needed = access == Access::Fetch ? pte::X : access == Access::Load ? pte::R : pte::W;

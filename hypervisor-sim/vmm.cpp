@@ -48,7 +48,7 @@ Result<void> check(const Machine& machine, const VmConfig& config) {
         return Error{fmt::format("the machine has {} harts, but a VM runs on one so far; create it with 1", machine.harts.size())};
     if (config.mode == Mode::HardwareAssisted && !machine.hart().features().hypervisor)
         return Error{"mode hardware-assisted needs a hart with the hypervisor extension, and this machine's has none; create it with features.hypervisor = true"};
-    if (config.gstage_level >= GStageTables::kLevels) return Error{fmt::format("there is no G-stage page of level {}; give 0, 1 or 2", config.gstage_level)};
+    if (config.switches.gstage_level >= GStageTables::kLevels) return Error{fmt::format("there is no G-stage page of level {}; give 0, 1 or 2", config.switches.gstage_level)};
     if (config.ram_bytes < kSmallestGuest || config.ram_bytes & kPageMask)
         return Error{fmt::format("{} bytes cannot be a guest's memory; give at least 4 MiB in whole pages of 4 KiB", config.ram_bytes)};
     if (config.place.offset & (Vmm::machine_alignment(config) - 1) || config.place.id == 0 || config.place.id > VmPlace::kMostIds)
@@ -96,7 +96,7 @@ HartFeatures Vmm::features(const VmConfig& config) {
 }
 
 u64 Vmm::machine_alignment(const VmConfig& config) {
-    return config.mode == Mode::HardwareAssisted && config.gstage_level == 2 ? kGigabyte : kAlignment;
+    return config.mode == Mode::HardwareAssisted && config.switches.gstage_level == 2 ? kGigabyte : kAlignment;
 }
 u64 Vmm::machine_bytes(const VmConfig& config) { return config.ram_bytes + own_bytes(config); }
 
@@ -147,6 +147,7 @@ void Vmm::reset(Machine& machine) {
     vhart_.state.cycles = machine.cycles();
     vhart_.flush_all();
     shadow_.drop_all();
+    tracker_.clear();
     gstage_.drop_all(machine.ram);
 }
 

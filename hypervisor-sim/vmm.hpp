@@ -16,6 +16,7 @@
 #include "hypervisor-sim/dossier.hpp"
 #include "hypervisor-sim/nested_paging.hpp"
 #include "hypervisor-sim/shadow_paging.hpp"
+#include "hypervisor-sim/table_tracker.hpp"
 #include "hypervisor-sim/translation_cache.hpp"
 
 #include <array>
@@ -68,6 +69,15 @@ struct VmPlace {
     static constexpr u32 kMostIds = 1000;
 };
 
+/// Ways in which one technique can be done.
+struct VmSwitches {
+    ShadowPolicy shadow_policy = ShadowPolicy::VirtualTlb; ///< where the guest runs in U-mode
+    bool clustering = false;      ///< trap-and-emulate: trapping instructions that follow one another are emulated in one exit
+    unsigned gstage_level = 1;    ///< hardware-assisted: largest page of the G-stage; 0, 1, 2 for 4 KiB, 2 MiB, 1 GiB
+    bool trapped_timer = false;   ///< hardware-assisted: each write of the guest's timer exits, instead of going to vstimecmp
+    bool operator==(const VmSwitches&) const = default;
+};
+
 struct VmConfig {
     Mode mode = Mode::TrapAndEmulate;
     u64 ram_bytes = u64{128} << 20; ///< of the guest; must fit in the machine beside the VMM's own tables
@@ -76,8 +86,7 @@ struct VmConfig {
     bool firmware = true;           ///< the VMM offers SBI; false: the guest starts in (virtual) M-mode
     CostModel costs;
     HartFeatures features = {};     ///< of the virtual hart, as far as the mode can offer them (Vmm::features)
-    unsigned gstage_level = 1;      ///< hardware-assisted: largest page of the G-stage; 0, 1, 2 for 4 KiB, 2 MiB, 1 GiB
-    bool trapped_timer = false;     ///< hardware-assisted: each write of the guest's timer exits, instead of going to vstimecmp
+    VmSwitches switches;
     VmPlace place;
 };
 
@@ -140,6 +149,8 @@ class Vmm {
     u64 table_entries_read() const { return table_entries_read_; }
     u64 shadow_fills() const { return shadow_fills_; }
     u64 shadow_flushes() const { return shadow_flushes_; }
+    u64 clustered() const { return clustered_; } ///< trapping instructions that were emulated in another one's exit
+    const TableTracker& tracker() const { return tracker_; }
     const GStageTables& gstage() const { return gstage_; }
     /// Mode translate: blocks, links, and what is counted about them.
     const TranslationCache& translations() const { return cache_; }
@@ -174,6 +185,11 @@ class Vmm {
     void emulate(Machine& machine, ExitDossier& dossier);
     void fill_shadow(Machine& machine, ExitDossier& dossier);
     u64 shadow_permissions(u64 va, Bus& bus) const;
+    Hart::StepResult execute(Machine& machine, ExitDossier& dossier);
+    void emulate_cluster(Machine& machine, ExitDossier& dossier);
+    unsigned distance_to_trap(Bus& bus) const;
+    void follow_table_store(Machine& machine, ExitDossier& dossier, const PageWalk& walk);
+    bool synced() const { return config_.switches.shadow_policy == ShadowPolicy::WriteProtect; }
     void follow_fence(Machine& machine, ExitDossier& dossier, const Instruction& instruction);
     void flush_shadow(Machine& machine, ExitDossier& dossier, unsigned roots, const char* why);
     void note_delivery(Machine& machine, ExitDossier& dossier, const Trap& trap);
@@ -232,6 +248,7 @@ class Vmm {
     Board board_;
     Firmware firmware_;
     ShadowTables shadow_;    ///< where the guest runs in U-mode
+    TableTracker tracker_;   ///< under ShadowPolicy::WriteProtect
     GStageTables gstage_;    ///< where it runs in VS-mode
     TranslationCache cache_; ///< where its kernel is translated
     u64 ram_offset_ = 0;
@@ -240,7 +257,7 @@ class Vmm {
     u64 entry_retired_ = 0;  ///< the real hart's retired instructions at the last entry
     std::deque<ExitDossier> ledger_;
     std::array<u64, static_cast<std::size_t>(ExitReason::Count)> exit_counts_{};
-    u64 exits_ = 0, interpreted_ = 0, table_entries_read_ = 0, shadow_fills_ = 0, shadow_flushes_ = 0;
+    u64 exits_ = 0, interpreted_ = 0, table_entries_read_ = 0, shadow_fills_ = 0, shadow_flushes_ = 0, clustered_ = 0;
 };
 
 } // namespace trapeze::vmm

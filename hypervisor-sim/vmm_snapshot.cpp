@@ -46,6 +46,15 @@ void dossier_state(StateArchive& archive, ExitDossier& d) {
 
 } // namespace
 
+namespace {
+
+void view_state(StateArchive& archive, ShadowKey& key) {
+    privilege_state(archive, key.priv);
+    archive(key.sum), archive(key.mxr), archive(key.replay), archive(key.satp), archive(key.window);
+}
+
+} // namespace
+
 void ShadowTables::state(StateArchive& archive) {
     u64 first = first_page_, pages = pages_;
     archive(first), archive(pages);
@@ -63,8 +72,7 @@ void ShadowTables::state(StateArchive& archive) {
     count_state(archive, roots_, kMaxRoots);
     u64 used = 0;
     for (Root& root : roots_) {
-        privilege_state(archive, root.key.priv);
-        archive(root.key.sum), archive(root.key.mxr), archive(root.key.replay), archive(root.key.satp), archive(root.key.window);
+        view_state(archive, root.key);
         page_state(root.page), archive(root.last_used);
         u64 level = root.largest_level;
         archive.at_most(level, 2);
@@ -73,6 +81,25 @@ void ShadowTables::state(StateArchive& archive) {
         used += 1 + root.tables.size();
     }
     if (used != used_) archive.fail();
+}
+
+void TableTracker::state(StateArchive& archive, u64 first_page, u64 pages) {
+    u64 count = tables_.size();
+    archive.at_most(count, pages);
+    std::vector<std::pair<u64, Table>> list(tables_.begin(), tables_.end());
+    if (archive.loading()) list.assign(archive.failed() ? 0 : count, {});
+    for (auto& [page, table] : list) {
+        if (archive.failed()) break;
+        archive(page), archive(table.stores);
+        if (page - first_page >= pages) return archive.fail();
+        count_state(archive, table.uses, kMostUses);
+        for (Use& use : table.uses) {
+            u64 level = use.level;
+            view_state(archive, use.key), archive(use.va), archive.at_most(level, 2);
+            use.level = static_cast<u8>(level);
+        }
+    }
+    if (archive.loading()) tables_ = {list.begin(), list.end()}, loaded_ = true;
 }
 
 void GStageTables::state(StateArchive& archive) {
@@ -89,10 +116,11 @@ void Vmm::state(StateArchive& archive) {
     firmware_state(archive, firmware_);
     shadow_.state(archive);
     gstage_.state(archive);
+    tracker_.state(archive, to_host(GuestPhys(kRamBase)).value >> kPageShift, config_.ram_bytes >> kPageShift);
     if (config_.mode == Mode::Translate) cache_.state(archive, config_.ram_bytes / kPageSize);
     archive(pending_), archive(entered_), archive(entry_retired_);
     archive(exit_counts_);
-    for (u64* count : {&exits_, &interpreted_, &table_entries_read_, &shadow_fills_, &shadow_flushes_}) archive(*count);
+    for (u64* count : {&exits_, &interpreted_, &table_entries_read_, &shadow_fills_, &shadow_flushes_, &clustered_}) archive(*count);
     count_state(archive, ledger_, kLedgerSize);
     for (ExitDossier& dossier : ledger_) {
         if (archive.failed()) break;

@@ -60,6 +60,7 @@ void Vmm::set_guest_state(Machine& machine, const HartState& state) {
     vhart_.state = state;
     vhart_.flush_all();
     shadow_.drop_all();
+    tracker_.clear();
     machine.hart().flush_translations();
     if (config_.mode == Mode::Translate) cache_.clear(machine.ram);
 }
@@ -86,7 +87,7 @@ u64 Vmm::next_timer() const {
     const u64 now = ticks_of(v.cycles), machine_timer = board_.next_tick(0), supervisor_timer = v[Csr::stimecmp];
     u64 next = board_.next_event(now);
     if (v[Csr::mie] & irq_bit(Irq::Mti) && machine_timer > now) next = std::min(next, machine_timer);
-    const bool by_hart = hardware_assisted() && !config_.trapped_timer; // compares vstimecmp
+    const bool by_hart = hardware_assisted() && !config_.switches.trapped_timer; // compares vstimecmp
     if (!by_hart && v[Csr::mie] & irq_bit(Irq::Sti) && v[Csr::menvcfg] & menvcfg::STCE && supervisor_timer > now) next = std::min(next, supervisor_timer);
     return next;
 }
@@ -102,6 +103,7 @@ u64 Vmm::load_deprivileged(Machine& machine, ExitDossier* dossier) {
     cache_.cursor.inside = translating();
     const u64 pc = translating() ? enter_cache(machine, dossier) : vhart_.state.pc;
     if (translating()) load_csr_page(machine);
+    if (synced()) tracker_.check(machine.ram, shadow_);
     const u64 root = shadow_.select(machine.ram, view());
     if (shadow_.take_dropped() || real[Csr::satp] != root) hart.flush_translations();
     real[Csr::satp] = root;

@@ -54,6 +54,30 @@ void DebuggerOptions::add_to(CLI::App& verb) {
     verb.add_flag("--light", light, "light colours");
 }
 
+std::string silent_names() {
+    std::string names;
+    for (unsigned i = 0; i < static_cast<unsigned>(SilentOp::Count); ++i) names += (i ? ", " : "") + std::string(silent_row(static_cast<SilentOp>(i)).name);
+    return names;
+}
+
+Result<u8> parse_silent(const std::vector<std::string>& names) {
+    u8 bits = 0;
+    for (const std::string& name : names) {
+        u8 found = 0;
+        for (unsigned i = 0; i < static_cast<unsigned>(SilentOp::Count); ++i)
+            if (name == silent_row(static_cast<SilentOp>(i)).name) found = silent_bit(static_cast<SilentOp>(i));
+        if (!found) return Error{fmt::format("--silent {}: there is no such operation; give some of {}", name, silent_names())};
+        bits |= found;
+    }
+    return bits;
+}
+
+Result<vmm::ShadowPolicy> parse_shadow_policy(const std::string& name) {
+    for (vmm::ShadowPolicy policy : {vmm::ShadowPolicy::VirtualTlb, vmm::ShadowPolicy::WriteProtect})
+        if (name == vmm::shadow_policy_name(policy)) return policy;
+    return Error{fmt::format("--shadow-policy {}: give virtual-tlb or write-protect", name)};
+}
+
 void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("guest,--kernel", guest, "a RISC-V ELF file, Linux image or flat image, or the name of a shipped guest (tiny-os)");
     if (with_mode) verb.add_option("--mode", mode, "bare, interpret or trap-and-emulate")->capture_default_str();
@@ -66,6 +90,10 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
                                     "as OpenSBI's fw_dynamic.bin: starts there, and its next stage is the guest, which may then be absent")->capture_default_str();
     verb.add_option("--smp", harts, "number of harts, 1 to 8 (more than 1 only bare)")->capture_default_str();
     verb.add_flag("--trap-misaligned", trap_misaligned, "misaligned loads and stores trap instead of being done (only bare)");
+    verb.add_option("--shadow-policy", shadow_policy, "of shadow paging: virtual-tlb (entries are forgotten at fences) or write-protect (each write of\n"
+                                                      "the guest's tables exits, and the shadow follows)")->capture_default_str();
+    verb.add_flag("--cluster", clustering, "trap-and-emulate: emulate trapping instructions that follow one another in one exit");
+    verb.add_option("--silent", silent, "sensitive operations on which the hart shall not trap in U-mode, as x86's did not: " + silent_names())->delimiter(',');
     verb.add_option("--gstage-page", gstage_page, "hardware-assisted: largest page of the G-stage: 4K, 2M or 1G")->capture_default_str();
     verb.add_flag("--trapped-timer", trapped_timer, "hardware-assisted: each write of the guest's timer exits, instead of going to vstimecmp");
     verb.add_option("--costs", costs, "cost model: a file, or the name of a shipped one")->capture_default_str();
@@ -97,10 +125,16 @@ Result<SessionConfig> GuestOptions::config() const {
     if (guest.empty() && config.firmware_file.empty()) return Error{kNoGuest};
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};
     if (trap_misaligned && config.mode != Mode::Bare) return Error{fmt::format("mode {} always does misaligned accesses; leave --trap-misaligned away", mode)};
-    config.trap_misaligned = trap_misaligned, config.trapped_timer = trapped_timer;
+    config.trap_misaligned = trap_misaligned, config.switches.trapped_timer = trapped_timer, config.switches.clustering = clustering;
+    const auto policy = parse_shadow_policy(shadow_policy);
+    if (!policy) return Error{policy.error()};
+    config.switches.shadow_policy = policy.value();
+    const auto operations = parse_silent(silent);
+    if (!operations) return Error{operations.error()};
+    config.silent = operations.value();
     const auto level = gstage_level(gstage_page);
     if (!level) return Error{level.error()};
-    config.gstage_level = level.value();
+    config.switches.gstage_level = level.value();
     const auto model = load_cost_model(costs);
     if (!model) return Error{model.error()};
     config.costs = model.value();
@@ -153,6 +187,7 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_trace(verbs);
     add_compare(verbs);
     add_vms(verbs);
+    add_equivalence(verbs);
     add_lesson(verbs);
     add_isa(verbs);
     add_container(verbs);

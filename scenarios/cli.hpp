@@ -49,20 +49,27 @@ void add_isa(Verbs verbs);
 void add_container(Verbs verbs);
 void add_gdb(Verbs verbs);
 void add_vms(Verbs verbs);
+void add_equivalence(Verbs verbs);
 int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options);
 
 /// Options that choose a guest and how it runs, shared by several verbs.
 struct GuestOptions {
     std::string guest, mode = "bare", memory = "128M", append, initrd, device_tree, bios = "builtin", costs = "flat";
     unsigned harts = 1;
-    std::string gstage_page = "2M";
-    bool trap_misaligned = false, trapped_timer = false;
+    std::string gstage_page = "2M", shadow_policy = "virtual-tlb";
+    std::vector<std::string> silent;
+    bool trap_misaligned = false, trapped_timer = false, clustering = false;
     DeviceOptions devices;
     void add_to(CLI::App& verb, bool with_mode);
     /// The session that these ask for; the error is one of usage.
     Result<SessionConfig> config() const;
 };
 /// The value of --memory ("128M", "1G", "1048576") in bytes.
+/// The operations of silent.def, separated by commas; and those named, as bits of silent_bit.
+std::string silent_names();
+Result<u8> parse_silent(const std::vector<std::string>& names);
+Result<vmm::ShadowPolicy> parse_shadow_policy(const std::string& name);
+/// Bytes; "128M" and the like.
 Result<u64> parse_memory(const std::string& text);
 /// True when the environment names a display.
 bool has_display();

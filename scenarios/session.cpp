@@ -68,13 +68,14 @@ Result<Session> Session::create(const SessionConfig& config) {
     if (!devices) return Error{devices.error()};
     const bool bare = config.mode == Mode::Bare;
     vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, *devices, config.firmware, config.costs};
-    vm.gstage_level = config.gstage_level, vm.trapped_timer = config.trapped_timer;
+    vm.switches = config.switches, vm.features.silent = config.silent;
     MachineConfig board;
     board.ram_bytes = bare ? config.memory_bytes : vmm::Vmm::machine_bytes(vm);
     board.harts = config.harts;
     board.bootargs = config.append;
     board.builtin_firmware = bare && config.firmware;
     board.features.misaligned_traps = bare && config.trap_misaligned;
+    board.features.silent = config.silent;
     if (bare) board.board = *devices;
     auto machine = Machine::create(board);
     if (!machine) return Error{machine.error()};

@@ -31,8 +31,8 @@ struct SessionConfig {
     std::string firmware_file;      ///< M-mode firmware to run below the guest, which may then be empty; empty: none
     bool firmware = true;           ///< built-in SBI firmware; false: --bios none or a file
     bool trap_misaligned = false;   ///< misaligned loads and stores trap; only bare
-    unsigned gstage_level = 1;      ///< hardware-assisted: largest page of the G-stage; 0, 1, 2 for 4 KiB, 2 MiB, 1 GiB
-    bool trapped_timer = false;     ///< hardware-assisted: the guest's timer exits instead of being vstimecmp
+    vmm::VmSwitches switches;       ///< how the mode is done
+    u8 silent = 0;                  ///< sensitive operations on which the hart does not trap in U-mode: bits of silent_bit
     DeviceSpec devices;             ///< disks and other virtio devices
     bool write_disks = false;       ///< write_back brings changes of disks to their files; else they stay with the session. Needs checkpoint_every = 0
     unsigned harts = 1;

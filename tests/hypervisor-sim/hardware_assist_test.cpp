@@ -30,14 +30,10 @@ Running start_assisted(const Kernel& kernel, void (*change)(vmm::VmConfig&) = []
     guest.mode = Mode::HardwareAssisted;
     guest.ram_bytes = kGuestBytes;
     change(guest);
-    auto machine = Machine::create({.ram_bytes = vmm::Vmm::machine_bytes(guest), .builtin_firmware = false});
-    REQUIRE(machine);
-    Running running{Mode::HardwareAssisted, std::move(*machine), {}};
-    auto vm = vmm::Vmm::create(running.machine, guest);
-    REQUIRE(vm);
-    running.vm = std::move(*vm);
-    REQUIRE(running.vm->load(running.machine, kernel.image(), "test guest"));
-    return running;
+    auto created = vmm::GuestInMode::create(guest);
+    REQUIRE(created);
+    REQUIRE(created->load(kernel.image(), "test guest"));
+    return {std::move(*created)};
 }
 
 u64 steps_of(const Running& running, StepKind kind) {
@@ -73,9 +69,9 @@ TEST_CASE("the G-stage is filled on first touch, in pages as large as is allowed
         void (*change)(vmm::VmConfig&);
         std::array<u64, 3> mapped;
     };
-    const Case cases[] = {{[](vmm::VmConfig& c) { c.gstage_level = 0; }, {5, 0, 0}}, // four pages of data, one of code
-                          {[](vmm::VmConfig& c) { c.gstage_level = 1; }, {0, 4, 0}},
-                          {[](vmm::VmConfig& c) { c.gstage_level = 2, c.ram_bytes = u64{1} << 30; }, {0, 0, 1}}};
+    const Case cases[] = {{[](vmm::VmConfig& c) { c.switches.gstage_level = 0; }, {5, 0, 0}}, // four pages of data, one of code
+                          {[](vmm::VmConfig& c) { c.switches.gstage_level = 1; }, {0, 4, 0}},
+                          {[](vmm::VmConfig& c) { c.switches.gstage_level = 2, c.ram_bytes = u64{1} << 30; }, {0, 0, 1}}};
     for (const Case& one : cases) {
         Running running = start_assisted(k, one.change);
         running.run(10'000);
@@ -90,7 +86,7 @@ TEST_CASE("the G-stage is filled on first touch, in pages as large as is allowed
 TEST_CASE("a page of the guest's own table that the G-stage lacks is filled in as well") {
     Kernel k; // the table is written by the test below, so that the guest has never touched it
     k.csrw(Csr::satp, satp::kSv39 << 60 | kRoot >> kPageShift, t0).finish();
-    Running running = start_assisted(k, [](vmm::VmConfig& c) { c.gstage_level = 0; });
+    Running running = start_assisted(k, [](vmm::VmConfig& c) { c.switches.gstage_level = 0; });
     Bus bus = running.bus();
     constexpr u64 kLeaf = pte::V | pte::R | pte::W | pte::X | pte::A | pte::D;
     REQUIRE(bus.ram.write_value(bus.ram_offset(kRoot), kLeaf));
@@ -126,7 +122,7 @@ TEST_CASE("the guest's timer is the hart's own vstimecmp, or exits when it is tr
     k.csrw(Csr::sie, irq_bit(Irq::Sti), t0).csrs(Csr::sstatus, mstatus::SIE, t0).op(Op::jal); // for ever
     k.at(kHandler).csrr(a5, Csr::scause).finish();
     for (bool trapped : {false, true}) {
-        Running running = trapped ? start_assisted(k, [](vmm::VmConfig& c) { c.trapped_timer = true; }) : start_assisted(k);
+        Running running = trapped ? start_assisted(k, [](vmm::VmConfig& c) { c.switches.trapped_timer = true; }) : start_assisted(k);
         running.run(100'000);
         REQUIRE(running.board().halt);
         CHECK(running.state().x[a5] == (kInterruptBit | static_cast<u64>(Irq::Sti)));
