@@ -163,16 +163,16 @@ Bus Vmm::guest_bus(Machine& machine) {
     return {machine.ram, board_, machine.trace, kRamBase, ram_offset_, config_.ram_bytes, trace_tag(), guard};
 }
 
-std::size_t Vmm::peek(Machine& machine, u64 va, std::span<u8> out) {
-    Hart view(0, vhart_.features());
-    view.state = guest_state(machine);
-    if (!paravirt_.started) {
-        Bus bus = guest_bus(machine);
-        return view.peek(va, out, bus);
-    }
-    view.state.priv = Priv::U; // the guest's tables are the hart's, in the machine's addresses
-    Bus host = machine.bus();
-    return view.peek(va, out, host);
+HartState Vmm::walk_state(const Machine& machine) const {
+    HartState state = guest_state(machine);
+    if (paravirt_.started) state.priv = Priv::U; // its kernel's pages are U-mode's as well
+    return state;
+}
+
+Bus Vmm::walk_bus(Machine& machine) {
+    Bus bus = guest_bus(machine);
+    if (paravirt_.started) bus.base += ram_offset_;
+    return bus;
 }
 
 void Vmm::flush_caches(Machine& machine) {

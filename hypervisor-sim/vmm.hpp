@@ -130,6 +130,10 @@ class Vmm {
     /// The virtual hart, for translation and peeking with the guest's own tables on guest_bus().
     const Hart& guest_hart() const { return vhart_; }
     Bus guest_bus(Machine& machine);
+    /// What translates the guest's addresses: guest_state and guest_bus, or with direct paging the hart's own mode and the guest's memory at
+    /// its machine addresses, because the guest's tables hold those.
+    HartState walk_state(const Machine& machine) const;
+    Bus walk_bus(Machine& machine);
     HostPhys to_host(GuestPhys address) const { return HostPhys(kRamBase + ram_offset_ + (address.value - kRamBase)); }
 
     Mode mode() const { return config_.mode; }
@@ -153,8 +157,6 @@ class Vmm {
     const Paravirt& paravirt() const { return paravirt_; }
     const DirectPaging& direct() const { return direct_; }
     u64 hypercalls(Hypercall call) const { return paravirt_.calls[static_cast<std::size_t>(call)]; }
-    /// Reads what the guest sees at a virtual address, up to the first byte that is not mapped. Returns bytes read.
-    std::size_t peek(Machine& machine, u64 va, std::span<u8> out);
     /// Drops what the harts remember besides their state, so that a restored copy and the original go on alike.
     void flush_caches(Machine& machine);
     /// Saves or loads everything but the configuration and the machine; loading fails when the configuration is another.
