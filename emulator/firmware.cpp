@@ -83,7 +83,7 @@ Answer Call::base() {
     case 0: return {kSuccess, u64{2} << 24}; // specification 2.0
     case 1: return {kSuccess, 0x54};         // implementation id: not registered
     case 2: return {kSuccess, 1};
-    case 3: return {kSuccess, is_known(arg(0))};
+    case 3: return {kSuccess, is_known(arg(0)) || (arg(0) && arg(0) == firmware.hypervisor_extension)};
     case 4: case 5: case 6: return {kSuccess, 0}; // mvendorid, marchid, mimpid
     default: return {kNotSupported};
     }

@@ -15,6 +15,7 @@ class Hart;
 class Firmware {
   public:
     bool enabled = false;
+    u64 hypervisor_extension = 0; ///< extension id that a VMM serves itself, so that a guest's probe finds it; 0: none
     /// Extension id (a7) of remote fences: after such a call a VMM's shadow tables are as stale as a TLB.
     static constexpr u64 kRemoteFence = 0x52464e43;
 

@@ -1,9 +1,12 @@
 #include "hypervisor-sim/dossier.hpp"
 
 #include "emulator/isa/isa.hpp"
+#include "hypervisor-sim/direct_paging.hpp"
+#include "hypervisor-sim/paravirt.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 
 namespace trapeze::vmm {
@@ -27,6 +30,8 @@ std::string value_of(std::string_view name, const DossierStep& step) {
     if (name == "db") return fmt::format("{}", step.b);
     if (name == "cause") return cause_name(step.a);
     if (name == "insn") return disassemble(static_cast<u32>(step.a), step.b);
+    if (name == "hypercall") return hypercall_row(step.a).name;
+    if (name == "refusal") return refusal_row(static_cast<Refusal>(std::min<u64>(step.b, static_cast<u64>(Refusal::Count)))).sentence;
     if (name == "priv") return std::string(1, priv_letter(static_cast<Priv>(step.b & 3)));
     return std::string(name);
 }

@@ -45,10 +45,12 @@ Result<VmScheduler> VmScheduler::create(Machine& machine, std::vector<VmConfig> 
 /// Gives the hart to the VM with the least progress among those that have work. False: there is none.
 bool VmScheduler::choose(Machine& machine) {
     std::size_t best = count();
+    bool best_slept = false;
     u64 least_of_others = ~u64{0};
     for (std::size_t i = 0; i < count(); ++i) {
+        const bool slept = i != current_ && !shares_[i].kept_waiting;
         shares_[i].kept_waiting = vms_[i].ready(machine);
-        if (shares_[i].kept_waiting && (best == count() || shares_[i].progress < shares_[best].progress)) best = i;
+        if (shares_[i].kept_waiting && (best == count() || shares_[i].progress < shares_[best].progress)) best = i, best_slept = slept;
     }
     if (best == count()) return false;
     shares_[best].kept_waiting = false;
@@ -56,7 +58,7 @@ bool VmScheduler::choose(Machine& machine) {
         if (share.kept_waiting) least_of_others = std::min(least_of_others, share.progress);
     // One that has slept does not get back all that it did not use.
     constexpr u64 kCredit = kSlice * kScale / VmShare{}.weight;
-    if (least_of_others != ~u64{0}) shares_[best].progress = std::max(shares_[best].progress, least_of_others - std::min(least_of_others, kCredit));
+    if (best_slept && least_of_others != ~u64{0}) shares_[best].progress = std::max(shares_[best].progress, least_of_others - std::min(least_of_others, kCredit));
     if (best != current_) vms_[current_].leave(machine);
     current_ = best;
     slice_left_ = kSlice;

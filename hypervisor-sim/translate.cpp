@@ -307,6 +307,7 @@ ExitReason Vmm::look_at_access(Machine& machine, ExitDossier& dossier) {
 /// True when something is pending for the guest that no trap of the hart's will announce. In translated code SIE is in the virtual CSR page,
 /// and what waits for it must be known there.
 bool Vmm::interrupt_waits(Machine& machine) {
+    if (paravirt_.started) return collect_events(machine), event_deliverable(machine);
     Bus bus = guest_bus(machine);
     if (!cache_.cursor.inside) return vhart_.pending_interrupt(bus);
     const TranslationCache::Slots values = cache_.read_slots(machine.ram);

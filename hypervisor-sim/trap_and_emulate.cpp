@@ -21,6 +21,8 @@ bool is_call(ExitReason reason) {
     return reason == ExitReason::CallOut || reason == ExitReason::Dispatch || reason == ExitReason::IndirectMiss || reason == ExitReason::Outside;
 }
 
+bool is_hypercall(ExitReason reason) { return reason == ExitReason::Hypercall || reason == ExitReason::TableUpdate; }
+
 unsigned guest_level(u64 page_size) { return page_size >= u64{1} << 30 ? 2 : page_size >= u64{1} << 21 ? 1 : 0; }
 
 } // namespace
@@ -93,7 +95,7 @@ void Vmm::begin_exit(Machine& machine, const Trap& trap) {
     dossier.believed = dossier.believed_after = vhart_.state.priv;
     dossier.real = {trap.from, trap.from_virt};
     dossier.resume_pc = pc;
-    if (!trap.is_interrupt()) dossier.word = vhart_.fetch_word(pc, bus).value_or(0);
+    if (!trap.is_interrupt()) dossier.word = paravirt_.started ? word_in_direct_tables(machine, pc) : vhart_.fetch_word(pc, bus).value_or(0);
     const ExitReason from_cache = translated ? leave_cache(trap) : ExitReason::Count;
     if (translated && trap.is(Cause::EcallFromU)) dossier.reason = from_cache;
     else dossier.reason = hardware_assisted() ? classify_virtualized(trap, dossier.word, bus) : classify(trap, dossier.word, bus);
@@ -109,6 +111,8 @@ void Vmm::begin_exit(Machine& machine, const Trap& trap) {
 }
 
 ExitReason Vmm::classify(const Trap& trap, u32 word, Bus& bus) const {
+    if (calls_hypervisor(trap)) return vhart_.state.x[16] == static_cast<u64>(Hypercall::Update) ? ExitReason::TableUpdate : ExitReason::Hypercall;
+    if (paravirt_.started) return classify_paravirtual(trap);
     if (trap.is_interrupt()) return ExitReason::Interrupt;
     if (is_page_fault(trap)) return classify_page_fault(trap, bus);
     if (trap.is(Cause::EcallFromU)) return vhart_.state.priv == Priv::S && firmware_.enabled ? ExitReason::SbiCall : ExitReason::GuestSyscall;
@@ -163,6 +167,7 @@ void Vmm::handle_exit(Machine& machine) {
     if (is_call(dossier.reason)) dossier.add(StepKind::CallOut, costs.call_out, dossier.hardware.cause, dossier.hardware.epc);
     else dossier.add(StepKind::Trap, costs.trap, dossier.hardware.cause, dossier.hardware.tval);
     if (dossier.reason == ExitReason::Dispatch || dossier.reason == ExitReason::IndirectMiss) follow_exit(machine, dossier);
+    else if (paravirt_.started || is_hypercall(dossier.reason)) handle_paravirtual(machine, dossier);
     else if (dossier.reason == ExitReason::Interrupt) dossier.add(StepKind::HostInterrupt, 0, dossier.hardware.cause);
     else if (dossier.reason == ExitReason::ShadowMiss) fill_shadow(machine, dossier);
     else if (dossier.reason == ExitReason::GStageMiss) fill_gstage(machine, dossier);

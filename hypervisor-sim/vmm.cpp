@@ -38,6 +38,9 @@ u64 own_bytes(const VmConfig& config) {
     return shadow_bytes(config) + ((cache + kAlignment - 1) & ~(kAlignment - 1));
 }
 
+/// The last of them, which direct paging needs.
+u64 info_pages(const VmConfig& config) { return config.mode == Mode::Paravirtual ? DirectPaging::info_pages(config.ram_bytes / kPageSize) : 0; }
+
 Result<void> check(const Machine& machine, const VmConfig& config) {
     const ModeRow& mode = mode_row(config.mode);
     if (config.mode == Mode::Bare) return Error{"mode bare has no hypervisor; run the guest on the machine itself"};
@@ -80,10 +83,13 @@ Result<Mode> mode_by_name(const std::string& name) {
 
 Vmm::Vmm(const VmConfig& config)
     : config_(config), vhart_(0, features(config)), board_(1, config.board),
-      shadow_(config.place.offset / kPageSize + 1, shadow_bytes(config) / kPageSize - 1),
+      shadow_(config.place.offset / kPageSize + 1, shadow_bytes(config) / kPageSize - 1 - info_pages(config)),
       gstage_(config.place.offset / kPageSize + 1, shadow_bytes(config) / kPageSize - 1),
+      direct_((config.place.offset + shadow_bytes(config)) / kPageSize - info_pages(config), (config.place.offset + own_bytes(config)) / kPageSize,
+              config.ram_bytes / kPageSize),
       cache_((config.place.offset + shadow_bytes(config)) / kPageSize), ram_offset_(config.place.offset + own_bytes(config)) {
     board_.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0); // as a machine has it
+    if (config.mode == Mode::Paravirtual) firmware_.hypervisor_extension = kHypercallExtension;
 }
 
 HartFeatures Vmm::features(const VmConfig& config) {
@@ -149,9 +155,26 @@ void Vmm::reset(Machine& machine) {
     shadow_.drop_all();
     tracker_.clear();
     gstage_.drop_all(machine.ram);
+    if (paravirt_.started) direct_.forget(machine.ram);
+    paravirt_ = {};
 }
 
-Bus Vmm::guest_bus(Machine& machine) { return {machine.ram, board_, machine.trace, kRamBase, ram_offset_, config_.ram_bytes, trace_tag()}; }
+Bus Vmm::guest_bus(Machine& machine) {
+    const u64 guard = paravirt_.started ? direct_.types_offset() : 0;
+    return {machine.ram, board_, machine.trace, kRamBase, ram_offset_, config_.ram_bytes, trace_tag(), guard};
+}
+
+HartState Vmm::walk_state(const Machine& machine) const {
+    HartState state = guest_state(machine);
+    if (paravirt_.started) state.priv = Priv::U; // its kernel's pages are U-mode's as well
+    return state;
+}
+
+Bus Vmm::walk_bus(Machine& machine) {
+    Bus bus = guest_bus(machine);
+    if (paravirt_.started) bus.base += ram_offset_;
+    return bus;
+}
 
 void Vmm::flush_caches(Machine& machine) {
     vhart_.flush_all();

@@ -13,8 +13,10 @@
 #include "emulator/base/result.hpp"
 #include "emulator/loader.hpp"
 #include "emulator/machine.hpp"
+#include "hypervisor-sim/direct_paging.hpp"
 #include "hypervisor-sim/dossier.hpp"
 #include "hypervisor-sim/nested_paging.hpp"
+#include "hypervisor-sim/paravirt.hpp"
 #include "hypervisor-sim/shadow_paging.hpp"
 #include "hypervisor-sim/table_tracker.hpp"
 #include "hypervisor-sim/translation_cache.hpp"
@@ -56,6 +58,8 @@ struct CostModel {
     u64 inject = 100;           ///< deliver a trap or interrupt into the guest
     u64 resume = 200;           ///< register restore and sret
     u64 interpret = 30;         ///< one instruction interpreted
+    u64 hypercall = 50;         ///< find out which one, and look at its arguments
+    u64 check_entry = 10;       ///< check one entry of a guest's table, with direct paging
     u64 call_out = 60;          ///< translated code calls the VMM, and register save: no fault to be understood
     u64 translate = 40;         ///< translate one instruction
     u64 chain = 30;             ///< find a block; link one; drop one
@@ -135,6 +139,10 @@ class Vmm {
     /// The virtual hart, for translation and peeking with the guest's own tables on guest_bus().
     const Hart& guest_hart() const { return vhart_; }
     Bus guest_bus(Machine& machine);
+    /// What translates the guest's addresses: guest_state and guest_bus, or with direct paging the hart's own mode and the guest's memory at
+    /// its machine addresses, because the guest's tables hold those.
+    HartState walk_state(const Machine& machine) const;
+    Bus walk_bus(Machine& machine);
     HostPhys to_host(GuestPhys address) const { return HostPhys(kRamBase + ram_offset_ + (address.value - kRamBase)); }
 
     Mode mode() const { return config_.mode; }
@@ -154,8 +162,12 @@ class Vmm {
     const GStageTables& gstage() const { return gstage_; }
     /// Mode translate: blocks, links, and what is counted about them.
     const TranslationCache& translations() const { return cache_; }
-    /// Machine memory that the VMM uses for this VM: shadow tables or G-stage, translated code.
-    u64 vmm_bytes() const { return (shadow_.pages_used() + gstage_.pages_used()) * kPageSize + cache_.bytes_used(); }
+    /// Machine memory that the VMM uses for this VM: shadow tables or G-stage, translated code, what direct paging knows of each page.
+    u64 vmm_bytes() const { return (shadow_.pages_used() + gstage_.pages_used()) * kPageSize + cache_.bytes_used() + (paravirt_.started ? direct_.bytes() : 0); }
+    /// The guest's side of the mode paravirtual; `started` says whether the guest knows its hypervisor.
+    const Paravirt& paravirt() const { return paravirt_; }
+    const DirectPaging& direct() const { return direct_; }
+    u64 hypercalls(Hypercall call) const { return paravirt_.calls[static_cast<std::size_t>(call)]; }
     /// Drops what the harts remember besides their state, so that a restored copy and the original go on alike.
     void flush_caches(Machine& machine);
     /// Saves or loads everything but the configuration and the machine; loading fails when the configuration is another.
@@ -230,6 +242,28 @@ class Vmm {
     Stop run_hart(Machine& machine, u64 budget, const Watch& watch);
     void charge(Machine& machine, ExitDossier* dossier, StepKind kind, u64 cycles, u64 a = 0, u64 b = 0);
     void note_code(Machine& machine, EventKind kind, u64 pc, u64 count);
+    // paravirt.cpp
+    u64 shared(const Machine& machine, Shared field) const;
+    void set_shared(Machine& machine, Shared field, u64 value) const;
+    u32 word_in_direct_tables(Machine& machine, u64 pc) const;
+    bool calls_hypervisor(const Trap& trap) const;
+    ExitReason classify_paravirtual(const Trap& trap) const;
+    void handle_paravirtual(Machine& machine, ExitDossier& dossier);
+    void serve_firmware_call(Machine& machine, ExitDossier& dossier);
+    void enter_handler(Machine& machine, ExitDossier& dossier, const Trap& trap);
+    void collect_events(Machine& machine);
+    bool event_deliverable(const Machine& machine) const;
+    void deliver_events(Machine& machine, ExitDossier& dossier);
+    void serve_hypercall(Machine& machine, ExitDossier& dossier);
+    HypercallAnswer answer_hypercall(Machine& machine, ExitDossier& dossier, u64 number);
+    HypercallAnswer refused_table(ExitDossier& dossier, Refusal refusal, u64 done) const;
+    HypercallAnswer start_paravirtual(Machine& machine, ExitDossier& dossier, u64 page, u64 handler, u64 root);
+    HypercallAnswer update_tables(Machine& machine, ExitDossier& dossier, u64 address, u64 count);
+    Refusal update_table(Ram& ram, u64 target, u64 value);
+    HypercallAnswer switch_tables(Machine& machine, ExitDossier& dossier, u64 kernel, u64 user);
+    void return_from_handler(Machine& machine, ExitDossier& dossier);
+    HypercallAnswer write_console(Machine& machine, ExitDossier& dossier, u64 address, u64 count);
+    HypercallAnswer access_device(Machine& machine, ExitDossier& dossier, u64 address, u64 bytes, const u64* value);
 
     // world_switch.cpp: between the virtual hart and the real one
     u64 load_deprivileged(Machine& machine, ExitDossier* dossier);
@@ -250,6 +284,8 @@ class Vmm {
     ShadowTables shadow_;    ///< where the guest runs in U-mode
     TableTracker tracker_;   ///< under ShadowPolicy::WriteProtect
     GStageTables gstage_;    ///< where it runs in VS-mode
+    DirectPaging direct_;    ///< where it is paravirtual
+    Paravirt paravirt_;
     TranslationCache cache_; ///< where its kernel is translated
     u64 ram_offset_ = 0;
     bool pending_ = false;   ///< an exit waits to be handled

@@ -118,6 +118,7 @@ void Vmm::state(StateArchive& archive) {
     gstage_.state(archive);
     tracker_.state(archive, to_host(GuestPhys(kRamBase)).value >> kPageShift, config_.ram_bytes >> kPageShift);
     if (config_.mode == Mode::Translate) cache_.state(archive, config_.ram_bytes / kPageSize);
+    direct_.state(archive), paravirt_.state(archive);
     archive(pending_), archive(entered_), archive(entry_retired_);
     archive(exit_counts_);
     for (u64* count : {&exits_, &interpreted_, &table_entries_read_, &shadow_fills_, &shadow_flushes_, &clustered_}) archive(*count);
@@ -126,7 +127,9 @@ void Vmm::state(StateArchive& archive) {
         if (archive.failed()) break;
         dossier_state(archive, dossier);
     }
-    const bool possible = !(pending_ && (entered_ || ledger_.empty() || ledger_.back().complete));
+    const bool possible = !(pending_ && (entered_ || ledger_.empty() || ledger_.back().complete)) &&
+                          !(paravirt_.started && (config_.mode != Mode::Paravirtual || ledger_.empty()));
+    if (paravirt_.shared & kPageMask || (paravirt_.started && paravirt_.shared - kRamBase >= config_.ram_bytes)) archive.fail(), paravirt_ = {};
     if (!possible || archive.failed()) archive.fail(), pending_ = entered_ = false, ledger_.clear();
 }
 

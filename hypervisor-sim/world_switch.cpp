@@ -104,8 +104,9 @@ u64 Vmm::load_deprivileged(Machine& machine, ExitDossier* dossier) {
     const u64 pc = translating() ? enter_cache(machine, dossier) : vhart_.state.pc;
     if (translating()) load_csr_page(machine);
     if (synced()) tracker_.check(machine.ram, shadow_);
-    const u64 root = shadow_.select(machine.ram, view());
-    if (shadow_.take_dropped() || real[Csr::satp] != root) hart.flush_translations();
+    const u64 root = paravirt_.started ? direct_.satp_for(vhart_.state.priv) : shadow_.select(machine.ram, view());
+    const bool stale = paravirt_.started ? direct_.take_stale() : shadow_.take_dropped();
+    if (stale || real[Csr::satp] != root) hart.flush_translations();
     real[Csr::satp] = root;
     return pc;
 }
@@ -159,6 +160,7 @@ bool Vmm::wake(Machine& machine, ExitDossier* dossier) {
 }
 
 void Vmm::inject_pending(Machine& machine, ExitDossier* dossier) {
+    if (paravirt_.started) return deliver_events(machine, *dossier);
     Bus bus = guest_bus(machine);
     // In VS-mode the hart itself delivers what hvip says, so only interrupts for the guest's M-mode are the VMM's.
     const auto pending = [&] { return hardware_assisted() ? machine_interrupt_pending(bus) : vhart_.pending_interrupt(bus) != 0; };

@@ -22,6 +22,7 @@ constexpr Field kFields[] = {
     {"device", &vmm::CostModel::device},       {"inject", &vmm::CostModel::inject},         {"resume", &vmm::CostModel::resume},
     {"interpret", &vmm::CostModel::interpret}, {"gstage_fill", &vmm::CostModel::gstage_fill}, {"call_out", &vmm::CostModel::call_out},
     {"translate", &vmm::CostModel::translate}, {"chain", &vmm::CostModel::chain},
+    {"interpret", &vmm::CostModel::interpret}, {"hypercall", &vmm::CostModel::hypercall},     {"check_entry", &vmm::CostModel::check_entry},
 };
 constexpr i64 kMostCycles = 1'000'000'000;
 

@@ -51,8 +51,8 @@ std::string entry_flags(u64 entry) {
 std::string walk(Call& call) {
     const auto address = call.session.resolve(call.argument);
     if (!address) return address.error() + "\n";
-    const Hart view = call.session.guest_view(call.hart);
-    Bus bus = call.session.guest_bus();
+    const Hart view = call.session.walk_view(call.hart);
+    Bus bus = call.session.walk_bus();
     const PageWalk walk = view.translate(address.value(), Access::Load, bus);
     std::string text;
     for (unsigned i = 0; i < walk.steps; ++i)

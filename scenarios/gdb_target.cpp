@@ -88,8 +88,8 @@ std::optional<u64> GdbTarget::physical_of(const Hart& view, Bus& bus, u64 addres
 }
 
 std::size_t GdbTarget::read_memory(unsigned hart, u64 address, bool physical, std::span<u8> out) {
-    const Hart view = session_.guest_view(hart);
-    Bus bus = session_.guest_bus();
+    const Hart view = session_.walk_view(hart);
+    Bus bus = session_.walk_bus();
     std::size_t done = 0;
     while (done < out.size()) {
         const auto at = physical_of(view, bus, address + done, physical);
@@ -102,8 +102,8 @@ std::size_t GdbTarget::read_memory(unsigned hart, u64 address, bool physical, st
 }
 
 bool GdbTarget::write_memory(unsigned hart, u64 address, bool physical, std::span<const u8> in) {
-    const Hart view = session_.guest_view(hart);
-    Bus bus = session_.guest_bus();
+    const Hart view = session_.walk_view(hart);
+    Bus bus = session_.walk_bus();
     struct Piece {
         u64 physical;
         std::span<const u8> bytes;
@@ -150,8 +150,8 @@ bool GdbTarget::watches(const Break& b, unsigned hart) const {
     if (!is_watch(b.kind)) return false;
     Watch watch;
     watch.data.push_back(data_watch(b.kind, b.address, b.bytes));
-    const Hart view = session_.guest_view(hart);
-    Bus bus = session_.guest_bus();
+    const Hart view = session_.walk_view(hart);
+    Bus bus = session_.walk_bus();
     return watch_hits(watch, view, bus);
 }
 

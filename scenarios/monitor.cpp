@@ -48,9 +48,8 @@ std::string walk(Session& session, const Words& words) {
     if (words.size() != 2) return "walk needs one address, such as walk 0x80200000 or walk main\n";
     const auto address = session.resolve(words[1]);
     if (!address) return address.error() + "\n";
-    Hart view(0);
-    view.state = session.guest_state();
-    Bus bus = session.vmm() ? const_cast<vmm::Vmm*>(session.vmm())->guest_bus(session.machine()) : session.machine().bus();
+    const Hart view = session.walk_view(0);
+    Bus bus = session.walk_bus();
     const PageWalk result = view.translate(address.value(), Access::Load, bus);
     std::string out;
     for (unsigned i = 0; i < result.steps; ++i) {

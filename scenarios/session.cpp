@@ -233,8 +233,8 @@ bool Session::stops_at(const Breakpoint& breakpoint) const {
         if (in_hypervisor) return false;
         Watch watch;
         watch.data.push_back(watched_memory(breakpoint));
-        const Hart view = guest_view(current_hart());
-        Bus bus = const_cast<Session&>(*this).guest_bus(); // reading changes nothing
+        const Hart view = walk_view(current_hart());
+        Bus bus = const_cast<Session&>(*this).walk_bus(); // reading changes nothing
         return watch_hits(watch, view, bus);
     }
     case Breakpoint::Kind::CsrWrite: {
@@ -413,6 +413,12 @@ Hart Session::guest_view(unsigned hart) const {
     return view;
 }
 
+Hart Session::walk_view(unsigned hart) const {
+    Hart view = guest_view(hart);
+    if (now_.vmm) view.state = now_.vmm->walk_state(now_.machine);
+    return view;
+}
+
 void Session::set_guest_state(unsigned hart, const HartState& state) {
     if (now_.vmm) now_.vmm->set_guest_state(now_.machine, state);
     else now_.machine.hart(hart).state = state;
@@ -509,9 +515,9 @@ void Session::note_lanes() {
 }
 
 std::size_t Session::peek(u64 va, std::span<u8> out) const {
-    Bus bus = const_cast<Session&>(*this).guest_bus(); // reading through translation changes nothing; a bus only holds references
+    Bus bus = const_cast<Session&>(*this).walk_bus(); // reading through translation changes nothing; a bus only holds references
     if (!now_.vmm) return now_.machine.hart().peek(va, out, bus);
-    return guest_view(0).peek(va, out, bus);
+    return walk_view(0).peek(va, out, bus);
 }
 
 std::vector<Session::CodeLine> Session::code(unsigned before, unsigned after) const {

@@ -146,6 +146,9 @@ class Session {
     HartState guest_state(unsigned hart) const { return now_.vmm ? guest_state() : now_.machine.hart(hart).state; }
     /// A hart like the guest's, in its state, for looking at its CSRs and translation on guest_bus().
     Hart guest_view(unsigned hart) const;
+    /// What translates the guest's virtual addresses, for looking at its memory: a hart and the bus on which it finds its page tables.
+    Hart walk_view(unsigned hart) const;
+    Bus walk_bus() { return now_.vmm ? now_.vmm->walk_bus(now_.machine) : now_.machine.bus(); }
     /// The guest's memory and devices.
     Bus guest_bus() { return now_.vmm ? now_.vmm->guest_bus(now_.machine) : now_.machine.bus(); }
     void set_guest_state(unsigned hart, const HartState& state);

@@ -18,7 +18,7 @@ struct Ingredient {
 
 std::string cost_text(const vmm::CostModel& c) {
     std::string text = c.name + ":";
-    for (u64 cost : {c.trap, c.decode, c.emulate, c.shadow_fill, c.walk_entry, c.shadow_flush, c.gstage_fill, c.device, c.inject, c.resume, c.interpret}) text += fmt::format(" {}", cost);
+    for (u64 cost : {c.trap, c.decode, c.emulate, c.shadow_fill, c.walk_entry, c.shadow_flush, c.gstage_fill, c.device, c.inject, c.resume, c.interpret, c.call_out, c.translate, c.chain, c.hypercall, c.check_entry}) text += fmt::format(" {}", cost);
     return text;
 }
 

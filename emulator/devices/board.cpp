@@ -55,6 +55,10 @@ bool DmaMemory::read(u64 address, std::span<u8> out) const {
 
 bool DmaMemory::write(u64 address, std::span<const u8> in) const {
     if (address < base || address - base > size || in.size() > size - (address - base)) return false;
+    for (u64 at = address - base; guard && !in.empty() && at >> kPageShift <= (address - base + in.size() - 1) >> kPageShift; at += kPageSize) {
+        u8 kind = 0;
+        if (!ram.read(guard + (at >> kPageShift), kind) || kind & kReadOnly) return false;
+    }
     return ram.write(address - base + offset, in);
 }
 

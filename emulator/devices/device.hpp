@@ -18,10 +18,12 @@ class Ram;
 
 /// A device's window on guest memory for DMA: bus addresses, checked on each access.
 struct DmaMemory {
+    static constexpr u8 kReadOnly = 0x80;
     Ram& ram;
     u64 base;   ///< bus address of the first byte
     u64 offset; ///< its offset in `ram`
     u64 size;   ///< bytes
+    u64 guard = 0; ///< RAM offset of a byte for each page; one with kReadOnly may not be written. 0: all may
     /// False, with nothing done, when the range is not all inside the memory.
     bool read(u64 address, std::span<u8> out) const;
     bool write(u64 address, std::span<const u8> in) const;

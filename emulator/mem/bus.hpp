@@ -16,10 +16,11 @@ struct Bus {
     u64 offset = 0;       ///< its offset in `ram`
     u64 size = 0;         ///< bytes of RAM on this bus
     u8 trace_tag = 0;     ///< Event::tag of what happens on this bus
+    u64 dma_guard = 0;    ///< DmaMemory::guard
 
     bool in_ram(u64 address, u64 bytes) const { return address - base < size && bytes <= size - (address - base); }
     u64 ram_offset(u64 address) const { return address - base + offset; }
-    DeviceContext device_context(u64 cycles) { return {{ram, base, offset, size}, ticks_of(cycles)}; }
+    DeviceContext device_context(u64 cycles) { return {{ram, base, offset, size, dma_guard}, ticks_of(cycles)}; }
     /// One access of 1, 2, 4 or 8 bytes, anywhere. False: an access fault. `cycles` is the time of the access.
     bool read(u64 address, unsigned bytes, u64& value, u64 cycles);
     bool write(u64 address, unsigned bytes, u64 value, u64 cycles);

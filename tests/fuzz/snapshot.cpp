@@ -13,7 +13,7 @@ using namespace trapeze;
 using namespace trapeze::scenarios;
 
 constexpr char kProgram[] = "fuzz-snapshot-guest.bin";
-constexpr Mode kModes[] = {Mode::Bare, Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate};
+constexpr Mode kModes[] = {Mode::Bare, Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::Paravirtual};
 
 SessionConfig config_of(Mode mode) {
     SessionConfig config;

@@ -18,7 +18,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-const char* const kModes[] = {"bare", "interpret", "trap-and-emulate", "hardware-assisted"};
+const char* const kModes[] = {"bare", "interpret", "trap-and-emulate", "paravirtual", "hardware-assisted"};
 const std::pair<std::string, std::string> kNoDisplay[] = {{"DISPLAY", ""}, {"WAYLAND_DISPLAY", ""}};
 
 /// For programs that draw: graphics drivers leak, and are unloaded before the leaks can be told apart from the program's.

@@ -16,7 +16,7 @@ using namespace trapeze::test;
 namespace {
 
 constexpr char kGdb[] = "/usr/bin/gdb-multiarch";
-const char* const kModes[] = {"bare", "interpret", "trap-and-emulate"};
+const char* const kModes[] = {"bare", "interpret", "trap-and-emulate", "paravirtual"};
 
 std::string program() {
     const char* folder = std::getenv("TRAPEZE_BIN");

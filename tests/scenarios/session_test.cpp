@@ -21,7 +21,7 @@ using vmm::Mode;
 
 namespace {
 
-constexpr Mode kModes[] = {Mode::Bare, Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted};
+constexpr Mode kModes[] = {Mode::Bare, Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::Paravirtual, Mode::HardwareAssisted};
 
 SessionConfig tiny_os(Mode mode, u64 checkpoint_every = 100'000, const std::string& append = "") {
     SessionConfig config;

@@ -17,7 +17,7 @@ using vmm::Mode;
 
 namespace {
 
-constexpr Mode kModes[] = {Mode::Bare, Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted};
+constexpr Mode kModes[] = {Mode::Bare, Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::Paravirtual, Mode::HardwareAssisted};
 constexpr const char* kLinux = "/usr/bin/qemu-riscv64-static";
 constexpr const char* kPrompt = "$ ";
 

@@ -1,3 +1,13 @@
+#include "paravirt.h"
+#define SHARED_FIELD(id, offset, ...) .set SHARED_##id, offset
+#include "hypervisor-sim/shared_page.def"
+#define HYPERCALL(number, id, ...) .set HYPERCALL_##id, number
+#include "hypervisor-sim/hypercalls.def"
+.set SHARED_x2, SHARED_Sp
+.set SHARED_x10, SHARED_A0
+.set SHARED_x16, SHARED_A6
+.set SHARED_x17, SHARED_A7
+
 # Where the firmware hands over: S-mode, paging off, interrupts off, a0 = hart id, a1 = device tree (SBI specification, section 9.1).
 .section .text.entry
 .globl _entry
@@ -59,6 +69,52 @@ trap_return:
     .endr
     ld sp, 2*8(sp)
     sret
+
+# paravirtual_trap_entry: under a hypervisor that we know, every trap comes here. It has put sp on the kernel stack and what it
+# changed into the shared page; the rest is as above. paravirtual_trap_return is the way back: what the hypercall itself needs goes
+# through the shared page.
+.align 2
+.globl paravirtual_trap_entry
+paravirtual_trap_entry:
+    addi sp, sp, -FRAME_SIZE
+    sd ra, 1*8(sp)
+    sd gp, 3*8(sp)
+    sd tp, 4*8(sp)
+    .irp n, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    sd x\n, \n*8(sp)
+    .endr
+    la t1, shared_page
+    ld t0, SHARED_Sp(t1)
+    sd t0, 2*8(sp)
+    ld t0, SHARED_Pc(t1)
+    sd t0, 32*8(sp)
+    ld t0, SHARED_Status(t1)
+    sd t0, 33*8(sp)
+    mv a0, sp
+    call handle_trap
+
+.globl paravirtual_trap_return
+paravirtual_trap_return:
+    la t1, shared_page
+    .irp n, 2, 10, 16, 17
+    ld t0, \n*8(sp)
+    sd t0, SHARED_x\n(t1)
+    .endr
+    ld t0, 32*8(sp)
+    sd t0, SHARED_Pc(t1)
+    ld t0, 33*8(sp)
+    sd t0, SHARED_Status(t1)
+    addi t0, sp, FRAME_SIZE        # where the next trap from the user begins
+    sd t0, SHARED_KernelStack(t1)
+    ld ra, 1*8(sp)
+    ld gp, 3*8(sp)
+    ld tp, 4*8(sp)
+    .irp n, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    ld x\n, \n*8(sp)
+    .endr
+    li a7, HYPERCALL_EXTENSION
+    li a6, HYPERCALL_Return
+    ecall
 
 # switch_context(struct context *from, struct context *to): saves what a C function must preserve, and loads the other's.
 .globl switch_context

@@ -183,7 +183,7 @@ i64 file_write(struct file *file, u64 from, u64 bytes) {
     for (u64 done = 0; done < bytes;) {
         u64 count = bytes - done < sizeof chunk ? bytes - done : sizeof chunk;
         if (copy_from_user(chunk, from + done, count) < 0) return done ? (i64)done : -EFAULT;
-        for (u64 i = 0; i < count; i++) console_put(chunk[i]);
+        console_write(chunk, count);
         done += count;
     }
     return (i64)bytes;

@@ -35,16 +35,34 @@ struct device_tree {
 void read_device_tree(u64 address, struct device_tree *out);
 
 // --- privileged.c: everything that a hypervisor has to know about (the sensitive instructions), behind one table
+typedef u64 *page_table;
 struct privileged_operations {
     const char *name;
-    void (*enable_paging)(u64 satp);         // the first time
-    void (*switch_address_space)(u64 satp);  // afterwards
+    int two_roots;          // an address space has a second root, without the kernel, for user mode
+    u64 machine_offset;     // from an address of memory to the one that page tables hold
+    u64 leaf_flags;         // of the kernel's own pages
+    void (*start_traps)(void);
+    void (*trap_return)(void);
+    void (*trap_cause)(u64 *cause, u64 *value);
+    void (*enable_paging)(page_table root, u64 memory_end); // the first time; maps the kernel
+    void (*switch_address_space)(page_table table);         // afterwards
     void (*flush_page)(u64 address);
     void (*write_page_entry)(u64 *entry, u64 value);
+    u64 (*read_page_entry)(const u64 *entry);
+    void (*finish_updates)(void);                 // entries written so far hold from now on
+    void (*table_begins)(void *page, int level);  // a page of zeros, or of entries, is a table from now on
+    void (*table_ends)(void *page);
+    void (*enable_interrupts)(void);              // chooses them; they are let in later
+    u64 (*take_events)(u64 cause);                // what an interrupt is about: bit 0 the timer, bit n the PLIC's source n
+    void (*events_done)(u64 events);
     void (*set_timer)(u64 tick);
-    void (*wait_for_interrupt)(void);
+    void (*wait_for_interrupt)(void);             // and lets it in
+    void (*console_write)(const char *text, u64 bytes);
+    u64 (*device_read)(u64 address, int bytes);
+    void (*device_write)(u64 address, int bytes, u64 value);
 };
 extern struct privileged_operations privileged;
+void privileged_start(char *arguments);
 u64 read_time(void);
 
 // --- sbi.c: calls to the firmware (or to a hypervisor, which answers the same calls)
@@ -54,25 +72,25 @@ void sbi_reboot(void) __attribute__((noreturn));
 
 // --- console.c
 void console_start(void);
-void console_put(char c);
-void console_interrupt(void);
+void console_write(const char *text, u64 bytes);
+void uart_write(const char *text, u64 bytes);
+void console_interrupt(u64 events);
 i64 console_read(char *to, u64 bytes); // sleeps until a line is there; 0 at end of file
-void devices_moved(u64 base);          // device registers are reached through this base from now on
 
 // --- memory.c
-typedef u64 *page_table;
 enum { PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_A = 64, PTE_D = 128 };
-void memory_start(u64 first, u64 end);
+u64 memory_start(u64 first, u64 end); // bytes of memory that are free
 void *page_allocate(void); // zeroed; 0 when there is none
 void page_free(void *page);
 u64 pages_free(void);
 page_table kernel_table(void);
 page_table user_table_new(void); // with the kernel mapped
 void user_table_free(page_table table);
+page_table user_root(page_table table); // its second root, 0 when it has none
 int user_map(page_table table, u64 address, void *page, u64 flags);
+void user_unmap(page_table table, u64 address);
 void *user_page(page_table table, u64 address, u64 needed_flags); // where the page that holds address is; 0 when it is not mapped so
 int user_copy_table(page_table to, page_table from);
-u64 satp_of(page_table table);
 int copy_to_user(u64 to, const void *from, u64 bytes); // 0 or -EFAULT
 int copy_from_user(void *to, u64 from, u64 bytes);
 int copy_text_from_user(char *to, u64 from, u64 room); // length or an error

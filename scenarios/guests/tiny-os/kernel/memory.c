@@ -2,13 +2,15 @@
 //
 // Every address space has the same three regions:
 //   0x0000_0000 .. 0x7fff_ffff   the process: pages of 4 KiB
-//   0x8000_0000 .. 0xbfff_ffff   all of RAM at its own address: one entry of 1 GiB, the kernel's alone
-//   0xffff_ffff_0000_0000 ..     the devices: one entry of 1 GiB, the kernel's alone
+//   0x8000_0000 .. 0xbfff_ffff   all of RAM at its own address, the kernel's alone
+//   0xffff_ffff_0000_0000 ..     the devices, the kernel's alone
+// The entries of the latter two are the same in every root. Entries are written and tables handed out through `privileged`: to a
+// hypervisor they are what matters most.
 #include "kernel.h"
 
 #define GIGABYTE (1ul << 30)
-#define DEVICES 0xffffffff00000000ul
 #define USER_END 0x80000000ul
+enum { FIRST_OF_KERNEL = 2, OTHER_ROOT = 511 }; // entries of a root; the latter is not valid, and holds the address of the other root
 
 struct free_page { struct free_page *next; };
 static struct free_page *free_list;
@@ -17,18 +19,16 @@ static u64 never_used, memory_end; // pages above never_used have not been touch
 static page_table kernel_page_table;
 
 static u64 index_at(u64 address, int level) { return address >> (12 + 9 * level) & 511; }
-static u64 entry_for(void *page, u64 flags) { return (u64)page >> 12 << 10 | flags; }
-static void *page_of(u64 entry) { return (void *)(entry >> 10 << 12); }
+static u64 entry_for(void *page, u64 flags) { return ((u64)page + privileged.machine_offset) >> 12 << 10 | flags; }
+static void *page_of(u64 entry) { return (void *)((entry >> 10 << 12) - privileged.machine_offset); }
 
-void memory_start(u64 first, u64 end) {
+u64 memory_start(u64 first, u64 end) {
     never_used = (first + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
     memory_end = end & ~(PAGE_SIZE - 1);
     kernel_page_table = page_allocate();
-    const u64 flags = PTE_V | PTE_R | PTE_W | PTE_G | PTE_A | PTE_D;
-    kernel_page_table[index_at(0x80000000, 2)] = entry_for((void *)0x80000000, flags | PTE_X);
-    kernel_page_table[index_at(DEVICES, 2)] = entry_for(0, flags);
-    privileged.enable_paging(satp_of(kernel_page_table));
-    devices_moved(DEVICES);
+    u64 bytes = pages_free() * PAGE_SIZE;
+    privileged.enable_paging(kernel_page_table, memory_end);
+    return bytes;
 }
 
 void *page_allocate(void) {
@@ -53,15 +53,23 @@ void page_free(void *page) {
 
 u64 pages_free(void) { return free_count + (memory_end - never_used) / PAGE_SIZE; }
 page_table kernel_table(void) { return kernel_page_table; }
-u64 satp_of(page_table table) { return 8ul << 60 | (u64)table >> 12; }
 
 page_table user_table_new(void) {
-    page_table table = page_allocate();
-    if (!table) return 0;
-    table[index_at(0x80000000, 2)] = kernel_page_table[index_at(0x80000000, 2)];
-    table[index_at(DEVICES, 2)] = kernel_page_table[index_at(DEVICES, 2)];
+    page_table table = page_allocate(), other = table && privileged.two_roots ? page_allocate() : 0;
+    if (!table || (privileged.two_roots && !other)) {
+        if (table) page_free(table);
+        return 0;
+    }
+    memcpy(table + FIRST_OF_KERNEL, kernel_page_table + FIRST_OF_KERNEL, (512 - FIRST_OF_KERNEL) * sizeof *table);
+    if (other) {
+        table[OTHER_ROOT] = (u64)other;
+        privileged.table_begins(other, 2);
+    }
+    privileged.table_begins(table, 2);
     return table;
 }
+
+page_table user_root(page_table table) { return (page_table)table[OTHER_ROOT]; }
 
 // The entry of the lowest level for a user address; makes the tables on the way when asked to.
 static u64 *find_entry(page_table table, u64 address, int make) {
@@ -71,7 +79,10 @@ static u64 *find_entry(page_table table, u64 address, int make) {
         if (!(*entry & PTE_V)) {
             void *page = make ? page_allocate() : 0;
             if (!page) return 0;
+            privileged.table_begins(page, level - 1);
             privileged.write_page_entry(entry, entry_for(page, PTE_V));
+            if (level == 2 && user_root(table)) privileged.write_page_entry(&user_root(table)[index_at(address, 2)], entry_for(page, PTE_V));
+            privileged.finish_updates();
         }
         table = page_of(*entry);
     }
@@ -85,14 +96,35 @@ int user_map(page_table table, u64 address, void *page, u64 flags) {
     return 0;
 }
 
+void user_unmap(page_table table, u64 address) {
+    u64 *entry = find_entry(table, address, 0);
+    if (entry) privileged.write_page_entry(entry, 0);
+}
+
 void *user_page(page_table table, u64 address, u64 needed_flags) {
     u64 *entry = find_entry(table, address, 0);
-    if (!entry || (*entry & (PTE_V | PTE_U)) != (PTE_V | PTE_U) || (*entry & needed_flags) != needed_flags) return 0;
-    return page_of(*entry);
+    u64 value = entry ? privileged.read_page_entry(entry) : 0;
+    if ((value & (PTE_V | PTE_U)) != (PTE_V | PTE_U) || (value & needed_flags) != needed_flags) return 0;
+    return page_of(value);
+}
+
+// Whoever looks after tables hears that they are none any more, from the root down.
+static void end_tables(page_table table) {
+    privileged.table_ends(table);
+    if (user_root(table)) privileged.table_ends(user_root(table));
+    for (u64 i = 0; i < USER_END / GIGABYTE; i++) {
+        if (!(table[i] & PTE_V)) continue;
+        page_table middle = page_of(table[i]);
+        privileged.table_ends(middle);
+        for (int j = 0; j < 512; j++)
+            if (middle[j] & PTE_V) privileged.table_ends(page_of(middle[j]));
+    }
+    privileged.finish_updates();
 }
 
 // Visits the process's part of a table: its first two gigabytes.
 void user_table_free(page_table table) {
+    if (privileged.two_roots) end_tables(table);
     for (u64 i = 0; i < USER_END / GIGABYTE; i++) {
         if (!(table[i] & PTE_V)) continue;
         page_table middle = page_of(table[i]);
@@ -105,10 +137,12 @@ void user_table_free(page_table table) {
         }
         page_free(middle);
     }
+    if (user_root(table)) page_free(user_root(table));
     page_free(table);
 }
 
 int user_copy_table(page_table to, page_table from) {
+    privileged.finish_updates();
     for (u64 i = 0; i < USER_END / GIGABYTE; i++) {
         if (!(from[i] & PTE_V)) continue;
         page_table middle = page_of(from[i]);

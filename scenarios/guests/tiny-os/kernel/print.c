@@ -4,38 +4,54 @@
 #include "kernel.h"
 #include "sbi.h"
 
-static void print_number(u64 value, unsigned base) {
+// What is printed at once goes to the console at once.
+struct output { char text[96]; u64 count; };
+
+static void send(struct output *out) {
+    console_write(out->text, out->count);
+    out->count = 0;
+}
+
+static void put(struct output *out, char c) {
+    out->text[out->count++] = c;
+    if (out->count == sizeof out->text) send(out);
+}
+
+static void put_number(struct output *out, u64 value, unsigned base) {
     char digits[24];
     int count = 0;
     do digits[count++] = "0123456789abcdef"[value % base];
     while (value /= base);
-    while (count) console_put(digits[--count]);
+    while (count) put(out, digits[--count]);
 }
 
 void print(const char *format, ...) {
+    struct output out;
+    out.count = 0;
     va_list arguments;
     va_start(arguments, format);
     for (; *format; format++) {
         if (*format != '%') {
-            console_put(*format);
+            put(&out, *format);
             continue;
         }
         switch (*++format) {
         case 's':
-            for (const char *s = va_arg(arguments, const char *); *s; s++) console_put(*s);
+            for (const char *s = va_arg(arguments, const char *); *s; s++) put(&out, *s);
             break;
-        case 'c': console_put((char)va_arg(arguments, int)); break;
-        case 'x': print_number(va_arg(arguments, u64), 16); break;
+        case 'c': put(&out, (char)va_arg(arguments, int)); break;
+        case 'x': put_number(&out, va_arg(arguments, u64), 16); break;
         case 'd': {
             i64 value = va_arg(arguments, i64);
-            if (value < 0) console_put('-'), value = -value;
-            print_number((u64)value, 10);
+            if (value < 0) put(&out, '-'), value = -value;
+            put_number(&out, (u64)value, 10);
             break;
         }
-        default: console_put(*format);
+        default: put(&out, *format);
         }
     }
     va_end(arguments);
+    send(&out);
 }
 
 void panic(const char *why) {

@@ -13,11 +13,10 @@ static int next_pid = 1;
 struct process *current;
 
 void switch_context(struct context *from, struct context *to);
-void trap_return(void);
 
 struct trap_frame *frame_of(struct process *process) { return (struct trap_frame *)(process->kernel_stack + PAGE_SIZE) - 1; }
 
-static void start_first_time(void) { asm volatile("mv sp, %0\nj trap_return" : : "r"(frame_of(current)) : "memory"); }
+static void start_first_time(void) { asm volatile("mv sp, %0\njr %1" : : "r"(frame_of(current)), "r"(privileged.trap_return) : "memory"); }
 
 static struct process *new_process(void) {
     for (int i = 0; i < MAX_PROCESSES; i++) {
@@ -67,7 +66,7 @@ void processes_start(const char *arguments) {
 static void run(struct process *process) {
     current = process;
     process->state = PROCESS_RUNNING;
-    privileged.switch_address_space(satp_of(process->table));
+    privileged.switch_address_space(process->table);
     switch_context(&scheduler_context, &process->context);
     current = 0;
 }
@@ -102,8 +101,6 @@ void run_processes(void) {
         // Nobody can run: wait until an interrupt comes, and look at what it was.
         set_next_timer(0);
         privileged.wait_for_interrupt();
-        asm volatile("csrsi sstatus, 2"); // let it in
-        asm volatile("csrci sstatus, 2");
     }
 }
 
@@ -242,7 +239,7 @@ i64 process_exec(const char *path, char *strings, int arguments, int environment
     page_table old = current->table;
     current->table = table;
     current->heap_begin = current->heap_end = heap;
-    privileged.switch_address_space(satp_of(table));
+    privileged.switch_address_space(table);
     user_table_free(old);
     const char *name = path;
     for (const char *c = path; *c; c++)
@@ -266,7 +263,7 @@ void process_exit(int status) {
         if (current->files[fd]) file_close(current->files[fd]);
     for (int i = 0; i < MAX_PROCESSES; i++)
         if (processes[i].parent == current->pid && processes[i].state != PROCESS_FREE) processes[i].parent = 1; // orphans go to init
-    privileged.switch_address_space(satp_of(kernel_table()));
+    privileged.switch_address_space(kernel_table());
     user_table_free(current->table);
     current->status = status;
     current->state = PROCESS_ENDED;
@@ -316,7 +313,7 @@ i64 process_break(u64 address) {
         for (u64 page = (address + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1); page < current->heap_end; page += PAGE_SIZE) {
             void *old = user_page(current->table, page, 0);
             if (!old) continue;
-            user_map(current->table, page, 0, 0);
+            user_unmap(current->table, page);
             privileged.flush_page(page);
             page_free(old);
         }

@@ -2,7 +2,6 @@
 #include "kernel.h"
 
 enum { ECALL_FROM_USER = 8, INSTRUCTION_PAGE_FAULT = 12, LOAD_PAGE_FAULT = 13, STORE_PAGE_FAULT = 15 };
-enum { TIMER_INTERRUPT = 5, EXTERNAL_INTERRUPT = 9 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGSEGV = 11 };
 
 static const char *cause_name(u64 cause) {
@@ -23,20 +22,21 @@ static void user_fault(struct trap_frame *frame, u64 cause, u64 value) {
     process_exit(cause == 2 ? SIGILL : cause == 3 ? SIGTRAP : SIGSEGV);
 }
 
-static void interrupt(u64 number, int from_user) {
-    if (number == EXTERNAL_INTERRUPT) console_interrupt();
-    if (number != TIMER_INTERRUPT) return;
+static void interrupt(u64 cause, int from_user) {
+    u64 events = privileged.take_events(cause);
+    console_interrupt(events);
+    privileged.events_done(events);
+    if (!(events & 1)) return;
     timer_tick();
     if (from_user) yield();
 }
 
 void handle_trap(struct trap_frame *frame) {
     u64 cause, value;
-    asm volatile("csrr %0, scause" : "=r"(cause));
-    asm volatile("csrr %0, stval" : "=r"(value));
+    privileged.trap_cause(&cause, &value);
     int from_user = (frame->sstatus & 0x100) == 0;
     if (cause >> 63) {
-        interrupt(cause & 0xff, from_user);
+        interrupt(cause, from_user);
     } else if (!from_user) {
         print("%s at 0x%x, pc 0x%x in the kernel\n", cause_name(cause), value, frame->sepc);
         panic("trap in the kernel");
@@ -47,4 +47,5 @@ void handle_trap(struct trap_frame *frame) {
         user_fault(frame, cause, value);
     }
     if (from_user && current->status) process_exit(current->status); // killed meanwhile
+    privileged.finish_updates();
 }
