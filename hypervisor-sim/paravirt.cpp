@@ -244,7 +244,7 @@ HypercallAnswer Vmm::start_paravirtual(Machine& machine, ExitDossier& dossier, u
     if (refusal == Refusal::None) refusal = direct_.hold_writable(machine.ram, to_host(GuestPhys(page)));
     const u64 checked = direct_.take_checked();
     dossier.add(StepKind::CheckTables, config_.costs.check_entry * checked, checked);
-    const Translation tables{direct_.satp_for(Priv::S), 0, {.priv = Priv::U}, {}};
+    const trapeze::Translation tables{direct_.satp_for(Priv::S), 0, {.priv = Priv::U}, {}};
     const PageWalk walk = walk_page_tables(tables, handler, Access::Fetch, [&](u64 address, u64& entry) {
         return host.in_ram(address, sizeof entry) && host.ram.read(host.ram_offset(address), entry);
     });

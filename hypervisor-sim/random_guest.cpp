@@ -94,6 +94,8 @@ u32 random_instruction(Random& random, bool counted) {
         while (time_dependent(*csr) || (!counted && (csr->csr == Csr::instret || csr->csr == Csr::minstret))) csr = &csr_row_at(random.below(kCsrCount));
         static constexpr Csr kOften[] = {Csr::mstatus, Csr::sstatus, Csr::satp, Csr::sepc, Csr::mepc, Csr::sip, Csr::mip, Csr::sie, Csr::mie, Csr::medeleg, Csr::stvec, Csr::senvcfg};
         o.imm = static_cast<i64>(random.one_in(2) ? random.pick(kOften) : csr->csr);
+        if (random.one_in(3)) o.rs1 = 0; // reads only
+        if (random.one_in(4)) o.rd = 0;  // writes only
         return encode(random.pick(kCsrOps), o);
     }
     case 8: case 9: case 10: case 11: case 12: return encode(random.pick(kMemory), o);
