@@ -4,7 +4,7 @@ namespace trapeze::lockstep {
 
 Result<Machine> machine_with(const Program& program) {
     MachineConfig config;
-    config.features.hypervisor = false; // as QemuOptions::cpu
+    config.features.hypervisor = program.options.guests; // as QemuOptions::cpu
     config.ram_bytes = u64{32} << 20;
     config.builtin_firmware = false;
     auto machine = Machine::create(config);
@@ -13,7 +13,7 @@ Result<Machine> machine_with(const Program& program) {
         if (!machine->ram.write(segment.address - kRamBase, segment.bytes)) return Error{"the program does not fit the machine's RAM"};
     machine->hart().reset(program.entry);
     // The peer sets A and D bits itself, as Svadu does.
-    machine->hart().state[Csr::menvcfg] = menvcfg::ADUE;
+    machine->hart().state[Csr::menvcfg] = machine->hart().state[Csr::henvcfg] = menvcfg::ADUE;
     return machine;
 }
 
@@ -41,9 +41,18 @@ Result<HartView> MachineSide::view(Detail) {
     HartView view;
     for (unsigned i = 0; i < 32; ++i) view.x[i] = s.x[i], view.f[i] = s.f[i];
     view.pc = s.pc;
-    view.priv = static_cast<u64>(s.priv);
+    view.priv = static_cast<u64>(s.priv), view.virt = s.virt;
     Bus bus = machine_->bus();
-    for (std::size_t i = 0; i < kComparedCsrCount; ++i) view.csrs[i] = machine_->hart().read_csr(kComparedCsrs[i].csr, bus);
+    const Hart& hart = machine_->hart();
+    for (std::size_t i = 0; i < kComparedCsrCount; ++i) {
+        const u16 number = static_cast<u16>(kComparedCsrs[i].csr);
+        view.csrs[i] = hart.read_csr(hart.csr_in_mode(number), bus);
+        // In a guest the vs registers are in the supervisor's place, and QEMU shows old values in theirs.
+        view.hidden[i] = (i >= kComparedWithoutHypervisor && !hart.features().hypervisor) || (s.virt && i >= kFirstOfGuest);
+    }
+    constexpr u64 kGuests = mstatus::SIE | mstatus::SPIE | mstatus::SPP | mstatus::FS | mstatus::SUM | mstatus::MXR | mstatus::UXL | mstatus::SD;
+    u64& status = view.csrs[compared_index(Csr::mstatus)];
+    if (s.virt) status = (status & ~kGuests) | (hart.read_csr(Csr::vsstatus, bus) & kGuests);
     return view;
 }
 

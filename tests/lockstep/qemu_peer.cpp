@@ -24,6 +24,7 @@ namespace trapeze::lockstep {
 namespace {
 
 constexpr unsigned kPcRegister = 32, kFirstFloat = 33;
+constexpr std::size_t kFirstQuestionOfCsr = 34; ///< after all general registers in one, 32 of floating point, and the privilege
 constexpr std::size_t kBytesInPacket = 1024; ///< of memory; QEMU's limit is 4096 characters
 constexpr std::size_t kPacketsAtOnce = 16;
 
@@ -240,7 +241,9 @@ Result<QemuPeer> QemuPeer::start(const QemuOptions& options) {
     peer.view_questions_.push_back("g");
     for (unsigned i = 0; i < 32; ++i) peer.view_questions_.push_back(fmt::format("p{:x}", kFirstFloat + i));
     peer.view_questions_.push_back(fmt::format("p{:x}", peer.first_csr_ - 1)); // the privilege
-    for (const ComparedCsr& csr : kComparedCsrs) peer.view_questions_.push_back(fmt::format("p{:x}", peer.first_csr_ + static_cast<unsigned>(csr.csr)));
+    const std::size_t compared = options.hypervisor ? kComparedCsrCount : kComparedWithoutHypervisor;
+    for (const ComparedCsr& csr : std::span(kComparedCsrs).first(compared))
+        peer.view_questions_.push_back(fmt::format("p{:x}", peer.first_csr_ + static_cast<unsigned>(csr.csr)));
     return peer;
 }
 
@@ -277,19 +280,20 @@ Result<HartView> QemuPeer::view(Detail detail) {
     if (general.size() < 33 * 8) return child_->failure("did not give its registers");
     HartView view;
     view.detail = detail;
+    std::fill(view.hidden.begin() + (static_cast<std::ptrdiff_t>(view_questions_.size()) - kFirstQuestionOfCsr), view.hidden.end(), true);
     for (unsigned i = 0; i < 32; ++i) view.x[i] = little_endian(std::span(general).subspan(8 * i, 8));
     view.pc = little_endian(std::span(general).subspan(8 * kPcRegister, 8));
     for (std::size_t i = 1; i < answers->size(); ++i) {
-        if (i == 34 + compared_index(Csr::satp) && answers.value()[i].starts_with('E')) {
-            view.satp_hidden = true;
+        if (i >= kFirstQuestionOfCsr && answers.value()[i].starts_with('E')) {
+            view.hidden[i - kFirstQuestionOfCsr] = true;
             continue;
         }
         const std::vector<u8> bytes = bytes_of(answers.value()[i]);
         if (bytes.size() < 4) return child_->failure("did not give the register of packet " + view_questions_[i]);
         const u64 value = little_endian(bytes);
         if (i <= 32) view.f[i - 1] = value;
-        else if (i == 33) view.priv = value;
-        else view.csrs[i - 34] = value;
+        else if (i + 1 == kFirstQuestionOfCsr) view.priv = value;
+        else view.csrs[i - kFirstQuestionOfCsr] = value;
     }
     return view;
 }

@@ -15,6 +15,7 @@ struct QemuOptions {
     std::string program = "qemu-system-riscv64";
     /// QEMU's rv64 without what the emulator does not have, and with what it has.
     std::string cpu = "rv64,h=false,Zfhmin=true,svinval=true";
+    bool hypervisor = false; ///< the hart has the extension; `cpu` says h=true then
     int timeout_ms = 5000; ///< for each answer
 };
 

@@ -4,13 +4,16 @@
 // Instructions come from the instruction table, with random operands, and from a list of compressed forms. What would let a
 // program run away is confined: loads and stores go through four pointers that nothing else writes, control only goes forward, and
 // a trap handler skips the instruction that trapped. A handler in M-mode and one in S-mode clobber x29 and x30.
-// With `privileged`, programs also enter S and U; with `paging`, they switch between two random Sv39 tables and none.
+// With `privileged`, programs also enter S and U; with `paging`, they switch between two random Sv39 tables and none. With `guests`, they
+// enter VS and VU as well, x27 and x28 are clobbered too, and `paging` means two random tables of any depth for each of two stages.
 //
 // Memory (physical; code is mapped to itself, so an address is the same in every mode):
 //   0x8000'0000  prologue and handlers     0x8000'2000  initial registers     0x8001'0000  the program
-//   0x8010'0000  two Sv39 tables           0x8040'0000  data: four pages, a 2 MiB page of its own
+//   0x8010'0000  two Sv39 tables           0x8020'0000  tables of two stages
+//   0x8040'0000  data: four pages, a 2 MiB page of its own
 //
-// Not generated: what QEMU 7.2 does not have (Zicond, Zicbom, Zicboz, Zawrs), lr and sc that are misaligned or of two widths, a trap between them, wfi, interrupts, counters and time, writes to PMP after the prologue.
+// Not generated: what QEMU 7.2 does not have (Zicond, Zicbom, Zicboz, Zawrs), lr and sc that are misaligned or of two widths, a trap
+// between them, wfi that would wait, interrupts, counters and time, writes to PMP after the prologue.
 #pragma once
 
 #include "emulator/base/types.hpp"
@@ -26,6 +29,7 @@ struct ProgramOptions {
     unsigned arithmetic = 0; ///< percent of groups that are one instruction on floating-point registers, or of Zba, Zbb, Zbc, Zbs
     bool privileged = true;
     bool paging = true;      ///< needs `privileged`
+    bool guests = false;     ///< VS- and VU-mode too, with `paging` under two stages; needs `privileged`
 };
 
 struct Segment {
