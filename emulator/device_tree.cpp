@@ -17,7 +17,7 @@ namespace {
 /// What harts have beyond rv64i, in the order of the ISA manual's naming chapter.
 constexpr const char* kExtensions[] = {
     "m", "a", "f", "d", "c", "h", "zicbom", "zicbop", "zicboz", "zicntr", "zicond", "zicsr", "zifencei", "zihintpause", "zihpm",
-    "zawrs", "zfhmin", "zba", "zbb", "zbc", "zbs", "sstc", "svadu", "svinval", "svnapot", "svpbmt",
+    "zawrs", "zfhmin", "zba", "zbb", "zbc", "zbs", "smstateen", "sstc", "svadu", "svinval", "svnapot", "svpbmt",
 };
 constexpr u32 kCacheBlockBytes = 64; // Exec::kCacheBlock
 /// Entropy that kernels mix into their random numbers: the same in every run, as everything is.

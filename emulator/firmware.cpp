@@ -307,6 +307,7 @@ void Firmware::launch(Hart& hart, u64 entry, u64 opaque, Bus& bus) {
     hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
     hart.write_csr(Csr::mcounteren, 7, bus);
     hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::PBMTE | menvcfg::ADUE | envcfg::CBIE | envcfg::CBCFE | envcfg::CBZE, bus);
+    for (Csr opened : {Csr::mstateen0, Csr::mstateen1, Csr::mstateen2, Csr::mstateen3}) hart.write_csr(opened, ~u64{0}, bus);
     hart.write_csr(Csr::pmpaddr0, ~u64{0}, bus);
     hart.write_csr(Csr::pmpcfg0, kPmpAllNapot, bus);
     hart.occupy(Priv::M);

@@ -127,6 +127,7 @@ void Vmm::set_up_host(Machine& machine) {
     hart.write_csr(Csr::mideleg, kSupervisorIrqs, bus);
     hart.write_csr(Csr::mcounteren, ~u64{0}, bus);
     hart.write_csr(Csr::menvcfg, menvcfg::STCE | menvcfg::ADUE, bus);
+    for (Csr opened : {Csr::mstateen0, Csr::mstateen1, Csr::mstateen2, Csr::mstateen3}) hart.write_csr(opened, ~u64{0}, bus);
     hart.write_csr(Csr::pmpaddr0, ~u64{0}, bus);
     hart.write_csr(Csr::pmpcfg0, kPmpAllNapot, bus);
     hart.write_csr(Csr::mie, irq_bit(Irq::Sti) | irq_bit(Irq::Ssi), bus);

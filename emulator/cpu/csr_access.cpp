@@ -66,6 +66,13 @@ Refusal environment_refusal(const HartState& s, PrivMode mode, u64 field) {
     return Refusal::None;
 }
 
+/// State that mstateen opens to lower modes and hstateen, of the same place, to guests (Smstateen). No state of the hart is U-mode's to be closed.
+Refusal state_refusal(const HartState& s, PrivMode mode, unsigned place, u64 state) {
+    if (mode.priv == Priv::M) return Refusal::None;
+    if (!(s.csrs[slot(Csr::mstateen0) + place] & state)) return Refusal::Illegal;
+    return mode.virt && !(s.csrs[slot(Csr::hstateen0) + place] & state) ? Refusal::Virtual : Refusal::None;
+}
+
 /// A bit of mstatus closes S-mode, its counterpart in hstatus VS-mode.
 Refusal status_refusal(const HartState& s, PrivMode mode, u64 machine_bit, u64 hypervisor_bit) {
     if (mode.priv != Priv::S) return Refusal::None;
@@ -90,6 +97,8 @@ Refusal gate_refusal(const HartState& s, PrivMode mode, Gate gate, u16 number) {
     case Gate::Cbie: return environment_refusal(s, mode, envcfg::CBIE);
     case Gate::Cbcfe: return environment_refusal(s, mode, envcfg::CBCFE);
     case Gate::Cbze: return environment_refusal(s, mode, envcfg::CBZE);
+    case Gate::StateEnable: return state_refusal(s, mode, bits(number, 1, 0), stateen::SE);
+    case Gate::Environment: return state_refusal(s, mode, 0, stateen::ENVCFG);
     }
     return Refusal::None;
 }
@@ -214,6 +223,8 @@ u64 Hart::read_csr(u16 number, Bus& bus) const {
     case Csr::vsie: return (s[Csr::mie] & s[Csr::hideleg] & kGuestIrqs) >> 1;
     // What menvcfg does not grant reads as not granted here.
     case Csr::henvcfg: return s[Csr::henvcfg] & ~(~s[Csr::menvcfg] & (menvcfg::STCE | menvcfg::PBMTE | menvcfg::ADUE));
+    case Csr::hstateen0: case Csr::hstateen1: case Csr::hstateen2: case Csr::hstateen3: // what mstateen does not open reads as closed here
+        return s.csrs[r->slot] & s.csrs[slot(Csr::mstateen0) + bits(number, 1, 0)];
     case Csr::time: return ticks_of(s.cycles) + (s.virt ? s[Csr::htimedelta] : 0);
     case Csr::cycle: case Csr::mcycle: return bit(s[Csr::mcountinhibit], 0) ? s[Csr::mcycle] : s.cycles + s.cycles_offset;
     case Csr::instret: case Csr::minstret: return bit(s[Csr::mcountinhibit], 2) ? s[Csr::minstret] : s.retired + s.retired_offset;
@@ -283,6 +294,11 @@ void Hart::write_csr(u16 number, u64 value, Bus& bus) {
         if (merged != stored) flush_translations();
         stored = legal_environment(stored, merged);
         break;
+    case Csr::hstateen0: case Csr::hstateen1: case Csr::hstateen2: case Csr::hstateen3: {
+        const u64 open = s.csrs[slot(Csr::mstateen0) + bits(number, 1, 0)];
+        stored = (stored & ~open) | (merged & open);
+        break;
+    }
     case Csr::satp: case Csr::vsatp: case Csr::hgatp: write_translation(r->csr, merged); break;
     // A counter written now reads back as written by the next instruction.
     case Csr::mcycle:

@@ -29,6 +29,10 @@ inline constexpr u64 ADUE = u64{1} << 61, PBMTE = u64{1} << 62, STCE = u64{1} <<
 namespace envcfg {
 inline constexpr u64 CBIE = 3u << 4, CBCFE = 1u << 6, CBZE = 1u << 7;
 }
+/// Fields of mstateen0 and hstateen0 (Smstateen); SE is one of the others as well.
+namespace stateen {
+inline constexpr u64 ENVCFG = u64{1} << 62, SE = u64{1} << 63;
+}
 
 struct HartState {
     std::array<u64, 33> x{}; ///< x[32] swallows writes to x0 and is 0 whenever the hart is stopped

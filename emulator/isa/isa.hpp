@@ -21,7 +21,7 @@ enum class Extension : u8 {
     I, M, A, F, D, Zicsr, Zifencei, H, Svinval, Zihintpause, Zawrs, Zicond, Zicbom, Zicbop, Zicboz, Zfhmin, Zba, Zbb, Zbc, Zbs,
 };
 /// A status bit that can make an instruction or CSR access trap at a privilege that is otherwise sufficient.
-enum class Gate : u8 { None, Tvm, Tw, Tsr, Hu, Fs, Counter, Stce, Mcfg, Cbie, Cbcfe, Cbze };
+enum class Gate : u8 { None, Tvm, Tw, Tsr, Hu, Fs, Counter, Stce, Mcfg, Cbie, Cbcfe, Cbze, StateEnable, Environment };
 /// Popek and Goldberg (1974): control-sensitive changes resources or mode, behaviour-sensitive depends on them.
 enum class Sensitivity : u8 { Innocuous, Control, Behaviour, ByCsr };
 

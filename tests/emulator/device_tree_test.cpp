@@ -39,7 +39,7 @@ TEST_CASE("The tree has the nodes and cells of QEMU's virt board") {
     CHECK(cell(fdt, "/memory@80000000", "reg", 3) == 0x4000'0000);
     CHECK(cell(fdt, "/cpus", "timebase-frequency") == kTimebaseHz);
     CHECK(text(fdt, "/cpus/cpu@2", "riscv,isa") ==
-          "rv64imafdch_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintpause_zihpm_zawrs_zfhmin_zba_zbb_zbc_zbs_sstc_svadu_svinval_svnapot_svpbmt");
+          "rv64imafdch_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintpause_zihpm_zawrs_zfhmin_zba_zbb_zbc_zbs_smstateen_sstc_svadu_svinval_svnapot_svpbmt");
     CHECK(text(fdt, "/cpus/cpu@2", "riscv,isa-base") == "rv64i");
     CHECK(cell(fdt, "/cpus/cpu@2", "riscv,cboz-block-size") == 64);
     CHECK(text(fdt, "/cpus/cpu@0", "mmu-type") == "riscv,sv57");

@@ -14,6 +14,7 @@ Result<Machine> machine_with(const Program& program) {
     machine->hart().reset(program.entry);
     // The peer sets A and D bits itself, as Svadu does.
     machine->hart().state[Csr::menvcfg] = machine->hart().state[Csr::henvcfg] = menvcfg::ADUE;
+    machine->hart().state[Csr::mstateen0] = stateen::ENVCFG; // QEMU 7.2 has no Smstateen, which would close henvcfg
     return machine;
 }
 
