@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -49,6 +50,7 @@ Result<DiskFile> DiskFile::open(const DriveSpec& spec) {
         if (file.fd_ < 0)
             return Error{fmt::format("{}: the disk's image cannot be opened for writing ({}); mend that, or give readonly=on or snapshot=on", spec.file,
                                      std::strerror(errno))};
+        std::signal(SIGXFSZ, SIG_IGN); // beyond the limit of a file's size, a write is to fail like others
         if (flock(file.fd_, LOCK_EX | LOCK_NB) != 0)
             return Error{fmt::format("{}: another program writes this disk's image; end it, or give snapshot=on", spec.file)};
     }
@@ -82,6 +84,12 @@ Result<void> DiskFile::check_file() const {
 
 Result<void> DiskFile::write_back(VirtioBlk& disk) {
     if (fd_ < 0) return {};
+    Result<void> written = write_dirty(disk);
+    disk.set_writable(static_cast<bool>(written));
+    return written;
+}
+
+Result<void> DiskFile::write_dirty(VirtioBlk& disk) {
     if (disk.dirty())
         if (const auto checked = check_file(); !checked) return checked;
     while (const auto run = disk.dirty_run()) {

@@ -19,6 +19,7 @@ class DiskFile {
     const DiskConfig& config() const { return config_; }
     /// Writes what is dirty; and waits for the medium when the guest has asked for it since the last time. The error names the file and
     /// what to do; what is not written stays dirty.
+    /// The disk refuses what the guest writes from then on, until it has got through.
     Result<void> write_back(VirtioBlk& disk);
     /// For the end, when write_back fails: writes the whole disk into a new file beside the image, or in the folder for temporary
     /// files. Returns its name.
@@ -27,6 +28,7 @@ class DiskFile {
   private:
     explicit DiskFile(const DriveSpec& spec) : path_(spec.file) {}
     Result<void> check_file() const;
+    Result<void> write_dirty(VirtioBlk& disk);
 
     std::string path_;
     DiskConfig config_;

@@ -70,7 +70,7 @@ bool VirtioBlk::transfer(u32 type, u64 sector, VirtioChain& chain, Status& statu
     const u64 bytes = type == kIn ? chain.writable_left() - 1 : chain.readable_left();
     const bool in_range = sector <= sectors() && bytes <= (sectors() - sector) * kSectorBytes;
     const bool bounded = bytes <= kMaxRequestBytes && bytes <= kMaxNotificationBytes - notification_bytes_;
-    if (bytes % kSectorBytes || !in_range || !bounded || (type == kOut && mode_ == DiskMode::ReadOnly)) {
+    if (bytes % kSectorBytes || !in_range || !bounded || (type == kOut && (mode_ == DiskMode::ReadOnly || !writable_))) {
         status = Status::IoError;
         return true;
     }
@@ -100,7 +100,10 @@ bool VirtioBlk::serve(unsigned, VirtioChain& chain) {
     case kOut:
         if (!transfer(header.type, header.sector, chain, status)) return false;
         break;
-    case kFlush: ++flushes_; break;
+    case kFlush:
+        ++flushes_;
+        if (!writable_) status = Status::IoError;
+        break;
     case kGetId: {
         u8 id_bytes[kIdBytes] = {};
         std::copy_n(serial_.begin(), std::min(serial_.size(), kIdBytes), id_bytes);

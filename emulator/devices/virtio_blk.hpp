@@ -3,7 +3,8 @@
 // copying a machine costs no copy of its disk. `image` gives the contents as they are now. A disk that is written through lists its
 // dirty sectors besides; the host takes them and writes them to the image's file, which no device opens.
 // Known inaccuracies: a request over 64 MiB, or beyond 256 MiB in one notification, is answered with an I/O error. A flush
-// is answered at once: what was written before it is in the host's hands, and reaches the file when the host comes to it.
+// is answered at once: what was written before it is in the host's hands, and reaches the file when the host comes to it. A file that
+// cannot be written (a full disk) therefore shows in the requests that follow: they are I/O errors until what is dirty has got through.
 #pragma once
 
 #include "emulator/devices/board_config.hpp"
@@ -44,6 +45,8 @@ class VirtioBlk final : public VirtioMmio {
     void clean(const DirtyRun& run);
     /// How often the guest asked that everything be on the medium.
     u64 flushes() const { return flushes_; }
+    /// The host says whether what it took last got into the file. While it did not, writes and flushes are I/O errors.
+    void set_writable(bool writable) { writable_ = writable; }
     DiskMode mode() const { return mode_; }
 
   protected:
@@ -69,6 +72,7 @@ class VirtioBlk final : public VirtioMmio {
     std::string serial_;
     std::set<u64> dirty_; ///< sectors, of a disk that is written through
     u64 flushes_ = 0;
+    bool writable_ = true; ///< the host's, no part of the guest's machine: it is not saved
 };
 
 } // namespace trapeze

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace trapeze;
@@ -65,15 +66,17 @@ struct Written {
         ram.fill(0x4000, 1024, 'n');
         request(1, 1, 1024), request(1, 5, 512);
     }
-    void request(u32 type, u64 sector, u32 bytes) {
+    void request(u32 type, u64 sector, u32 bytes) { REQUIRE(answer(type, sector, bytes) == 0); }
+    /// The device's status for a request; `flags` of its data's descriptor: 2 where the device writes it.
+    u8 answer(u32 type, u64 sector, u32 bytes, u16 flags = 0) {
         ram.write_value(0x3000, type), ram.write_value(0x3008, sector);
-        descriptor(0, 0x3000, 16, 1), descriptor(1, 0x4000, bytes, 1), descriptor(2, 0x5000, 1, 2);
+        descriptor(0, 0x3000, 16, 1), descriptor(1, 0x4000, bytes, 1 | flags), descriptor(2, 0x5000, 1, 2);
         ram.write_value(0x1004 + 2 * (available % 8), u16{0});
         ram.write_value(0x1002, ++available);
         disk.write(0x50, 4, 0, context);
         u8 status = 9;
         ram.read(0x5000, status);
-        REQUIRE(status == 0);
+        return status;
     }
     void descriptor(u64 index, u64 address, u32 bytes, u16 flags) {
         ram.write_value(16 * index, address), ram.write_value(16 * index + 8, bytes), ram.write_value(16 * index + 12, flags);
@@ -196,15 +199,56 @@ TEST_CASE("An image that vanished or shrank is not written to; what the guest wr
     }
 }
 
-TEST_CASE("A full disk: the sentence names the sectors, and nothing is forgotten") {
+TEST_CASE("A file that is always full is no image, and is not written to") {
     if (!fs::exists("/dev/full")) return;
     Folder folder;
     const std::string original = folder.image();
     fs::remove(original);
-    fs::create_symlink("/dev/full", original); // reads as zeros without end, and is always full
-    CHECK_FALSE(DiskFile::open({original, DiskMode::CopyOnWrite})); // and is no image
+    fs::create_symlink("/dev/full", original); // reads as zeros without end
+    CHECK_FALSE(DiskFile::open({original, DiskMode::CopyOnWrite}));
     fs::remove(original);
     CHECK(replace_file("/dev/full/x", {}).error().find("/dev/full/x") != std::string::npos);
+}
+
+TEST_CASE("A disk full on write-back: the sentence names the file and the mend, the guest gets I/O errors, and nothing is forgotten") {
+    /// Files of this process may have so many bytes; the write beyond is refused, as on a full disk.
+    struct FileSizeLimit {
+        rlimit before{};
+        explicit FileSizeLimit(u64 bytes) {
+            getrlimit(RLIMIT_FSIZE, &before);
+            set(bytes);
+        }
+        void set(u64 bytes) const {
+            const rlimit now{static_cast<rlim_t>(bytes), before.rlim_max};
+            REQUIRE(setrlimit(RLIMIT_FSIZE, &now) == 0);
+        }
+        ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before); }
+    };
+    constexpr u8 kOk = 0, kIoError = 1;
+    Folder folder;
+    DiskFile file = opened(folder);
+    Written guest(file.config()); // has written sectors 1, 2 and 5
+    const FileSizeLimit limit(5 * 512);
+    const auto full = file.write_back(guest.disk);
+    REQUIRE_FALSE(full);
+    CHECK(full.error().find(folder.image()) == 0);
+    CHECK(full.error().find("sectors 5 to 5") != std::string::npos);
+    CHECK(full.error().find("make room") != std::string::npos);
+    std::string expected = kAfter;
+    expected.replace(5 * 512, 512, 512, 'o');
+    CHECK(Folder::contents(folder.image()) == expected); // what found room, and nothing of what did not
+
+    CHECK(guest.answer(1, 6, 512) == kIoError); // a write
+    CHECK(guest.answer(4, 0, 0) == kIoError);   // a flush
+    CHECK(guest.answer(0, 5, 512, 2) == kOk);   // a read, of what it wrote
+    CHECK(file.write_back(guest.disk).error() == full.error());
+    CHECK(Folder::contents(folder.image()) == expected);
+
+    limit.set(limit.before.rlim_cur);
+    CHECK(file.write_back(guest.disk));
+    CHECK(Folder::contents(folder.image()) == kAfter); // the refused write is not among it
+    CHECK(guest.answer(1, 6, 512) == kOk);
+    CHECK(guest.answer(4, 0, 0) == kOk);
 }
 
 TEST_CASE("One image is not written by two at a time") {
