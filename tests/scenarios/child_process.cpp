@@ -14,6 +14,7 @@
 #include <iterator>
 #include <poll.h>
 #include <pty.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,7 +50,9 @@ struct Pipe {
 void finish(pid_t pid, Ended& ended) {
     if (ended.timed_out) kill(pid, SIGKILL);
     int status = 0;
-    waitpid(pid, &status, 0);
+    rusage used{};
+    wait4(pid, &status, 0, &used);
+    ended.peak_kib = static_cast<unsigned long>(used.ru_maxrss);
     if (WIFEXITED(status)) ended.status = WEXITSTATUS(status);
     else ended.signal = WTERMSIG(status);
 }

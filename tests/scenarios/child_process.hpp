@@ -20,6 +20,7 @@ struct Ended {
     int status = -1; ///< exit status; -1 when a signal ended it
     int signal = 0;
     bool timed_out = false;
+    unsigned long peak_kib = 0; ///< most memory of the host that it had at once
     std::string out, err;
 };
 
