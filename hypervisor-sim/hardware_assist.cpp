@@ -25,6 +25,8 @@ struct Twin {
 };
 constexpr Twin kTwins[] = {{Csr::stvec, Csr::vstvec},   {Csr::sscratch, Csr::vsscratch}, {Csr::sepc, Csr::vsepc},
                            {Csr::scause, Csr::vscause}, {Csr::stval, Csr::vstval},       {Csr::scounteren, Csr::scounteren}};
+constexpr Twin kStateEnables[] = {{Csr::mstateen0, Csr::hstateen0}, {Csr::mstateen1, Csr::hstateen1}, {Csr::mstateen2, Csr::hstateen2},
+                                  {Csr::mstateen3, Csr::hstateen3}};
 
 void merge(u64& to, u64 from, u64 among) { to = (to & ~among) | (from & among); }
 
@@ -54,6 +56,7 @@ void Vmm::load_guest_csrs(Machine& machine) {
     hart.write_csr(Csr::hideleg, (v[Csr::mideleg] & kSupervisorIrqs) << 1, bus);
     hart.write_csr(Csr::henvcfg, v[Csr::menvcfg] & ~(config_.switches.trapped_timer ? menvcfg::STCE : 0), bus);
     hart.write_csr(Csr::senvcfg, v[Csr::senvcfg], bus);
+    for (const Twin& twin : kStateEnables) hart.write_csr(twin.real, v[twin.guest], bus); // what its own M-mode closes exits
     real[Csr::hcounteren] = v[Csr::mcounteren] & kTimeCounter;
 
     real[Csr::vsstatus] = v[Csr::mstatus] & kGuestStatus;
