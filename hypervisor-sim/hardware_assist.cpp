@@ -68,11 +68,12 @@ void Vmm::load_guest_csrs(Machine& machine) {
     hart.write_csr(Csr::hgatp, gstage_.hgatp(config_.place.id), bus);
     if (gstage_.take_dropped()) hart.flush_translations();
 
-    // What the guest's own M-mode takes from its S-mode exits, and so does satp when the hart has deeper tables than the guest may see.
+    // What the guest's own M-mode takes from its S-mode exits, and so does satp when the hart has deeper tables than the guest may see, and
+    // sret when it is to clear MPRV, which vsstatus does not have.
     const bool hides_tables = vhart_.features().paging_levels < hart.features().paging_levels;
     u64 status = hstatus::SPV | hstatus::VTW | set_field(u64{0}, hstatus::VSXL, kXlen64) | (v.priv == Priv::S ? hstatus::SPVP : 0);
     if (v[Csr::mstatus] & mstatus::TVM || hides_tables) status |= hstatus::VTVM;
-    if (v[Csr::mstatus] & mstatus::TSR) status |= hstatus::VTSR;
+    if (v[Csr::mstatus] & (mstatus::TSR | mstatus::MPRV)) status |= hstatus::VTSR;
     real[Csr::hstatus] = status;
     real[Csr::mstatus] = mstatus::FS | mstatus::SPIE | (v.priv == Priv::S ? mstatus::SPP : 0);
 }

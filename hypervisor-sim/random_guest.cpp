@@ -128,7 +128,7 @@ Result<GuestInMode> random_guest(const EquivalenceCheck& check, Mode mode) {
     Hart maker(0, config.features);
     maker.reset(kCode + random.below(0x200) * 4);
     for (unsigned i = 1; i < 32; ++i) maker.state.x[i] = random_value(random), maker.state.f[i] = random.any();
-    for (Csr csr : {Csr::mstatus, Csr::medeleg, Csr::mideleg, Csr::mie, Csr::mip, Csr::mcounteren, Csr::scounteren, Csr::sscratch, Csr::mscratch, Csr::fcsr})
+    for (Csr csr : {Csr::mstatus, Csr::medeleg, Csr::mideleg, Csr::mie, Csr::mip, Csr::mcounteren, Csr::scounteren, Csr::sscratch, Csr::mscratch, Csr::fcsr, Csr::senvcfg})
         maker.write_csr(csr, random.any(), bus);
     maker.write_csr(Csr::menvcfg, random.one_in(4) ? 0 : menvcfg::ADUE | menvcfg::STCE, bus);
     maker.write_csr(Csr::mtvec, kCode + 0x1000 + random.below(2), bus);

@@ -8,8 +8,6 @@ namespace trapeze::vmm {
 
 namespace {
 
-constexpr u64 kScale = 1 << 10; // of progress, so that weights divide finely
-
 u64 aligned(u64 offset, const VmConfig& config) {
     const u64 alignment = Vmm::machine_alignment(config);
     return (offset + alignment - 1) & ~(alignment - 1);
@@ -50,15 +48,18 @@ bool VmScheduler::choose(Machine& machine) {
     for (std::size_t i = 0; i < count(); ++i) {
         const bool slept = i != current_ && !shares_[i].kept_waiting;
         shares_[i].kept_waiting = vms_[i].ready(machine);
-        if (shares_[i].kept_waiting && (best == count() || shares_[i].progress < shares_[best].progress)) best = i, best_slept = slept;
+        if (shares_[i].kept_waiting && (best == count() || shares_[i].progress() < shares_[best].progress())) best = i, best_slept = slept;
     }
     if (best == count()) return false;
     shares_[best].kept_waiting = false;
     for (const VmShare& share : shares_)
-        if (share.kept_waiting) least_of_others = std::min(least_of_others, share.progress);
+        if (share.kept_waiting) least_of_others = std::min(least_of_others, share.progress());
     // One that has slept does not get back all that it did not use.
-    constexpr u64 kCredit = kSlice * kScale / VmShare{}.weight;
-    if (best_slept && least_of_others != ~u64{0}) shares_[best].progress = std::max(shares_[best].progress, least_of_others - std::min(least_of_others, kCredit));
+    constexpr u64 kCredit = kSlice * VmShare::kScale / VmShare{}.weight;
+    if (best_slept && least_of_others != ~u64{0}) {
+        const u64 least = least_of_others - std::min(least_of_others, kCredit), own = shares_[best].progress();
+        shares_[best].lead += least - std::min(least, own);
+    }
     if (best != current_) vms_[current_].leave(machine);
     current_ = best;
     slice_left_ = kSlice;
@@ -69,7 +70,6 @@ bool VmScheduler::choose(Machine& machine) {
 void VmScheduler::account(u64 cycles) {
     VmShare& own = shares_[current_];
     own.used += cycles;
-    own.progress += cycles * kScale / own.weight;
     for (VmShare& share : shares_)
         if (share.kept_waiting) share.stolen += cycles;
 }

@@ -24,8 +24,11 @@ struct VmShare {
     u64 used = 0;      ///< it ran, or the VMM worked for it
     u64 stolen = 0;    ///< it had work, and another one had the hart
     u64 slices = 0;    ///< times that it got the hart
-    u64 progress = 0;  ///< used, by weight: the least goes next
+    u64 lead = 0;      ///< added to its progress, because it slept
     bool kept_waiting = false; ///< it had work when another one was chosen
+    /// What it has used, by weight: the VM with the least goes next.
+    u64 progress() const { return lead + used * kScale / weight; }
+    static constexpr u64 kScale = 1 << 10;
     bool operator==(const VmShare&) const = default;
 };
 

@@ -12,14 +12,13 @@ namespace trapeze::vmm {
 namespace {
 
 constexpr ModeRow kModes[] = {
-#define MODE(id, name, available, kernel_privilege, sentence) {name, available, kernel_privilege, sentence},
+#define MODE(id, name, kernel_privilege, sentence) {name, kernel_privilege, sentence},
 #include "hypervisor-sim/modes.def"
 };
 
-std::string mode_names(bool only_available) {
+std::string mode_names() {
     std::string names;
-    for (const ModeRow& mode : kModes)
-        if (mode.available || !only_available) names += (names.empty() ? "" : ", ") + std::string(mode.name);
+    for (const ModeRow& mode : kModes) names += (names.empty() ? "" : ", ") + std::string(mode.name);
     return names;
 }
 
@@ -44,7 +43,6 @@ u64 info_pages(const VmConfig& config) { return config.mode == Mode::Paravirtual
 Result<void> check(const Machine& machine, const VmConfig& config) {
     const ModeRow& mode = mode_row(config.mode);
     if (config.mode == Mode::Bare) return Error{"mode bare has no hypervisor; run the guest on the machine itself"};
-    if (!mode.available) return Error{fmt::format("mode {} is not available yet; available: {}", mode.name, mode_names(true))};
     if (machine.config().builtin_firmware)
         return Error{"the machine has firmware of its own, so the VMM cannot set it up; create it with builtin_firmware = false"};
     if (machine.harts.size() != 1)
@@ -67,18 +65,16 @@ Result<void> check(const Machine& machine, const VmConfig& config) {
 } // namespace
 
 const ModeRow& mode_row(Mode mode) {
-    static constexpr ModeRow kNone{"none", false, "none", "No such mode."};
+    static constexpr ModeRow kNone{"none", "none", "No such mode."};
     const auto index = static_cast<std::size_t>(mode);
     return index < std::size(kModes) ? kModes[index] : kNone;
 }
 
 Result<Mode> mode_by_name(const std::string& name) {
     for (std::size_t i = 0; i < std::size(kModes); ++i) {
-        if (name != kModes[i].name) continue;
-        if (!kModes[i].available) return Error{fmt::format("mode {} is not available yet; available: {}", name, mode_names(true))};
-        return static_cast<Mode>(i);
+        if (name == kModes[i].name) return static_cast<Mode>(i);
     }
-    return Error{fmt::format("there is no mode \"{}\"; the modes are: {}", name, mode_names(false))};
+    return Error{fmt::format("there is no mode \"{}\"; the modes are: {}", name, mode_names())};
 }
 
 Vmm::Vmm(const VmConfig& config)

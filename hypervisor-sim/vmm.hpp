@@ -36,12 +36,11 @@ enum class Mode : u8 {
 };
 struct ModeRow {
     const char* name;
-    bool available;
     const char* kernel_privilege;
     const char* sentence;
 };
 const ModeRow& mode_row(Mode mode);
-/// The mode with this name; the error lists the names that exist and says when one is not available.
+/// The mode with this name; the error lists the names that exist.
 Result<Mode> mode_by_name(const std::string& name);
 
 /// What one operation of the VMM costs, in cycles. Data: scenarios ship several (TOML files with a source for each number).

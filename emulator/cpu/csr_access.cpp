@@ -323,9 +323,9 @@ void Hart::write_csr(u16 number, u64 value, Bus& bus) {
 
 Flow Exec::csr(CsrOp op, u64 operand) {
     const bool writes = op == CsrOp::Write || d->rs1 != 0;
-    const bool reads = op != CsrOp::Write || d->rd != 32;
+    const bool wanted = d->rd != 32, reads = op != CsrOp::Write || wanted;
     const auto fault = hart.csr_fault(static_cast<u16>(d->imm), writes);
-    const bool silent = fault && hart.csr_silent(static_cast<u16>(d->imm), reads, writes);
+    const bool silent = fault && hart.csr_silent(static_cast<u16>(d->imm), wanted, writes);
     if (fault && !silent) return refused(*fault);
     const u16 number = hart.csr_in_mode(static_cast<u16>(d->imm));
     const CsrRow& r = *csr_row(number);

@@ -12,6 +12,8 @@
 
 namespace trapeze::test {
 
+using vmm::difference;
+
 inline constexpr u64 kGuestBytes = u64{16} << 20;
 inline constexpr unsigned ra = 1, sp = 2, t0 = 5, t1 = 6, t2 = 7, s0 = 8, s1 = 9, a0 = 10, a1 = 11, a2 = 12, a3 = 13, a4 = 14, a5 = 15, a6 = 16,
                           a7 = 17, s2 = 18, s3 = 19, s4 = 20, s5 = 21, s6 = 22, s7 = 23;

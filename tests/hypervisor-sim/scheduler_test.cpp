@@ -49,7 +49,7 @@ std::vector<u8> counting() {
 
 /// A guest in S-mode that fills its memory from 2 MiB on with a pattern, then looks after it for ever; a5 counts the rounds, a4 the words that changed.
 std::vector<u8> keeper() {
-    constexpr u64 kBegin = kRamBase + 0x20'0000, kEnd = kBegin + 0x4'0000;
+    constexpr u64 kBegin = kRamBase + 0x20'0000, kEnd = kBegin + 0x1'0000;
     Program p;
     p.open_pmp().li(s2, kBegin).li(s3, kEnd).li(s4, kSecret);
     p.op(Op::addi, {t0, s2});
@@ -64,18 +64,18 @@ std::vector<u8> keeper() {
     return p.bytes();
 }
 
-/// A guest that reads and writes a word of every page of the whole physical address space up to 16 GiB, and of the addresses of all
+/// A guest that reads and writes a word of every page of the whole physical address space up to 8 GiB, and of the addresses of all
 /// devices, through every CSR's help that it can get: it faults on what is not there and goes on. a4 counts secrets found; when done it
 /// starts again, a5 counts rounds.
 std::vector<u8> prowler() {
     Program p;
-    p.open_pmp().csrw(Csr::mtvec, kHandler, t0).li(s2, 0).li(s3, u64{16} << 30).li(s4, kSecret).li(s6, 0x1000);
+    p.open_pmp().csrw(Csr::mtvec, kHandler, t0).li(s2, 0).li(s3, u64{8} << 30).li(s4, kSecret).li(s6, 0x1000);
     const u64 round = p.here();
     p.op(Op::addi, {t0, s2});
     const u64 look = p.here();
     p.op(Op::auipc, {s7}).op(Op::ld, {t1, t0}).op(Op::bne, {0, t1, s4, 8}).op(Op::addi, {a4, a4, 0, 1});
     // Its own code and finisher it leaves alone.
-    p.op(Op::srli, {t2, t0, 0, 16}).li(s0, kRamBase >> 16).op(Op::beq, {0, t2, s0, 20}).li(s0, kFinisherBase >> 16).op(Op::beq, {0, t2, s0, 8}).op(Op::sd, {0, t0, t0});
+    p.op(Op::srli, {t2, t0, 0, 16}).li(s0, kRamBase >> 16).op(Op::beq, {0, t2, s0, 16}).li(s0, kFinisherBase >> 16).op(Op::beq, {0, t2, s0, 8}).op(Op::sd, {0, t0, t0});
     p.op(Op::add, {t0, t0, s6}).op(Op::bltu, {0, t0, s3, static_cast<i64>(look - p.here())});
     p.op(Op::addi, {a5, a5, 0, 1}).jump(round);
     p.at(kHandler).csrr(s1, Csr::mepc).op(Op::addi, {s1, s1, 0, 4}).csrw(Csr::mepc, s1).op(Op::mret);
@@ -105,7 +105,7 @@ TEST_CASE("VMs of every technique run side by side, as each would alone") {
     std::vector<std::pair<Mode, std::vector<u8>>> guests;
     for (Mode mode : kModes) guests.emplace_back(mode, keeper());
     Together t = Together::start(guests);
-    t.vms.run(t.machine, 10'000'000);
+    t.vms.run(t.machine, 20'000'000);
     for (std::size_t i = 0; i < guests.size(); ++i) {
         CAPTURE(vmm::mode_row(kModes[i]).name);
         CHECK(t.state(i).x[a5] > 2);

@@ -16,10 +16,6 @@ TEST_CASE("a mode is found by its name, and the error lists the modes") {
     CHECK(unknown.error().find("\"sideways\"") != std::string::npos);
     for (std::size_t i = 0; i < static_cast<std::size_t>(Mode::Count); ++i)
         CHECK(unknown.error().find(vmm::mode_row(static_cast<Mode>(i)).name) != std::string::npos);
-    const auto later = vmm::mode_by_name("paravirtual");
-    REQUIRE(!later);
-    CHECK(later.error().find("not available yet") != std::string::npos);
-    CHECK(later.error().find("trap-and-emulate") != std::string::npos);
 }
 
 TEST_CASE("a VMM refuses a machine that cannot hold it, and says why") {
@@ -44,8 +40,6 @@ TEST_CASE("a VMM refuses a machine that cannot hold it, and says why") {
     config.harts = 1;
     guest.mode = Mode::Bare;
     refused("bare has no hypervisor");
-    guest.mode = Mode::Paravirtual;
-    refused("not available yet");
     guest.mode = Mode::Interpret;
     guest.ram_bytes = 12345;
     refused("12345 bytes");

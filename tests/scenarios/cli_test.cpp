@@ -365,7 +365,6 @@ TEST_CASE("Wrong usage ends with status 2 and says what is right") {
     refused({"boot"}, 2, {"no guest is given", "ELF file", "tiny-os"});
     refused({"boot", "tiny-os", "--frobnicate"}, 2, {"--frobnicate", "trapeze boot --help"});
     refused({"boot", "tiny-os", "--mode", "sideways"}, 2, {"\"sideways\"", "trap-and-emulate"});
-    refused({"boot", "tiny-os", "--mode", "paravirtual"}, 2, {"paravirtual", "not available yet", "interpret"});
     refused({"trace", "tiny-os", "--mode", ""}, 2, {"trap-and-emulate"});
     refused({"compare", "tiny-os", "--modes", "bare,sideways"}, 2, {"\"sideways\""});
     for (const char* memory : {"0", "-1", "5", "12X", "99999999999G", "100G", "x", "1M1"}) refused({"boot", "tiny-os", std::string("--memory=") + memory}, 2, {memory, "M"});

@@ -121,7 +121,7 @@ void draw_card(const Theme& theme, Commands& commands) {
         choice(theme, "Labs", "Graded exercises: none is shipped with this version.", false);
         for (std::size_t i = 0; i < static_cast<std::size_t>(vmm::Mode::Count); ++i) {
             const vmm::ModeRow& mode = vmm::mode_row(static_cast<vmm::Mode>(i));
-            if (mode.available && choice(theme, fmt::format("Free play: {}", mode.name).c_str(), mode.sentence)) commands.push_back({Action::FreePlay, 0, mode.name});
+            if (choice(theme, fmt::format("Free play: {}", mode.name).c_str(), mode.sentence)) commands.push_back({Action::FreePlay, 0, mode.name});
         }
         ImGui::EndTable();
     }
