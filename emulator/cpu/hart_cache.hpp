@@ -27,6 +27,10 @@ struct Block {
     u16 count = 0;
     u16 bytes = 0;
     std::vector<DecodedInsn> insns;
+    // Blocks are linked, so that one is found from the one before it without a look into a table.
+    u64 pc = 1;             ///< the address and context in which it was last found: a link to it holds there
+    u64 context = 0;
+    Block* next[2] = {};    ///< what followed last time, by whether the jump at its end was taken; null: nothing yet
 };
 
 /// Direct-mapped translation of data pages to host memory. An entry that maps nothing has a tag that its index cannot have.
@@ -57,7 +61,7 @@ class HartCache {
     struct JumpEntry {
         u64 pc = 1; ///< odd: no instruction is there
         u64 context = 0;
-        const Block* block = nullptr; ///< of `blocks`: not null when pc is an instruction's, also in a context that has passed
+        Block* block = nullptr; ///< of `blocks`: not null when pc is an instruction's, also in a context that has passed
     };
 
     HartCache();

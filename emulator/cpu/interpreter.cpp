@@ -1,6 +1,6 @@
 // The interpreter: decodes straight-line code once into blocks and runs them by threaded dispatch. Instruction counts and interrupt
 // points are exact: a run ends after precisely the instructions it was given.
-#include "emulator/cpu/exec.hpp"
+#include "emulator/cpu/body_machine.hpp"
 
 #include <algorithm>
 
@@ -18,18 +18,18 @@ template <Op op> struct Body;
     };
 #include "emulator/isa/instructions.def"
 
-template <Op op> [[gnu::always_inline]] inline Flow execute(Exec& m) {
+template <Op op> [[gnu::always_inline]] inline Flow execute(BodyMachine& m) {
     if constexpr (Body<op>::kFloat) {
         if (fs_off(m.s)) [[unlikely]] return m.illegal();
     } else if constexpr (Body<op>::kChecked) {
-        if (const auto fault = m.hart.instruction_fault(op)) [[unlikely]] return m.refused(*fault);
+        if (const auto fault = m.e.hart.instruction_fault(op)) [[unlikely]] return m.out_of_line().refused(*fault);
     }
     return Body<op>::run(m);
 }
 
-using StepFunction = Flow (*)(Exec&);
-template <Op op> Flow step_function(Exec& m) { return execute<op>(m); }
-Flow step_illegal(Exec& m) { return m.illegal(); }
+using StepFunction = Flow (*)(BodyMachine&);
+template <Op op> Flow step_function(BodyMachine& m) { return execute<op>(m); }
+Flow step_illegal(BodyMachine& m) { return m.illegal(); }
 constexpr StepFunction kSteps[] = {
 #define INSN(id, ...) step_function<Op::id>,
 #include "emulator/isa/instructions.def"
@@ -66,26 +66,28 @@ struct FetchPlace {
 
 class Interpreter {
   public:
-    Interpreter(Hart& hart, HartCache& cache, Bus& bus) : hart_(hart), cache_(cache), bus_(bus), m_(hart, bus) {}
+    Interpreter(Hart& hart, HartCache& cache, Bus& bus) : hart_(hart), cache_(cache), bus_(bus), e_(hart, bus) {}
 
     enum class End : u8 { Limit, Leave, Trap };
     /// Runs up to `limit` instructions; `executed` counts those that completed. Trap: in trap(), the state's pc is its epc.
     End run(u64 limit, u64& executed);
     /// The same for a single instruction, without blocks; what it was is in `last`.
-    End single(Instruction& last);
-    const Trap& trap() const { return m_.trap; }
+    [[gnu::noinline]] End single(Instruction& last);
+    const Trap& trap() const { return e_.trap; }
 
   private:
     u64 context() const { return cache_.context_of(hart_.state.mode()); }
     FetchPlace place_fetch(u64 pc);
-    const Block* find(u64 pc);
+    [[gnu::noinline]] Block* find(u64 pc);
+    Block* look_up(u64 pc);
+    [[gnu::noinline]] Block* find_next(Block& block, bool taken, u64 pc);
     std::unique_ptr<Block> decode_block(u64 ram_offset, const void* const* labels);
-    End finish(Flow flow, const DecodedInsn* insn);
+    [[gnu::noinline]] End finish(Flow flow, const DecodedInsn* insn);
 
     Hart& hart_;
     HartCache& cache_;
     Bus& bus_;
-    Exec m_;
+    Exec e_;
     const void* const* labels_ = nullptr;
 };
 
@@ -143,7 +145,13 @@ std::unique_ptr<Block> Interpreter::decode_block(u64 ram_offset, const void* con
 }
 
 /// The block that starts at `pc`, decoded if need be; null when one must step (page crossing, or the fetch faults).
-const Block* Interpreter::find(u64 pc) {
+Block* Interpreter::find(u64 pc) {
+    Block* const block = look_up(pc);
+    if (block) block->pc = pc, block->context = context();
+    return block;
+}
+
+Block* Interpreter::look_up(u64 pc) {
     HartCache::JumpEntry& jump = cache_.jumps[pc >> 1 & (HartCache::kJumpEntries - 1)];
     if (jump.pc == pc && jump.context == context()) [[likely]] return jump.block;
     const FetchPlace place = place_fetch(pc);
@@ -169,42 +177,54 @@ const Block* Interpreter::find(u64 pc) {
     return known.get();
 }
 
+/// What follows a block, noted in it.
+Block* Interpreter::find_next(Block& block, bool taken, u64 pc) {
+    const u64 before = context();
+    Block* const next = find(pc);
+    if (context() == before) block.next[taken] = next; // else all blocks may be gone, this one with them
+    return next;
+}
+
 /// Leaves the state exact after instruction `insn` ended with `flow`.
 Interpreter::End Interpreter::finish(Flow flow, const DecodedInsn* insn) {
     const bool completed = flow != Flow::Trap;
-    const u64 pc = m_.block_pc + insn->offset;
-    hart_.state.pc = flow == Flow::Trap ? pc : flow == Flow::Jump || flow == Flow::LeaveTo ? m_.target : pc + insn->length;
-    m_.done += static_cast<u64>(insn - m_.first) + completed;
-    m_.first = m_.d = insn;
-    if (flow == Flow::Trap) m_.trap.epc = pc;
+    const u64 pc = e_.block_pc + insn->offset;
+    hart_.state.pc = flow == Flow::Trap ? pc : flow == Flow::Jump || flow == Flow::LeaveTo ? e_.target : pc + insn->length;
+    e_.done += static_cast<u64>(insn - e_.first) + completed;
+    e_.first = e_.d = insn;
+    if (flow == Flow::Trap) e_.trap.epc = pc;
     return flow == Flow::Trap ? End::Trap : flow == Flow::Next || flow == Flow::Jump ? End::Limit : End::Leave;
 }
 
 Interpreter::End Interpreter::single(Instruction& last) {
     HartState& s = hart_.state;
     DecodedInsn insn;
-    m_.block_pc = s.pc;
-    m_.first = m_.d = &insn;
+    e_.block_pc = s.pc;
+    e_.first = e_.d = &insn;
     last = {};
     last.length = 0;
     const FetchPlace low_place = place_fetch(s.pc);
-    if (!low_place.ok) return m_.trap = low_place.trap, finish(Flow::Trap, &insn);
+    if (!low_place.ok) return e_.trap = low_place.trap, finish(Flow::Trap, &insn);
     u16 low = 0;
     bus_.ram.read(low_place.ram_offset, low);
     u32 word = low;
     if (is_long(low)) {
         const FetchPlace high_place = (s.pc & kPageMask) == kPageSize - 2 ? place_fetch(s.pc + 2) : FetchPlace{true, low_place.ram_offset + 2, {}};
-        if (!high_place.ok) return m_.trap = high_place.trap, finish(Flow::Trap, &insn);
+        if (!high_place.ok) return e_.trap = high_place.trap, finish(Flow::Trap, &insn);
         u16 high = 0;
         bus_.ram.read(high_place.ram_offset, high);
         word |= static_cast<u32>(high) << 16;
     }
     last = decode(word);
     insn = prepare(last);
-    return finish(kSteps[static_cast<std::size_t>(insn.op)](m_), &insn);
+    BodyMachine m(e_, s, &insn);
+    const Flow flow = kSteps[static_cast<std::size_t>(insn.op)](m);
+    if (flow == Flow::Jump) e_.target = m.target;
+    return finish(flow, &insn);
 }
 
-Interpreter::End Interpreter::run(u64 limit, u64& executed) {
+// Flattened: a body that were called would need its machine in memory, and each instruction would wait for it.
+[[gnu::flatten]] Interpreter::End Interpreter::run(u64 limit, u64& executed) {
     static const void* const kLabels[] = {
 #define INSN(id, ...) &&op_##id,
 #include "emulator/isa/instructions.def"
@@ -213,58 +233,73 @@ Interpreter::End Interpreter::run(u64 limit, u64& executed) {
     };
     labels_ = kLabels;
     HartState& s = hart_.state;
-    const Block* block = nullptr;
+    Exec& e = e_;
+    const DecodedInsn* d = nullptr;
+    Block* block = nullptr;
     u64 pc = s.pc;
     Flow flow = Flow::Next;
     End end = End::Limit;
+    bool taken = false;
 
 next_block:
-    if (m_.done >= limit) {
-        s.pc = pc;
-        executed = m_.done;
-        return End::Limit;
-    }
+    if (e.done >= limit) goto pause;
     block = find(pc);
-    if (!block || block->count > limit - m_.done) [[unlikely]] {
-        s.pc = pc;
-        Instruction last;
-        end = single(last);
-        executed = m_.done;
-        if (end != End::Limit) return end;
-        pc = s.pc;
-        goto next_block;
-    }
-    m_.block_pc = pc;
-    m_.first = m_.d = block->insns.data();
-    goto *m_.d->handler;
+enter:
+    if (!block || block->count > limit - e.done) [[unlikely]] goto one_by_one;
+    e.block_pc = pc;
+    e.first = d = block->insns.data();
+    goto *d->handler;
 
     // One label a row. What a body can return is known to the compiler, so most of these tests vanish.
 #define INSN(id, ...)                                                                                                     \
-    op_##id : flow = execute<Op::id>(m_);                                                                                 \
-    if (flow == Flow::Next) [[likely]] {                                                                                   \
-        ++m_.d;                                                                                                           \
-        goto *m_.d->handler;                                                                                              \
-    }                                                                                                                     \
-    if (flow == Flow::Jump) {                                                                                             \
-        m_.done += static_cast<u64>(m_.d - m_.first) + 1;                                                                 \
-        pc = m_.target;                                                                                                   \
-        m_.first = m_.d;                                                                                                  \
-        goto next_block;                                                                                                  \
-    }                                                                                                                     \
-    goto leave;
+    op_##id : {                                                                                                           \
+        BodyMachine m(e, s, d);                                                                                           \
+        flow = execute<Op::id>(m);                                                                                        \
+        if (flow == Flow::Next) [[likely]] {                                                                               \
+            ++d;                                                                                                          \
+            goto *d->handler;                                                                                             \
+        }                                                                                                                 \
+        pc = m.target, taken = m.taken;                                                                                    \
+        if (flow == Flow::Jump) goto jump;                                                                                \
+        goto leave;                                                                                                       \
+    }
 #include "emulator/isa/instructions.def"
 
 op_illegal:
-    flow = m_.illegal();
+    e.d = d;
+    flow = e.illegal();
     goto leave;
 block_end:
-    m_.done += static_cast<u64>(m_.d - m_.first);
-    pc = m_.block_pc + m_.d->offset;
-    m_.first = m_.d;
-    goto next_block;
+    pc = e.block_pc + d->offset;
+    taken = false;
+jump:
+    e.done += block->count;
+    if (Block* const next = block->next[taken]; next && next->pc == pc && next->context == context()) [[likely]] {
+        block = next;
+        goto enter;
+    }
+    if (e.done >= limit) goto pause;
+    block = find_next(*block, taken, pc);
+    goto enter;
+one_by_one:
+    s.pc = pc;
+    if (e.done < limit) {
+        Instruction last;
+        end = single(last);
+        if (end == End::Limit) {
+            pc = s.pc;
+            goto next_block;
+        }
+    }
+    executed = e.done;
+    return end;
+pause:
+    s.pc = pc;
+    executed = e.done;
+    return End::Limit;
 leave:
-    end = finish(flow, m_.d);
-    executed = m_.done;
+    end = finish(flow, d);
+    executed = e.done;
     return end;
 }
 
