@@ -131,19 +131,11 @@ struct BodyMachine : Values {
     template <class F> F freg(u8 index) const { return fpu::unbox<F>(s.f[index]); }
     void set_freg(u64 raw) {
         s.f[d->rd & 31] = raw;
-        set_fs_dirty(s);
+        e.dirty_floats();
     }
     u64 fbits_rs2() const { return s.f[d->rs2]; }
-    void accrue(u32 flags) {
-        if (!flags) [[likely]] return;
-        s[Csr::fcsr] |= flags;
-        set_fs_dirty(s);
-    }
-    /// The rounding mode of this instruction; false when it is reserved (the instruction is illegal).
-    bool rounding(u8& mode) const {
-        mode = d->rm == 7 ? static_cast<u8>(bits(s[Csr::fcsr], 7, 5)) : d->rm;
-        return mode <= fpu::RMM;
-    }
+    void accrue(u32 flags) { e.accrue(flags); }
+    bool rounding(u8& mode) const { return e.rounding(d->rm, mode); }
     template <class T> Flow fload(u64 address) {
         u64 raw = 0;
         const TlbEntry& entry = e.bank->load[HartCache::index_of(address)];
@@ -156,27 +148,23 @@ struct BodyMachine : Values {
         set_freg(fpu::box_bits(static_cast<T>(raw)));
         return flow;
     }
-    /// Keeps a result, boxed, and its flags; the host accrues its own.
-    template <class F> Flow keep(fpu::Outcome<F> outcome) {
-        set_freg(fpu::box(outcome.value));
-        accrue(outcome.flags);
-        return Flow::Next;
+    template <class F> Flow keep(fpu::Outcome<F> outcome) { return out_of_line().keep(outcome); }
+    /// The operation as the host does it, when it does; a NaN, and all else, is done out of line.
+    template <FpOp op, class F> Flow compute(F a, F b, F c) {
+        if (e.host_rounds >> d->rm & 1 && fpu::host_does<op>()) [[likely]] {
+            const F value = fpu::on_host<op>(a, b, c);
+            if (value == value) [[likely]] {
+                s.f[d->rd & 31] = fpu::box_bits(fpu::to_bits(value));
+                return Flow::Next;
+            }
+        }
+        return out_of_line().compute<op>(a, b, c);
     }
-    template <class F, FpOp op> Flow farith() {
-        u8 mode = 0;
-        if (!rounding(mode)) return illegal();
-        return keep(fpu::compute<op>(freg<F>(d->rs1), freg<F>(d->rs2), F{}, mode));
-    }
-    template <class F> Flow fsqrt() {
-        u8 mode = 0;
-        if (!rounding(mode)) return illegal();
-        return keep(fpu::compute<FpOp::Sqrt>(freg<F>(d->rs1), F{}, F{}, mode));
-    }
+    template <class F, FpOp op> Flow farith() { return compute<op>(freg<F>(d->rs1), freg<F>(d->rs2), F{}); }
+    template <class F> Flow fsqrt() { return compute<FpOp::Sqrt>(freg<F>(d->rs1), F{}, F{}); }
     template <class F, bool negate_product, bool subtract> Flow fma() {
-        u8 mode = 0;
-        if (!rounding(mode)) return illegal();
         const F a = freg<F>(d->rs1), c = freg<F>(d->rs3);
-        return keep(fpu::compute<FpOp::Fma>(negate_product ? fpu::negate(a) : a, freg<F>(d->rs2), subtract ? fpu::negate(c) : c, mode));
+        return compute<FpOp::Fma>(negate_product ? fpu::negate(a) : a, freg<F>(d->rs2), subtract ? fpu::negate(c) : c);
     }
     template <class F, FpSign how> Flow fsgnj() {
         constexpr auto kSign = fpu::Traits<F>::kSign;

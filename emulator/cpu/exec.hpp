@@ -28,12 +28,21 @@ struct Exec {
     const DecodedInsn* d = nullptr;      ///< the current instruction; in a block up to date only out of line
     const DecodedInsn* first = nullptr;  ///< first instruction of the block
     u64 block_pc = 0;
-    u64 done = 0;                        ///< instructions completed before this block, since `retired_start`
+    const u64 limit;                     ///< instructions that the run may take
+    u64 left;                            ///< ... of which this many were left before this block
     u64 retired_start, cycles_start;
     u64 target = 0;
     Trap trap{};
+    // The floating-point unit. Whatever else changes what these are taken from ends a run.
+    bool floats_off;      ///< its instructions are illegal
+    bool floats_dirty;    ///< FS says so already
+    u8 host_rounds = 0;   ///< bit n: an instruction whose rm is n rounds as the host does, and floats_dirty
 
-    Exec(Hart& h, Bus& b) : hart(h), s(h.state), cache(*h.cache_), bus(b), retired_start(s.retired), cycles_start(s.cycles) { select_bank(); }
+    Exec(Hart& h, Bus& b, u64 most) : hart(h), s(h.state), cache(*h.cache_), bus(b), limit(most), left(most), retired_start(s.retired), cycles_start(s.cycles) {
+        select_bank();
+        floats_off = fs_off(s), floats_dirty = fs_dirty(s);
+        if (floats_dirty) select_host_rounding();
+    }
 
     void select_bank() {
         const u64 status = s[Csr::mstatus];
@@ -45,7 +54,7 @@ struct Exec {
         bank = &cache.banks[HartCache::bank_of(mode, status, s[Csr::vsstatus])];
     }
     /// Instructions completed before the current one.
-    u64 completed() const { return done + static_cast<u64>(d - first); }
+    u64 completed() const { return limit - left + static_cast<u64>(d - first); }
     /// Makes the state's counters exact for what can read them.
     void sync() {
         s.retired = retired_start + completed();
@@ -82,6 +91,41 @@ struct Exec {
     Flow sfence_vma(u64 address, u64 asid);
     Flow hfence();
     Flow csr(CsrOp op, u64 operand);
+
+    // Floating point.
+    void select_host_rounding() {
+        constexpr u8 kStatic = 1 << fpu::RNE, kDynamic = 1 << fpu::kDynamic;
+        host_rounds = bits(s[Csr::fcsr], 7, 5) == fpu::RNE ? kStatic | kDynamic : kStatic;
+    }
+    /// A register or a flag was written.
+    void dirty_floats() {
+        if (floats_dirty) [[likely]] return;
+        set_fs_dirty(s);
+        floats_dirty = true;
+        select_host_rounding();
+    }
+    void accrue(u32 flags) {
+        if (!flags) [[likely]] return;
+        s[Csr::fcsr] |= flags;
+        dirty_floats();
+    }
+    /// The rounding mode of an instruction; false when it is reserved (the instruction is illegal).
+    bool rounding(u8 rm, u8& mode) const {
+        mode = rm == fpu::kDynamic ? static_cast<u8>(bits(s[Csr::fcsr], 7, 5)) : rm;
+        return mode <= fpu::RMM;
+    }
+    /// Keeps a result, boxed, and its flags; the host accrues its own.
+    template <class F> Flow keep(fpu::Outcome<F> outcome) {
+        s.f[d->rd & 31] = fpu::box(outcome.value);
+        dirty_floats();
+        accrue(outcome.flags);
+        return Flow::Next;
+    }
+    template <fpu::Operation op, class F> [[gnu::noinline]] Flow compute(F a, F b, F c) {
+        u8 mode = 0;
+        if (!rounding(d->rm, mode)) return illegal();
+        return keep(fpu::compute<op>(a, b, c, mode));
+    }
 
     // Memory behind the TLB (memory_access.cpp).
     Flow load_slow(u64 address, unsigned bytes, Access access, u64& value);

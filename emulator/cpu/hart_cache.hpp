@@ -19,18 +19,35 @@ struct DecodedInsn {
     u8 rd = 32, rs1 = 0, rs2 = 0, rs3 = 0, rm = 0, length = 4;
 };
 
-/// Straight-line code that ends at a jump, at the end of its page, or after kMaxInsns. The last entry is a sentinel.
+/// Straight-line code that ends at a jump, at the end of its page, or after kMaxInsns. Its instructions lie behind it in memory, and
+/// behind them a sentinel.
 struct Block {
     static constexpr unsigned kMaxInsns = 64;
     u64 ram_offset = 0;
-    u32 version = 0; ///< Ram::code_version of its page when decoded
+    u64 pc = 1;          ///< the address and context in which it was last found: where both agree, it is what is there
+    u64 context = 0;
+    Block* next[2] = {}; ///< what followed last time, by whether the jump at its end was taken; null: nothing yet
+    u32 version = 0;     ///< Ram::code_version of its page when decoded
     u16 count = 0;
     u16 bytes = 0;
-    std::vector<DecodedInsn> insns;
-    // Blocks are linked, so that one is found from the one before it without a look into a table.
-    u64 pc = 1;             ///< the address and context in which it was last found: a link to it holds there
-    u64 context = 0;
-    Block* next[2] = {};    ///< what followed last time, by whether the jump at its end was taken; null: nothing yet
+
+    bool is_at(u64 address, u64 in_context) const { return pc == address && context == in_context; }
+    const DecodedInsn* insns() const { return reinterpret_cast<const DecodedInsn*>(this + 1); }
+};
+
+/// The memory of blocks: they go all at once.
+class BlockMemory {
+  public:
+    static constexpr std::size_t kChunkBytes = 256 << 10, kMostChunks = 64;
+    /// A copy of the block and its instructions, the sentinel among them. Pre: !full().
+    Block* add(const Block& block, std::span<const DecodedInsn> insns);
+    bool full() const { return chunks_.size() == kMostChunks && kChunkBytes - used_ < kLargest; }
+    void clear() { chunks_.clear(), used_ = kChunkBytes; }
+
+  private:
+    static constexpr std::size_t kLargest = sizeof(Block) + (Block::kMaxInsns + 1) * sizeof(DecodedInsn);
+    std::vector<std::unique_ptr<std::byte[]>> chunks_;
+    std::size_t used_ = kChunkBytes; ///< of the last chunk
 };
 
 /// Direct-mapped translation of data pages to host memory. An entry that maps nothing has a tag that its index cannot have.
@@ -43,10 +60,9 @@ class HartCache {
   public:
     static constexpr std::size_t kTlbEntries = 256;
     static constexpr std::size_t kBanks = 16;
-    static constexpr u64 kEpochStep = 8; ///< above the bits of a fetch context that tell the mode
+    static constexpr u64 kModeBits = 7; ///< of a fetch context; above them it counts epochs
     static constexpr std::size_t kFetchEntries = 64;
-    static constexpr std::size_t kJumpEntries = 4096;
-    static constexpr std::size_t kMaxBlocks = 1 << 16;
+    static constexpr std::size_t kJumpEntries = 16384;
 
     struct Bank {
         std::array<TlbEntry, kTlbEntries> load, store;
@@ -58,14 +74,9 @@ class HartCache {
         u64 ram_page = 0;
         u64 context = 0;
     };
-    struct JumpEntry {
-        u64 pc = 1; ///< odd: no instruction is there
-        u64 context = 0;
-        Block* block = nullptr; ///< of `blocks`: not null when pc is an instruction's, also in a context that has passed
-    };
-
     HartCache();
 
+    Block*& jump(u64 pc) { return jumps[pc >> 1 & (kJumpEntries - 1)]; }
     static std::size_t index_of(u64 va) { return (va >> kPageShift) & (kTlbEntries - 1); }
 
     /// Bank for accesses in an effective mode: they differ in what they may touch. `status` is mstatus; `guest_status` vsstatus.
@@ -75,8 +86,9 @@ class HartCache {
         const std::size_t readable = bit(status, 19) ? 2 : bit(guest_status, 19); // executable pages: in no stage, the first, both
         return mode.priv == Priv::U ? 7 + readable : 10 + bit(guest_status, 18) + 2 * readable;
     }
-    /// What a fetch depends on besides its address.
-    u64 context_of(PrivMode mode) const { return epoch | static_cast<u64>(mode.virt) << 2 | static_cast<u64>(mode.priv); }
+    void set_mode(PrivMode mode) { context = (context & ~kModeBits) | static_cast<u64>(mode.virt) << 2 | static_cast<u64>(mode.priv); }
+    /// Forgets all fetch entries and where blocks were found.
+    void next_epoch() { context += kModeBits + 1; }
     void flush_translations();
     void flush_page(u64 va);
     void flush_stores();
@@ -89,9 +101,10 @@ class HartCache {
 
     std::array<Bank, kBanks> banks;
     std::array<FetchEntry, kFetchEntries> fetch{};
-    std::array<JumpEntry, kJumpEntries> jumps{};
-    std::unordered_map<u64, std::unique_ptr<Block>> blocks; ///< by RAM offset
-    u64 epoch = kEpochStep;             ///< part of every fetch context; a new one forgets all jumps and fetch entries
+    std::vector<Block*> jumps;                ///< by address: the last block found there, or null
+    std::unordered_map<u64, Block*> blocks;   ///< by RAM offset
+    BlockMemory block_memory;
+    u64 context = kModeBits + 1;              ///< what a fetch depends on besides its address: the epoch, and the mode that the hart runs in
     bool superpages = false;   ///< some translation came from a superpage
 
     const Ram* ram = nullptr;

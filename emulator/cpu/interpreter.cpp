@@ -20,7 +20,7 @@ template <Op op> struct Body;
 
 template <Op op> [[gnu::always_inline]] inline Flow execute(BodyMachine& m) {
     if constexpr (Body<op>::kFloat) {
-        if (fs_off(m.s)) [[unlikely]] return m.illegal();
+        if (m.e.floats_off) [[unlikely]] return m.illegal();
     } else if constexpr (Body<op>::kChecked) {
         if (const auto fault = m.e.hart.instruction_fault(op)) [[unlikely]] return m.out_of_line().refused(*fault);
     }
@@ -66,22 +66,25 @@ struct FetchPlace {
 
 class Interpreter {
   public:
-    Interpreter(Hart& hart, HartCache& cache, Bus& bus) : hart_(hart), cache_(cache), bus_(bus), e_(hart, bus) {}
+    Interpreter(Hart& hart, HartCache& cache, Bus& bus, u64 limit) : hart_(hart), cache_(cache), bus_(bus), e_(hart, bus, limit) {
+        cache_.set_mode(hart.state.mode());
+    }
 
     enum class End : u8 { Limit, Leave, Trap };
-    /// Runs up to `limit` instructions; `executed` counts those that completed. Trap: in trap(), the state's pc is its epc.
-    End run(u64 limit, u64& executed);
+    /// Runs up to `limit` instructions. Trap: in trap(), the state's pc is its epc.
+    End run();
+    /// Instructions that completed.
+    u64 executed() const { return e_.limit - e_.left; }
     /// The same for a single instruction, without blocks; what it was is in `last`.
     [[gnu::noinline]] End single(Instruction& last);
     const Trap& trap() const { return e_.trap; }
 
   private:
-    u64 context() const { return cache_.context_of(hart_.state.mode()); }
     FetchPlace place_fetch(u64 pc);
     [[gnu::noinline]] Block* find(u64 pc);
     Block* look_up(u64 pc);
     [[gnu::noinline]] Block* find_next(Block& block, bool taken, u64 pc);
-    std::unique_ptr<Block> decode_block(u64 ram_offset, const void* const* labels);
+    Block* decode_block(u64 ram_offset);
     [[gnu::noinline]] End finish(Flow flow, const DecodedInsn* insn);
 
     Hart& hart_;
@@ -94,7 +97,7 @@ class Interpreter {
 FetchPlace Interpreter::place_fetch(u64 pc) {
     const u64 page = pc >> kPageShift;
     HartCache::FetchEntry& entry = cache_.fetch[page % HartCache::kFetchEntries];
-    if (entry.page == page && entry.context == context()) return {true, entry.ram_page << kPageShift | (pc & kPageMask), {}};
+    if (entry.page == page && entry.context == cache_.context) return {true, entry.ram_page << kPageShift | (pc & kPageMask), {}};
     FetchPlace place;
     u64 physical = 0;
     bool whole_page = false;
@@ -105,16 +108,18 @@ FetchPlace Interpreter::place_fetch(u64 pc) {
     place.ok = true;
     place.ram_offset = bus_.ram_offset(physical);
     if (whole_page && (bus_.ram_offset(physical & ~kPageMask) & kPageMask) == 0)
-        entry = {page, place.ram_offset >> kPageShift, context()};
+        entry = {page, place.ram_offset >> kPageShift, cache_.context};
     return place;
 }
 
-std::unique_ptr<Block> Interpreter::decode_block(u64 ram_offset, const void* const* labels) {
-    auto block = std::make_unique<Block>();
-    block->ram_offset = ram_offset;
+/// Null: its first instruction crosses into the next page.
+Block* Interpreter::decode_block(u64 ram_offset) {
+    std::array<DecodedInsn, Block::kMaxInsns + 1> insns;
+    Block block;
+    block.ram_offset = ram_offset;
     const u64 page_end = (ram_offset & ~kPageMask) + kPageSize;
     u64 at = ram_offset;
-    while (block->insns.size() < Block::kMaxInsns && at < page_end) {
+    while (block.count < Block::kMaxInsns && at < page_end) {
         u16 low = 0;
         bus_.ram.read(at, low);
         u32 word = low;
@@ -123,65 +128,49 @@ std::unique_ptr<Block> Interpreter::decode_block(u64 ram_offset, const void* con
             bus_.ram.read(at, word);
         }
         const Instruction insn = decode(word);
-        DecodedInsn d = prepare(insn);
+        DecodedInsn& d = insns[block.count++] = prepare(insn);
         d.offset = static_cast<u16>(at - ram_offset);
-        d.handler = labels[static_cast<std::size_t>(insn.op)];
-        block->insns.push_back(d);
+        d.handler = labels_[static_cast<std::size_t>(insn.op)];
         at += insn.length;
         if (ends_block(insn)) break;
     }
-    if (block->insns.empty()) return nullptr;
-    block->count = static_cast<u16>(block->insns.size());
-    block->bytes = static_cast<u16>(at - ram_offset);
-    DecodedInsn sentinel;
-    sentinel.offset = block->bytes;
+    if (!block.count) return nullptr;
+    block.bytes = static_cast<u16>(at - ram_offset);
+    DecodedInsn& sentinel = insns[block.count];
+    sentinel.offset = block.bytes;
     sentinel.length = 0;
-    sentinel.handler = labels[kOpCount + 1];
-    block->insns.push_back(sentinel);
-    bus_.ram.mark_code(ram_offset, block->bytes);
-    block->version = bus_.ram.code_version(ram_offset >> kPageShift);
+    sentinel.handler = labels_[kOpCount + 1];
+    bus_.ram.mark_code(ram_offset, block.bytes);
+    block.version = bus_.ram.code_version(ram_offset >> kPageShift);
     cache_.follow_ram(bus_.ram);
-    return block;
+    return cache_.block_memory.add(block, std::span(insns).first(block.count + 1u));
 }
 
 /// The block that starts at `pc`, decoded if need be; null when one must step (page crossing, or the fetch faults).
 Block* Interpreter::find(u64 pc) {
-    Block* const block = look_up(pc);
-    if (block) block->pc = pc, block->context = context();
-    return block;
-}
-
-Block* Interpreter::look_up(u64 pc) {
-    HartCache::JumpEntry& jump = cache_.jumps[pc >> 1 & (HartCache::kJumpEntries - 1)];
-    if (jump.pc == pc && jump.context == context()) [[likely]] return jump.block;
+    Block*& jump = cache_.jump(pc);
+    if (jump && jump->is_at(pc, cache_.context)) [[likely]] return jump;
     const FetchPlace place = place_fetch(pc);
     if (!place.ok) return nullptr;
     const u32 version = bus_.ram.code_version(place.ram_offset >> kPageShift);
-    if (jump.pc == pc && jump.block->ram_offset == place.ram_offset && jump.block->version == version) {
-        jump.context = context(); // a fence has passed, and the code is where it was
-        return jump.block;
+    const auto holds = [&](const Block* block) { return block && block->ram_offset == place.ram_offset && block->version == version; };
+    Block* block = jump; // a fence may have passed, and the code be where it was
+    if (!holds(block)) {
+        if (cache_.block_memory.full()) cache_.flush_blocks();
+        Block*& known = cache_.blocks[place.ram_offset];
+        if (!holds(known)) known = decode_block(place.ram_offset);
+        block = known;
+        if (!block) return nullptr;
     }
-    if (cache_.blocks.size() >= HartCache::kMaxBlocks) cache_.flush_blocks();
-    std::unique_ptr<Block>& known = cache_.blocks[place.ram_offset];
-    if (!known || known->version != version) {
-        auto decoded = decode_block(place.ram_offset, labels_);
-        if (!decoded) {
-            if (known) cache_.flush_blocks(); // jumps point to it
-            else cache_.blocks.erase(place.ram_offset);
-            return nullptr;
-        }
-        if (known) *known = std::move(*decoded); // in place, for the same reason
-        else known = std::move(decoded);
-    }
-    jump = {pc, context(), known.get()};
-    return known.get();
+    block->pc = pc, block->context = cache_.context;
+    return jump = block;
 }
 
 /// What follows a block, noted in it.
 Block* Interpreter::find_next(Block& block, bool taken, u64 pc) {
-    const u64 before = context();
+    const u64 before = cache_.context;
     Block* const next = find(pc);
-    if (context() == before) block.next[taken] = next; // else all blocks may be gone, this one with them
+    if (cache_.context == before) block.next[taken] = next; // else all blocks may be gone, this one with them
     return next;
 }
 
@@ -190,7 +179,7 @@ Interpreter::End Interpreter::finish(Flow flow, const DecodedInsn* insn) {
     const bool completed = flow != Flow::Trap;
     const u64 pc = e_.block_pc + insn->offset;
     hart_.state.pc = flow == Flow::Trap ? pc : flow == Flow::Jump || flow == Flow::LeaveTo ? e_.target : pc + insn->length;
-    e_.done += static_cast<u64>(insn - e_.first) + completed;
+    e_.left -= static_cast<u64>(insn - e_.first) + completed;
     e_.first = e_.d = insn;
     if (flow == Flow::Trap) e_.trap.epc = pc;
     return flow == Flow::Trap ? End::Trap : flow == Flow::Next || flow == Flow::Jump ? End::Limit : End::Leave;
@@ -224,7 +213,7 @@ Interpreter::End Interpreter::single(Instruction& last) {
 }
 
 // Flattened: a body that were called would need its machine in memory, and each instruction would wait for it.
-[[gnu::flatten]] Interpreter::End Interpreter::run(u64 limit, u64& executed) {
+[[gnu::flatten]] Interpreter::End Interpreter::run() {
     static const void* const kLabels[] = {
 #define INSN(id, ...) &&op_##id,
 #include "emulator/isa/instructions.def"
@@ -237,17 +226,20 @@ Interpreter::End Interpreter::single(Instruction& last) {
     const DecodedInsn* d = nullptr;
     Block* block = nullptr;
     u64 pc = s.pc;
+    u64 left = e.left; // after the block at hand
     Flow flow = Flow::Next;
-    End end = End::Limit;
     bool taken = false;
 
 next_block:
-    if (e.done >= limit) goto pause;
+    if (!left) goto one_by_one;
     block = find(pc);
+    if (!block) [[unlikely]] goto one_by_one;
 enter:
-    if (!block || block->count > limit - e.done) [[unlikely]] goto one_by_one;
+    if (block->count > left) [[unlikely]] goto one_by_one;
+    e.left = left;
+    left -= block->count;
     e.block_pc = pc;
-    e.first = d = block->insns.data();
+    e.first = d = block->insns();
     goto *d->handler;
 
     // One label a row. What a body can return is known to the compiler, so most of these tests vanish.
@@ -273,34 +265,24 @@ block_end:
     pc = e.block_pc + d->offset;
     taken = false;
 jump:
-    e.done += block->count;
-    if (Block* const next = block->next[taken]; next && next->pc == pc && next->context == context()) [[likely]] {
+    if (Block* const next = block->next[taken]; next && next->is_at(pc, cache_.context)) [[likely]] {
         block = next;
         goto enter;
     }
-    if (e.done >= limit) goto pause;
+    if (!left) goto one_by_one;
     block = find_next(*block, taken, pc);
-    goto enter;
-one_by_one:
+    if (block) [[likely]] goto enter;
+one_by_one: { // what is left is shorter than the block, or there is none
+    e.left = left;
     s.pc = pc;
-    if (e.done < limit) {
-        Instruction last;
-        end = single(last);
-        if (end == End::Limit) {
-            pc = s.pc;
-            goto next_block;
-        }
-    }
-    executed = e.done;
-    return end;
-pause:
-    s.pc = pc;
-    executed = e.done;
-    return End::Limit;
+    if (!left) return End::Limit;
+    Instruction last;
+    if (const End end = single(last); end != End::Limit) return end;
+    pc = s.pc, left = e.left;
+    goto next_block;
+}
 leave:
-    end = finish(flow, d);
-    executed = e.done;
-    return end;
+    return finish(flow, d);
 }
 
 /// Cycles until the next timer line of this hart rises, or a device acts by itself; at least 1.
@@ -410,13 +392,12 @@ Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
             limit = 1;
         }
         const u64 retired = state.retired, cycles = state.cycles;
-        u64 executed = 0;
-        Interpreter interpreter(*this, *cache_, bus);
-        const Interpreter::End end = interpreter.run(limit, executed);
-        state.retired = retired + executed;
-        state.cycles = cycles + executed;
+        Interpreter interpreter(*this, *cache_, bus, limit);
+        const Interpreter::End end = interpreter.run();
+        state.retired = retired + interpreter.executed();
+        state.cycles = cycles + interpreter.executed();
         state.x[32] = 0;
-        stop.executed += executed;
+        stop.executed += interpreter.executed();
         if (end == Interpreter::End::Trap && trapped(interpreter.trap())) return stop;
     }
     if (bus.board.halt) stop.kind = StopKind::Halted;
@@ -436,7 +417,7 @@ Hart::StepResult Hart::step(Bus& bus) {
     }
     cache_->follow_ram(bus.ram); // a device that was due may have written memory
     const u64 retired = state.retired, cycles = state.cycles;
-    Interpreter interpreter(*this, *cache_, bus);
+    Interpreter interpreter(*this, *cache_, bus, 1);
     const Interpreter::End end = interpreter.single(result.instruction);
     state.retired = retired + (end != Interpreter::End::Trap);
     state.cycles = cycles + 1;

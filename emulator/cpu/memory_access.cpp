@@ -12,19 +12,28 @@ void HartCache::Bank::clear() {
     for (std::size_t i = 0; i < kTlbEntries; ++i) load[i].tag = store[i].tag = (i ^ 1) << kPageShift;
     used = false;
 }
-HartCache::HartCache() {
+Block* BlockMemory::add(const Block& block, std::span<const DecodedInsn> insns) {
+    const std::size_t bytes = sizeof block + insns.size_bytes();
+    if (kChunkBytes - used_ < bytes) chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(kChunkBytes)), used_ = 0;
+    std::byte* const at = chunks_.back().get() + used_;
+    used_ += bytes;
+    std::uninitialized_copy(insns.begin(), insns.end(), reinterpret_cast<DecodedInsn*>(at + sizeof block));
+    return new (at) Block(block);
+}
+
+HartCache::HartCache() : jumps(kJumpEntries) {
     for (Bank& bank : banks) bank.clear();
 }
 void HartCache::flush_translations() {
     for (Bank& bank : banks) bank.clear();
-    epoch += kEpochStep;
+    next_epoch();
     superpages = false;
 }
 void HartCache::flush_page(u64 va) {
     if (superpages) return flush_translations();
     const std::size_t i = index_of(va);
     for (Bank& bank : banks) bank.load[i].tag = bank.store[i].tag = (i ^ 1) << kPageShift;
-    epoch += kEpochStep;
+    next_epoch();
 }
 void HartCache::flush_stores() {
     for (Bank& bank : banks)
@@ -36,8 +45,9 @@ void HartCache::flush_loads() {
 }
 void HartCache::flush_blocks() {
     blocks.clear();
-    jumps.fill({});
-    epoch += kEpochStep;
+    block_memory.clear();
+    std::fill(jumps.begin(), jumps.end(), nullptr);
+    next_epoch();
 }
 void HartCache::flush_all() {
     flush_blocks();
@@ -62,7 +72,7 @@ void HartCache::follow_ram(const Ram& now) {
         mark_generation = now.mark_generation();
     }
     if (code_generation != now.code_generation()) {
-        epoch += kEpochStep; // jumps go through the block table again, which looks at versions
+        next_epoch(); // jumps go through the block table again, which looks at versions
         code_generation = now.code_generation();
     }
 }
