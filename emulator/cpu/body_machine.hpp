@@ -5,7 +5,7 @@
 #include "emulator/cpu/exec.hpp"
 #include "emulator/cpu/values.hpp"
 
-#include <cstring>
+#include <type_traits>
 
 namespace trapeze {
 
@@ -48,19 +48,16 @@ struct BodyMachine : Values {
     Flow sret() { return out_of_line().sret(); }
     Flow wfi() { return out_of_line().wfi(); }
     Flow fence_i() { return Flow::Leave; } // decoded code is kept coherent with RAM by Ram::mark_code
-    Flow sfence_vma(u64 address, u64 asid) { return out_of_line().sfence_vma(address, asid); }
+    Flow sfence_vma(u64 address, u64 asid) { return out_of_line().sfence_vma(address, asid), jump(next_pc()); }
     Flow hfence() { return out_of_line().hfence(); }
     Flow order_invalidations() { return Flow::Leave; } // sinval.vma has taken effect at once
     Flow csr(CsrOp op, u64 operand) { return out_of_line().csr(op, operand); }
 
     // Memory. The fast path hits a TLB entry; everything else is out of line.
-    template <class T> static constexpr u64 kTagMask = ~kPageMask | (sizeof(T) - 1);
     template <class T> Flow load(u64 address) {
-        const TlbEntry& entry = e.bank->load[HartCache::index_of(address)];
-        if (((address ^ entry.tag) & kTagMask<T>) == 0) [[likely]] {
-            T value;
-            std::memcpy(&value, reinterpret_cast<const void*>(address + entry.delta), sizeof value);
-            rd(static_cast<u64>(static_cast<i64>(value)));
+        const Tlb::Entry& entry = e.bank->load.entry(address);
+        if (entry.hit<T>(address)) [[likely]] {
+            rd(static_cast<u64>(static_cast<i64>(entry.load<T>(address))));
             return Flow::Next;
         }
         u64 raw = 0;
@@ -69,10 +66,9 @@ struct BodyMachine : Values {
         return flow;
     }
     template <class T> Flow store(u64 address, u64 value) {
-        const TlbEntry& entry = e.bank->store[HartCache::index_of(address)];
-        if (((address ^ entry.tag) & kTagMask<T>) == 0) [[likely]] {
-            const T narrow = static_cast<T>(value);
-            std::memcpy(reinterpret_cast<void*>(address + entry.delta), &narrow, sizeof narrow);
+        const Tlb::Entry& entry = e.bank->store.entry(address);
+        if (entry.hit<T>(address)) [[likely]] {
+            entry.store(address, static_cast<T>(value));
             return Flow::Next;
         }
         return out_of_line().store_slow(address, sizeof(T), static_cast<T>(value));
@@ -95,25 +91,38 @@ struct BodyMachine : Values {
         return flow;
     }
     template <class T, AmoOp op> Flow amo(u64 address, u64 operand) {
+        const Tlb::Entry& entry = e.bank->store.entry(address); // what may be written may be read
+        if (entry.hit<T>(address)) [[likely]] {
+            const T old = entry.load<T>(address);
+            entry.store(address, combine<T, op>(old, static_cast<T>(operand)));
+            rd(static_cast<u64>(static_cast<i64>(old)));
+            return Flow::Next;
+        }
         if (address & (sizeof(T) - 1)) return out_of_line().misaligned(Cause::StoreMisaligned, address);
         u64 raw = 0;
         const Flow read = out_of_line().load_slow(address, sizeof(T), Access::Store, raw); // faults as a store
         if (read == Flow::Trap) return read;
-        using U = std::make_unsigned_t<T>;
-        const T old = static_cast<T>(raw), by = static_cast<T>(operand);
-        U result = 0;
-        if constexpr (op == AmoOp::Swap) result = static_cast<U>(by);
-        if constexpr (op == AmoOp::Add) result = static_cast<U>(old) + static_cast<U>(by);
-        if constexpr (op == AmoOp::Xor) result = static_cast<U>(old ^ by);
-        if constexpr (op == AmoOp::And) result = static_cast<U>(old & by);
-        if constexpr (op == AmoOp::Or) result = static_cast<U>(old | by);
-        if constexpr (op == AmoOp::Min) result = static_cast<U>(old < by ? old : by);
-        if constexpr (op == AmoOp::Max) result = static_cast<U>(old > by ? old : by);
-        if constexpr (op == AmoOp::MinU) result = static_cast<U>(old) < static_cast<U>(by) ? old : by;
-        if constexpr (op == AmoOp::MaxU) result = static_cast<U>(old) > static_cast<U>(by) ? old : by;
-        const Flow written = store<U>(address, result);
+        const T old = static_cast<T>(raw);
+        const Flow written = store<T>(address, static_cast<u64>(combine<T, op>(old, static_cast<T>(operand))));
         if (written != Flow::Trap) rd(static_cast<u64>(static_cast<i64>(old)));
         return written == Flow::Next ? read : written;
+    }
+    /// What an AMO writes.
+    template <class T, AmoOp op> static T combine(T old, T by) {
+        using U = std::make_unsigned_t<T>;
+        const U a = static_cast<U>(old), b = static_cast<U>(by);
+        switch (op) {
+        case AmoOp::Swap: return by;
+        case AmoOp::Add: return static_cast<T>(a + b);
+        case AmoOp::Xor: return old ^ by;
+        case AmoOp::And: return old & by;
+        case AmoOp::Or: return old | by;
+        case AmoOp::Min: return old < by ? old : by;
+        case AmoOp::Max: return old > by ? old : by;
+        case AmoOp::MinU: return a < b ? old : by;
+        case AmoOp::MaxU: return a > b ? old : by;
+        }
+        return old;
     }
     template <class T> Flow guest_load(u64 address, bool execute_read = false) {
         u64 raw = 0;
@@ -138,10 +147,10 @@ struct BodyMachine : Values {
     bool rounding(u8& mode) const { return e.rounding(d->rm, mode); }
     template <class T> Flow fload(u64 address) {
         u64 raw = 0;
-        const TlbEntry& entry = e.bank->load[HartCache::index_of(address)];
+        const Tlb::Entry& entry = e.bank->load.entry(address);
         Flow flow = Flow::Next;
-        if (((address ^ entry.tag) & kTagMask<T>) == 0) [[likely]] {
-            std::memcpy(&raw, reinterpret_cast<const void*>(address + entry.delta), sizeof(T));
+        if (entry.hit<T>(address)) [[likely]] {
+            raw = entry.load<T>(address);
         } else if ((flow = out_of_line().load_slow(address, sizeof(T), Access::Load, raw)) == Flow::Trap) {
             return flow;
         }

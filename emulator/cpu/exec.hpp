@@ -51,7 +51,7 @@ struct Exec {
             mode.priv = static_cast<Priv>(get_field(status, mstatus::MPP));
             mode.virt = mode.priv != Priv::M && status & mstatus::MPV;
         }
-        bank = &cache.banks[HartCache::bank_of(mode, status, s[Csr::vsstatus])];
+        bank = &cache.bank(HartCache::bank_of(mode, status, s[Csr::vsstatus]));
     }
     /// Instructions completed before the current one.
     u64 completed() const { return limit - left + static_cast<u64>(d - first); }
@@ -88,7 +88,7 @@ struct Exec {
     Flow mret();
     Flow sret();
     Flow wfi();
-    Flow sfence_vma(u64 address, u64 asid);
+    void sfence_vma(u64 address, u64 asid);
     Flow hfence();
     Flow csr(CsrOp op, u64 operand);
 

@@ -36,11 +36,11 @@ constexpr StepFunction kSteps[] = {
     step_illegal,
 };
 
-/// True for instructions after which the next one is not at pc + length: a block ends with them.
+/// True for instructions after which the next one is not at pc + length, or must be fetched anew: a block ends with them.
 bool ends_block(const Instruction& insn) {
     switch (row(insn.op).format) {
     case Format::B: case Format::J: case Format::Jalr: return true;
-    case Format::None: return true;
+    case Format::None: case Format::SfenceVma: return true;
     default: return insn.op == Op::Illegal;
     }
 }
