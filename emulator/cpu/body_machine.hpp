@@ -1,5 +1,5 @@
 // BodyMachine: the machine `m` that the bodies of instructions.def run on in the interpreter. Values are u64; memory goes through the
-// hart's TLB. One is made for each instruction and never leaves the host's registers: what is done out of line goes through Exec.
+// hart's TLB. It lives in the host's registers, so it must never be passed by address: what is done out of line goes through Exec.
 #pragma once
 
 #include "emulator/cpu/exec.hpp"
@@ -21,11 +21,11 @@ enum class FpCompare : u8 { Le, Lt, Eq };
 struct BodyMachine : Values {
     Exec& e;
     HartState& s;
-    const DecodedInsn* d; ///< the current instruction
-    u64 target = 0;       ///< of Flow::Jump
-    bool taken = true;    ///< ... which is not the next instruction
+    const DecodedInsn* d = nullptr; ///< the current instruction
+    u64 target = 0;                 ///< of Flow::Jump
+    bool taken = false;             ///< ... which is not the next instruction
 
-    BodyMachine(Exec& exec, HartState& state, const DecodedInsn* insn) : e(exec), s(state), d(insn) {}
+    explicit BodyMachine(Exec& exec) : e(exec), s(exec.s) {}
     /// For what must know which instruction it is.
     Exec& out_of_line() { return e.d = d, e; }
 
@@ -39,8 +39,9 @@ struct BodyMachine : Values {
     void rd(u64 value) { s.x[d->rd] = value; }
 
     // Control.
-    Flow jump(u64 to) { return target = to, Flow::Jump; }
-    Flow branch(u64 condition) { return taken = condition, jump(taken ? pc() + imm() : next_pc()); }
+    Flow jump(u64 to) { return target = to, taken = true, Flow::Jump; }
+    Flow fall_through() { return target = next_pc(), taken = false, Flow::Jump; }
+    Flow branch(u64 condition) { return condition ? jump(pc() + imm()) : fall_through(); }
     Flow illegal() { return out_of_line().illegal(); }
     Flow ecall() { return out_of_line().ecall(); }
     Flow ebreak() { return out_of_line().ebreak(); }
@@ -48,7 +49,7 @@ struct BodyMachine : Values {
     Flow sret() { return out_of_line().sret(); }
     Flow wfi() { return out_of_line().wfi(); }
     Flow fence_i() { return Flow::Leave; } // decoded code is kept coherent with RAM by Ram::mark_code
-    Flow sfence_vma(u64 address, u64 asid) { return out_of_line().sfence_vma(address, asid), jump(next_pc()); }
+    Flow sfence_vma(u64 address, u64 asid) { return out_of_line().sfence_vma(address, asid), fall_through(); }
     Flow hfence() { return out_of_line().hfence(); }
     Flow order_invalidations() { return Flow::Leave; } // sinval.vma has taken effect at once
     Flow csr(CsrOp op, u64 operand) { return out_of_line().csr(op, operand); }
@@ -146,17 +147,17 @@ struct BodyMachine : Values {
     void accrue(u32 flags) { e.accrue(flags); }
     bool rounding(u8& mode) const { return e.rounding(d->rm, mode); }
     template <class T> Flow fload(u64 address) {
-        u64 raw = 0;
         const Tlb::Entry& entry = e.bank->load.entry(address);
-        Flow flow = Flow::Next;
         if (entry.hit<T>(address)) [[likely]] {
-            raw = entry.load<T>(address);
-        } else if ((flow = out_of_line().load_slow(address, sizeof(T), Access::Load, raw)) == Flow::Trap) {
-            return flow;
+            set_freg(fpu::box_bits(entry.load<T>(address)));
+            return Flow::Next;
         }
-        set_freg(fpu::box_bits(static_cast<T>(raw)));
+        u64 raw = 0;
+        const Flow flow = out_of_line().load_slow(address, sizeof(T), Access::Load, raw);
+        if (flow != Flow::Trap) set_freg(fpu::box_bits(static_cast<T>(raw)));
         return flow;
     }
+    /// Keeps a result, boxed, and its flags; the host accrues its own.
     template <class F> Flow keep(fpu::Outcome<F> outcome) { return out_of_line().keep(outcome); }
     /// The operation as the host does it, when it does; a NaN, and all else, is done out of line.
     template <FpOp op, class F> Flow compute(F a, F b, F c) {

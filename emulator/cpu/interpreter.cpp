@@ -206,13 +206,14 @@ Interpreter::End Interpreter::single(Instruction& last) {
     }
     last = decode(word);
     insn = prepare(last);
-    BodyMachine m(e_, s, &insn);
+    BodyMachine m(e_);
+    m.d = &insn;
     const Flow flow = kSteps[static_cast<std::size_t>(insn.op)](m);
     if (flow == Flow::Jump) e_.target = m.target;
     return finish(flow, &insn);
 }
 
-// Flattened: a body that were called would need its machine in memory, and each instruction would wait for it.
+// Flattened: a body that were called would need the machine in memory, and each instruction would wait for it.
 [[gnu::flatten]] Interpreter::End Interpreter::run() {
     static const void* const kLabels[] = {
 #define INSN(id, ...) &&op_##id,
@@ -221,68 +222,61 @@ Interpreter::End Interpreter::single(Instruction& last) {
         &&block_end,
     };
     labels_ = kLabels;
-    HartState& s = hart_.state;
     Exec& e = e_;
-    const DecodedInsn* d = nullptr;
+    BodyMachine m(e);
+    m.target = e.s.pc;
     Block* block = nullptr;
-    u64 pc = s.pc;
     u64 left = e.left; // after the block at hand
     Flow flow = Flow::Next;
-    bool taken = false;
 
 next_block:
     if (!left) goto one_by_one;
-    block = find(pc);
+    block = find(m.target);
     if (!block) [[unlikely]] goto one_by_one;
 enter:
     if (block->count > left) [[unlikely]] goto one_by_one;
     e.left = left;
     left -= block->count;
-    e.block_pc = pc;
-    e.first = d = block->insns();
-    goto *d->handler;
+    e.block_pc = m.target;
+    e.first = m.d = block->insns();
+    goto *m.d->handler;
 
     // One label a row. What a body can return is known to the compiler, so most of these tests vanish.
 #define INSN(id, ...)                                                                                                     \
-    op_##id : {                                                                                                           \
-        BodyMachine m(e, s, d);                                                                                           \
-        flow = execute<Op::id>(m);                                                                                        \
-        if (flow == Flow::Next) [[likely]] {                                                                               \
-            ++d;                                                                                                          \
-            goto *d->handler;                                                                                             \
-        }                                                                                                                 \
-        pc = m.target, taken = m.taken;                                                                                    \
-        if (flow == Flow::Jump) goto jump;                                                                                \
-        goto leave;                                                                                                       \
-    }
+    op_##id : flow = execute<Op::id>(m);                                                                                  \
+    if (flow == Flow::Next) [[likely]] {                                                                                   \
+        ++m.d;                                                                                                            \
+        goto *m.d->handler;                                                                                               \
+    }                                                                                                                     \
+    if (flow == Flow::Jump) goto jump;                                                                                    \
+    goto leave;
 #include "emulator/isa/instructions.def"
 
 op_illegal:
-    e.d = d;
-    flow = e.illegal();
+    flow = m.illegal();
     goto leave;
 block_end:
-    pc = e.block_pc + d->offset;
-    taken = false;
+    m.target = m.pc();
+    m.taken = false;
 jump:
-    if (Block* const next = block->next[taken]; next && next->is_at(pc, cache_.context)) [[likely]] {
+    if (Block* const next = block->next[m.taken]; next && next->is_at(m.target, cache_.context)) [[likely]] {
         block = next;
         goto enter;
     }
     if (!left) goto one_by_one;
-    block = find_next(*block, taken, pc);
+    block = find_next(*block, m.taken, m.target);
     if (block) [[likely]] goto enter;
 one_by_one: { // what is left is shorter than the block, or there is none
     e.left = left;
-    s.pc = pc;
+    e.s.pc = m.target;
     if (!left) return End::Limit;
     Instruction last;
     if (const End end = single(last); end != End::Limit) return end;
-    pc = s.pc, left = e.left;
+    m.target = e.s.pc, left = e.left;
     goto next_block;
 }
 leave:
-    return finish(flow, d);
+    return finish(flow, m.d);
 }
 
 /// Cycles until the next timer line of this hart rises, or a device acts by itself; at least 1.
