@@ -152,6 +152,16 @@ u64 legal_environment(u64 old, u64 value) {
     return get_field(value, envcfg::CBIE) == 2 ? (value & ~envcfg::CBIE) | (old & envcfg::CBIE) : value;
 }
 
+/// Registers that keep what is written and nothing more: no interrupt, translation or time depends on them.
+bool only_records(Csr csr) {
+    switch (csr) {
+    case Csr::sscratch: case Csr::sepc: case Csr::scause: case Csr::stval:
+    case Csr::vsscratch: case Csr::vsepc: case Csr::vscause: case Csr::vstval:
+    case Csr::mscratch: case Csr::mepc: case Csr::mcause: case Csr::mtval: return true;
+    default: return false;
+    }
+}
+
 u64 legal_tvec(u64 old, u64 value) { return bits(value, 1, 0) >= 2 ? old : value; }
 
 } // namespace
@@ -345,7 +355,7 @@ Flow Exec::csr(CsrOp op, u64 operand) {
         }
     }
     rd(old);
-    return writes ? Flow::Leave : Flow::Next;
+    return writes && !only_records(r.csr) ? Flow::Leave : Flow::Next;
 }
 
 } // namespace trapeze

@@ -14,6 +14,7 @@
 namespace trapeze::fpu {
 
 using soft_float::kDZ, soft_float::kNV, soft_float::kNX, soft_float::kOF, soft_float::kUF;
+inline constexpr u8 kDynamic = 7; ///< an instruction's rm: the mode is frm's
 using soft_float::RDN, soft_float::RMM, soft_float::RNE, soft_float::RTZ, soft_float::RUP;
 
 #ifdef __x86_64__
@@ -125,8 +126,9 @@ template <class Int, class F> Int to_int_on_host(F value, bool truncate) {
 }
 template <class F> F from_int_on_host(i64 value) {
     F result;
-    if constexpr (sizeof(F) == 4) asm volatile("cvtsi2ssq %1, %0" : "=x"(result) : "r"(value));
-    else asm volatile("cvtsi2sdq %1, %0" : "=x"(result) : "r"(value));
+    // Cleared first, for the upper part is kept: the conversion would wait for whatever was there.
+    if constexpr (sizeof(F) == 4) asm volatile("xorps %0, %0; cvtsi2ssq %1, %0" : "=&x"(result) : "r"(value));
+    else asm volatile("xorps %0, %0; cvtsi2sdq %1, %0" : "=&x"(result) : "r"(value));
     return result;
 }
 #else
@@ -198,6 +200,9 @@ template <Operation op, class F> Outcome<F> in_software(F a, F b, F c, u8 mode) 
     return {from_bits<F>(raw), flags};
 }
 
+/// The host has the operation, and does it exactly when it rounds to nearest even.
+template <Operation op> bool host_does() { return kHostIsExact && (op != Operation::Fma || kHostHasFma); }
+
 /// What is not to be had from the host in the mode that it is in.
 template <Operation op, class F> [[gnu::noinline]] Outcome<F> compute_slowly(F a, F b, F c, u8 mode) {
     // Infinity times zero is invalid even when the addend is a quiet NaN (section 21.6); hosts differ.
@@ -210,7 +215,7 @@ template <Operation op, class F> [[gnu::noinline]] Outcome<F> compute_slowly(F a
 
 /// The operation, rounded once. A NaN may have any payload still.
 template <Operation op, class F> Outcome<F> compute(F a, F b, F c, u8 mode) {
-    if (kHostIsExact && mode == RNE && (op != Operation::Fma || kHostHasFma)) [[likely]] {
+    if (mode == RNE && host_does<op>()) [[likely]] {
         const F value = on_host<op>(a, b, c);
         if (op != Operation::Fma || value == value) [[likely]] return {value};
     }

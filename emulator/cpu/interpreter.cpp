@@ -1,6 +1,6 @@
 // The interpreter: decodes straight-line code once into blocks and runs them by threaded dispatch. Instruction counts and interrupt
 // points are exact: a run ends after precisely the instructions it was given.
-#include "emulator/cpu/exec.hpp"
+#include "emulator/cpu/body_machine.hpp"
 
 #include <algorithm>
 
@@ -18,29 +18,29 @@ template <Op op> struct Body;
     };
 #include "emulator/isa/instructions.def"
 
-template <Op op> [[gnu::always_inline]] inline Flow execute(Exec& m) {
+template <Op op> [[gnu::always_inline]] inline Flow execute(BodyMachine& m) {
     if constexpr (Body<op>::kFloat) {
-        if (fs_off(m.s)) [[unlikely]] return m.illegal();
+        if (m.e.floats_off) [[unlikely]] return m.illegal();
     } else if constexpr (Body<op>::kChecked) {
-        if (const auto fault = m.hart.instruction_fault(op)) [[unlikely]] return m.refused(*fault);
+        if (const auto fault = m.e.hart.instruction_fault(op)) [[unlikely]] return m.out_of_line().refused(*fault);
     }
     return Body<op>::run(m);
 }
 
-using StepFunction = Flow (*)(Exec&);
-template <Op op> Flow step_function(Exec& m) { return execute<op>(m); }
-Flow step_illegal(Exec& m) { return m.illegal(); }
+using StepFunction = Flow (*)(BodyMachine&);
+template <Op op> Flow step_function(BodyMachine& m) { return execute<op>(m); }
+Flow step_illegal(BodyMachine& m) { return m.illegal(); }
 constexpr StepFunction kSteps[] = {
 #define INSN(id, ...) step_function<Op::id>,
 #include "emulator/isa/instructions.def"
     step_illegal,
 };
 
-/// True for instructions after which the next one is not at pc + length: a block ends with them.
+/// True for instructions after which the next one is not at pc + length, or must be fetched anew: a block ends with them.
 bool ends_block(const Instruction& insn) {
     switch (row(insn.op).format) {
     case Format::B: case Format::J: case Format::Jalr: return true;
-    case Format::None: return true;
+    case Format::None: case Format::SfenceVma: return true;
     default: return insn.op == Op::Illegal;
     }
 }
@@ -66,33 +66,38 @@ struct FetchPlace {
 
 class Interpreter {
   public:
-    Interpreter(Hart& hart, HartCache& cache, Bus& bus) : hart_(hart), cache_(cache), bus_(bus), m_(hart, bus) {}
+    Interpreter(Hart& hart, HartCache& cache, Bus& bus, u64 limit) : hart_(hart), cache_(cache), bus_(bus), e_(hart, bus, limit) {
+        cache_.set_mode(hart.state.mode());
+    }
 
     enum class End : u8 { Limit, Leave, Trap };
-    /// Runs up to `limit` instructions; `executed` counts those that completed. Trap: in trap(), the state's pc is its epc.
-    End run(u64 limit, u64& executed);
+    /// Runs up to `limit` instructions. Trap: in trap(), the state's pc is its epc.
+    End run();
+    /// Instructions that completed.
+    u64 executed() const { return e_.limit - e_.left; }
     /// The same for a single instruction, without blocks; what it was is in `last`.
-    End single(Instruction& last);
-    const Trap& trap() const { return m_.trap; }
+    [[gnu::noinline]] End single(Instruction& last);
+    const Trap& trap() const { return e_.trap; }
 
   private:
-    u64 context() const { return cache_.context_of(hart_.state.mode()); }
     FetchPlace place_fetch(u64 pc);
-    const Block* find(u64 pc);
-    std::unique_ptr<Block> decode_block(u64 ram_offset, const void* const* labels);
-    End finish(Flow flow, const DecodedInsn* insn);
+    [[gnu::noinline]] Block* find(u64 pc);
+    Block* look_up(u64 pc);
+    [[gnu::noinline]] Block* find_next(Block& block, bool taken, u64 pc);
+    Block* decode_block(u64 ram_offset);
+    [[gnu::noinline]] End finish(Flow flow, const DecodedInsn* insn);
 
     Hart& hart_;
     HartCache& cache_;
     Bus& bus_;
-    Exec m_;
+    Exec e_;
     const void* const* labels_ = nullptr;
 };
 
 FetchPlace Interpreter::place_fetch(u64 pc) {
     const u64 page = pc >> kPageShift;
     HartCache::FetchEntry& entry = cache_.fetch[page % HartCache::kFetchEntries];
-    if (entry.page == page && entry.context == context()) return {true, entry.ram_page << kPageShift | (pc & kPageMask), {}};
+    if (entry.page == page && entry.context == cache_.context) return {true, entry.ram_page << kPageShift | (pc & kPageMask), {}};
     FetchPlace place;
     u64 physical = 0;
     bool whole_page = false;
@@ -103,16 +108,18 @@ FetchPlace Interpreter::place_fetch(u64 pc) {
     place.ok = true;
     place.ram_offset = bus_.ram_offset(physical);
     if (whole_page && (bus_.ram_offset(physical & ~kPageMask) & kPageMask) == 0)
-        entry = {page, place.ram_offset >> kPageShift, context()};
+        entry = {page, place.ram_offset >> kPageShift, cache_.context};
     return place;
 }
 
-std::unique_ptr<Block> Interpreter::decode_block(u64 ram_offset, const void* const* labels) {
-    auto block = std::make_unique<Block>();
-    block->ram_offset = ram_offset;
+/// Null: its first instruction crosses into the next page.
+Block* Interpreter::decode_block(u64 ram_offset) {
+    std::array<DecodedInsn, Block::kMaxInsns + 1> insns;
+    Block block;
+    block.ram_offset = ram_offset;
     const u64 page_end = (ram_offset & ~kPageMask) + kPageSize;
     u64 at = ram_offset;
-    while (block->insns.size() < Block::kMaxInsns && at < page_end) {
+    while (block.count < Block::kMaxInsns && at < page_end) {
         u16 low = 0;
         bus_.ram.read(at, low);
         u32 word = low;
@@ -121,90 +128,93 @@ std::unique_ptr<Block> Interpreter::decode_block(u64 ram_offset, const void* con
             bus_.ram.read(at, word);
         }
         const Instruction insn = decode(word);
-        DecodedInsn d = prepare(insn);
+        DecodedInsn& d = insns[block.count++] = prepare(insn);
         d.offset = static_cast<u16>(at - ram_offset);
-        d.handler = labels[static_cast<std::size_t>(insn.op)];
-        block->insns.push_back(d);
+        d.handler = labels_[static_cast<std::size_t>(insn.op)];
         at += insn.length;
         if (ends_block(insn)) break;
     }
-    if (block->insns.empty()) return nullptr;
-    block->count = static_cast<u16>(block->insns.size());
-    block->bytes = static_cast<u16>(at - ram_offset);
-    DecodedInsn sentinel;
-    sentinel.offset = block->bytes;
+    if (!block.count) return nullptr;
+    block.bytes = static_cast<u16>(at - ram_offset);
+    DecodedInsn& sentinel = insns[block.count];
+    sentinel.offset = block.bytes;
     sentinel.length = 0;
-    sentinel.handler = labels[kOpCount + 1];
-    block->insns.push_back(sentinel);
-    bus_.ram.mark_code(ram_offset, block->bytes);
-    block->version = bus_.ram.code_version(ram_offset >> kPageShift);
+    sentinel.handler = labels_[kOpCount + 1];
+    bus_.ram.mark_code(ram_offset, block.bytes);
+    block.version = bus_.ram.code_version(ram_offset >> kPageShift);
     cache_.follow_ram(bus_.ram);
-    return block;
+    return cache_.block_memory.add(block, std::span(insns).first(block.count + 1u));
 }
 
 /// The block that starts at `pc`, decoded if need be; null when one must step (page crossing, or the fetch faults).
-const Block* Interpreter::find(u64 pc) {
-    HartCache::JumpEntry& jump = cache_.jumps[pc >> 1 & (HartCache::kJumpEntries - 1)];
-    if (jump.pc == pc && jump.context == context()) [[likely]] return jump.block;
+Block* Interpreter::find(u64 pc) {
+    Block*& jump = cache_.jump(pc);
+    if (jump && jump->is_at(pc, cache_.context)) [[likely]] return jump;
     const FetchPlace place = place_fetch(pc);
     if (!place.ok) return nullptr;
     const u32 version = bus_.ram.code_version(place.ram_offset >> kPageShift);
-    if (jump.pc == pc && jump.block->ram_offset == place.ram_offset && jump.block->version == version) {
-        jump.context = context(); // a fence has passed, and the code is where it was
-        return jump.block;
+    const auto holds = [&](const Block* block) { return block && block->ram_offset == place.ram_offset && block->version == version; };
+    Block* block = jump; // a fence may have passed, and the code be where it was
+    if (!holds(block)) {
+        if (cache_.block_memory.full()) cache_.flush_blocks();
+        Block*& known = cache_.blocks[place.ram_offset];
+        if (!holds(known)) known = decode_block(place.ram_offset);
+        block = known;
+        if (!block) return nullptr;
     }
-    if (cache_.blocks.size() >= HartCache::kMaxBlocks) cache_.flush_blocks();
-    std::unique_ptr<Block>& known = cache_.blocks[place.ram_offset];
-    if (!known || known->version != version) {
-        auto decoded = decode_block(place.ram_offset, labels_);
-        if (!decoded) {
-            if (known) cache_.flush_blocks(); // jumps point to it
-            else cache_.blocks.erase(place.ram_offset);
-            return nullptr;
-        }
-        if (known) *known = std::move(*decoded); // in place, for the same reason
-        else known = std::move(decoded);
-    }
-    jump = {pc, context(), known.get()};
-    return known.get();
+    block->pc = pc, block->context = cache_.context;
+    return jump = block;
+}
+
+/// What follows a block, noted in it.
+Block* Interpreter::find_next(Block& block, bool taken, u64 pc) {
+    const u64 before = cache_.context;
+    Block* const next = find(pc);
+    if (cache_.context == before) block.next[taken] = next; // else all blocks may be gone, this one with them
+    return next;
 }
 
 /// Leaves the state exact after instruction `insn` ended with `flow`.
 Interpreter::End Interpreter::finish(Flow flow, const DecodedInsn* insn) {
     const bool completed = flow != Flow::Trap;
-    const u64 pc = m_.block_pc + insn->offset;
-    hart_.state.pc = flow == Flow::Trap ? pc : flow == Flow::Jump || flow == Flow::LeaveTo ? m_.target : pc + insn->length;
-    m_.done += static_cast<u64>(insn - m_.first) + completed;
-    m_.first = m_.d = insn;
-    if (flow == Flow::Trap) m_.trap.epc = pc;
+    const u64 pc = e_.block_pc + insn->offset;
+    hart_.state.pc = flow == Flow::Trap ? pc : flow == Flow::Jump || flow == Flow::LeaveTo ? e_.target : pc + insn->length;
+    e_.left -= static_cast<u64>(insn - e_.first) + completed;
+    e_.first = e_.d = insn;
+    if (flow == Flow::Trap) e_.trap.epc = pc;
     return flow == Flow::Trap ? End::Trap : flow == Flow::Next || flow == Flow::Jump ? End::Limit : End::Leave;
 }
 
 Interpreter::End Interpreter::single(Instruction& last) {
     HartState& s = hart_.state;
     DecodedInsn insn;
-    m_.block_pc = s.pc;
-    m_.first = m_.d = &insn;
+    e_.block_pc = s.pc;
+    e_.first = e_.d = &insn;
     last = {};
     last.length = 0;
     const FetchPlace low_place = place_fetch(s.pc);
-    if (!low_place.ok) return m_.trap = low_place.trap, finish(Flow::Trap, &insn);
+    if (!low_place.ok) return e_.trap = low_place.trap, finish(Flow::Trap, &insn);
     u16 low = 0;
     bus_.ram.read(low_place.ram_offset, low);
     u32 word = low;
     if (is_long(low)) {
         const FetchPlace high_place = (s.pc & kPageMask) == kPageSize - 2 ? place_fetch(s.pc + 2) : FetchPlace{true, low_place.ram_offset + 2, {}};
-        if (!high_place.ok) return m_.trap = high_place.trap, finish(Flow::Trap, &insn);
+        if (!high_place.ok) return e_.trap = high_place.trap, finish(Flow::Trap, &insn);
         u16 high = 0;
         bus_.ram.read(high_place.ram_offset, high);
         word |= static_cast<u32>(high) << 16;
     }
     last = decode(word);
     insn = prepare(last);
-    return finish(kSteps[static_cast<std::size_t>(insn.op)](m_), &insn);
+    BodyMachine m(e_);
+    m.d = &insn;
+    const Flow flow = kSteps[static_cast<std::size_t>(insn.op)](m);
+    if (flow == Flow::Jump) e_.target = m.target;
+    return finish(flow, &insn);
 }
 
-Interpreter::End Interpreter::run(u64 limit, u64& executed) {
+// Flattened: a body that were called would need the machine in memory, and each instruction would wait for it.
+[[gnu::flatten]] Interpreter::End Interpreter::run() {
     static const void* const kLabels[] = {
 #define INSN(id, ...) &&op_##id,
 #include "emulator/isa/instructions.def"
@@ -212,60 +222,61 @@ Interpreter::End Interpreter::run(u64 limit, u64& executed) {
         &&block_end,
     };
     labels_ = kLabels;
-    HartState& s = hart_.state;
-    const Block* block = nullptr;
-    u64 pc = s.pc;
+    Exec& e = e_;
+    BodyMachine m(e);
+    m.target = e.s.pc;
+    Block* block = nullptr;
+    u64 left = e.left; // after the block at hand
     Flow flow = Flow::Next;
-    End end = End::Limit;
 
 next_block:
-    if (m_.done >= limit) {
-        s.pc = pc;
-        executed = m_.done;
-        return End::Limit;
-    }
-    block = find(pc);
-    if (!block || block->count > limit - m_.done) [[unlikely]] {
-        s.pc = pc;
-        Instruction last;
-        end = single(last);
-        executed = m_.done;
-        if (end != End::Limit) return end;
-        pc = s.pc;
-        goto next_block;
-    }
-    m_.block_pc = pc;
-    m_.first = m_.d = block->insns.data();
-    goto *m_.d->handler;
+    if (!left) goto one_by_one;
+    block = find(m.target);
+    if (!block) [[unlikely]] goto one_by_one;
+enter:
+    if (block->count > left) [[unlikely]] goto one_by_one;
+    e.left = left;
+    left -= block->count;
+    e.block_pc = m.target;
+    e.first = m.d = block->insns();
+    goto *m.d->handler;
 
     // One label a row. What a body can return is known to the compiler, so most of these tests vanish.
 #define INSN(id, ...)                                                                                                     \
-    op_##id : flow = execute<Op::id>(m_);                                                                                 \
+    op_##id : flow = execute<Op::id>(m);                                                                                  \
     if (flow == Flow::Next) [[likely]] {                                                                                   \
-        ++m_.d;                                                                                                           \
-        goto *m_.d->handler;                                                                                              \
+        ++m.d;                                                                                                            \
+        goto *m.d->handler;                                                                                               \
     }                                                                                                                     \
-    if (flow == Flow::Jump) {                                                                                             \
-        m_.done += static_cast<u64>(m_.d - m_.first) + 1;                                                                 \
-        pc = m_.target;                                                                                                   \
-        m_.first = m_.d;                                                                                                  \
-        goto next_block;                                                                                                  \
-    }                                                                                                                     \
+    if (flow == Flow::Jump) goto jump;                                                                                    \
     goto leave;
 #include "emulator/isa/instructions.def"
 
 op_illegal:
-    flow = m_.illegal();
+    flow = m.illegal();
     goto leave;
 block_end:
-    m_.done += static_cast<u64>(m_.d - m_.first);
-    pc = m_.block_pc + m_.d->offset;
-    m_.first = m_.d;
+    m.target = m.pc();
+    m.taken = false;
+jump:
+    if (Block* const next = block->next[m.taken]; next && next->is_at(m.target, cache_.context)) [[likely]] {
+        block = next;
+        goto enter;
+    }
+    if (!left) goto one_by_one;
+    block = find_next(*block, m.taken, m.target);
+    if (block) [[likely]] goto enter;
+one_by_one: { // what is left is shorter than the block, or there is none
+    e.left = left;
+    e.s.pc = m.target;
+    if (!left) return End::Limit;
+    Instruction last;
+    if (const End end = single(last); end != End::Limit) return end;
+    m.target = e.s.pc, left = e.left;
     goto next_block;
+}
 leave:
-    end = finish(flow, m_.d);
-    executed = m_.done;
-    return end;
+    return finish(flow, m.d);
 }
 
 /// Cycles until the next timer line of this hart rises, or a device acts by itself; at least 1.
@@ -375,13 +386,12 @@ Stop Hart::run(Bus& bus, u64 budget, const Watch& watch) {
             limit = 1;
         }
         const u64 retired = state.retired, cycles = state.cycles;
-        u64 executed = 0;
-        Interpreter interpreter(*this, *cache_, bus);
-        const Interpreter::End end = interpreter.run(limit, executed);
-        state.retired = retired + executed;
-        state.cycles = cycles + executed;
+        Interpreter interpreter(*this, *cache_, bus, limit);
+        const Interpreter::End end = interpreter.run();
+        state.retired = retired + interpreter.executed();
+        state.cycles = cycles + interpreter.executed();
         state.x[32] = 0;
-        stop.executed += executed;
+        stop.executed += interpreter.executed();
         if (end == Interpreter::End::Trap && trapped(interpreter.trap())) return stop;
     }
     if (bus.board.halt) stop.kind = StopKind::Halted;
@@ -401,7 +411,7 @@ Hart::StepResult Hart::step(Bus& bus) {
     }
     cache_->follow_ram(bus.ram); // a device that was due may have written memory
     const u64 retired = state.retired, cycles = state.cycles;
-    Interpreter interpreter(*this, *cache_, bus);
+    Interpreter interpreter(*this, *cache_, bus, 1);
     const Interpreter::End end = interpreter.single(result.instruction);
     state.retired = retired + (end != Interpreter::End::Trap);
     state.cycles = cycles + 1;

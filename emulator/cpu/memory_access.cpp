@@ -5,68 +5,6 @@
 
 namespace trapeze {
 
-// --- Caches -----------------------------------------------------------------------------------------------------------
-
-void HartCache::Bank::clear() {
-    if (!used) return;
-    for (std::size_t i = 0; i < kTlbEntries; ++i) load[i].tag = store[i].tag = (i ^ 1) << kPageShift;
-    used = false;
-}
-HartCache::HartCache() {
-    for (Bank& bank : banks) bank.clear();
-}
-void HartCache::flush_translations() {
-    for (Bank& bank : banks) bank.clear();
-    epoch += kEpochStep;
-    superpages = false;
-}
-void HartCache::flush_page(u64 va) {
-    if (superpages) return flush_translations();
-    const std::size_t i = index_of(va);
-    for (Bank& bank : banks) bank.load[i].tag = bank.store[i].tag = (i ^ 1) << kPageShift;
-    epoch += kEpochStep;
-}
-void HartCache::flush_stores() {
-    for (Bank& bank : banks)
-        for (std::size_t i = 0; i < kTlbEntries; ++i) bank.store[i].tag = (i ^ 1) << kPageShift;
-}
-void HartCache::flush_loads() {
-    for (Bank& bank : banks)
-        for (std::size_t i = 0; i < kTlbEntries; ++i) bank.load[i].tag = (i ^ 1) << kPageShift;
-}
-void HartCache::flush_blocks() {
-    blocks.clear();
-    jumps.fill({});
-    epoch += kEpochStep;
-}
-void HartCache::flush_all() {
-    flush_blocks();
-    flush_translations();
-}
-void HartCache::follow(const Bus& bus) {
-    if (ram != &bus.ram || bus_base != bus.base || bus_offset != bus.offset || bus_size != bus.size) {
-        flush_all();
-        ram = &bus.ram, bus_base = bus.base, bus_offset = bus.offset, bus_size = bus.size;
-        map_generation = bus.ram.map_generation(), code_generation = bus.ram.code_generation();
-        mark_generation = bus.ram.mark_generation();
-    }
-    follow_ram(bus.ram);
-}
-void HartCache::follow_ram(const Ram& now) {
-    if (map_generation != now.map_generation()) {
-        for (Bank& bank : banks) bank.clear();
-        map_generation = now.map_generation();
-    }
-    if (mark_generation != now.mark_generation()) {
-        flush_stores();
-        mark_generation = now.mark_generation();
-    }
-    if (code_generation != now.code_generation()) {
-        epoch += kEpochStep; // jumps go through the block table again, which looks at versions
-        code_generation = now.code_generation();
-    }
-}
-
 // --- Physical memory protection (section 3.7) ---------------------------------------------------------------------------
 
 namespace {
@@ -106,10 +44,9 @@ struct PmpVerdict {
     bool whole_page; ///< holds for every byte of the page
 };
 
-PmpVerdict pmp_check(const HartState& s, u64 address, unsigned bytes, Access access, Priv priv) {
+PmpVerdict pmp_check_entries(const HartState& s, u64 address, unsigned bytes, Access access, Priv priv) {
     const u64 page = address & ~kPageMask;
     bool whole_page = true;
-    if ((s[Csr::pmpcfg0] | s[Csr::pmpcfg2]) == 0) return {priv == Priv::M, true};
     for (unsigned i = 0; i < 16; ++i) {
         const PmpEntry entry = pmp_entry(s, i);
         if (bits(entry.config, 4, 3) == kOff || entry.begin >= entry.end) continue;
@@ -125,6 +62,11 @@ PmpVerdict pmp_check(const HartState& s, u64 address, unsigned bytes, Access acc
         return {(entry.config & wanted) != 0, whole_page};
     }
     return {priv == Priv::M, whole_page};
+}
+
+inline PmpVerdict pmp_check(const HartState& s, u64 address, unsigned bytes, Access access, Priv priv) {
+    if ((s[Csr::pmpcfg0] | s[Csr::pmpcfg2]) == 0) return {priv == Priv::M, true};
+    return pmp_check_entries(s, address, bytes, access, priv);
 }
 
 /// The mode that an access is made in: loads and stores of M-mode may borrow another (section 3.1.6.3).
@@ -172,7 +114,7 @@ struct Place {
     bool ok = false;
     bool whole_page = false;
     u64 physical = 0;
-    u64 page_size = 0;
+    u64 fenced_size = 0; ///< PageWalk::fenced_size
     Trap fault;
 };
 
@@ -201,7 +143,7 @@ Place locate_as(const HartState& s, PrivMode mode, u64 va, unsigned bytes, Acces
         const PmpVerdict verdict = pmp_check(s, result.physical, bytes, access, mode.priv);
         place.ok = verdict.allowed && write_updates(s, result, bus);
         place.physical = result.physical;
-        place.page_size = result.page_size;
+        place.fenced_size = result.fenced_size;
         place.whole_page = verdict.whole_page;
         result.outcome = PageWalk::Outcome::AccessFault; // if it is none here, it may be one on the bus
     }
@@ -251,6 +193,7 @@ std::optional<Trap> Hart::fetch_fault(u64 va, Bus& bus, u64& physical, bool& who
     if (!place.ok || !bus.in_ram(place.physical, 2)) return place.fault;
     physical = place.physical;
     whole_page = place.whole_page && bus.in_ram(place.physical & ~kPageMask, kPageSize);
+    cache_->note_fetched(va, place.fenced_size);
     return std::nullopt;
 }
 
@@ -263,17 +206,13 @@ void remember(Exec& m, u64 va, const Place& place, Access access) {
     if (!place.whole_page || !m.bus.in_ram(place.physical & ~kPageMask, kPageSize)) return;
     const u64 page = m.bus.ram_offset(place.physical) >> kPageShift;
     if (m.bus.ram_offset(place.physical & ~kPageMask) & kPageMask) return;
-    m.bank->used = true;
-    m.cache.superpages |= place.page_size > kPageSize;
-    const std::size_t index = HartCache::index_of(va);
-    const u64 va_page = va & ~kPageMask;
+    m.cache.note_translated(va, place.fenced_size);
     if (access == Access::Load) {
-        m.bank->load[index] = {va_page, reinterpret_cast<u64>(m.bus.ram.page_for_read(page)) - va_page};
+        m.bank->load.keep(va, m.bus.ram.page_for_read(page), place.physical);
     } else if (!m.bus.ram.has_code(page) && !m.bus.watched_page(place.physical)) {
         u8* const host = m.bus.ram.page_for_write(page);
         m.cache.follow_ram(m.bus.ram); // the page may have moved
-        m.bank->used = true;
-        m.bank->store[index] = {va_page, reinterpret_cast<u64>(host) - va_page};
+        m.bank->store.keep(va, host, place.physical);
     }
 }
 
@@ -404,23 +343,38 @@ Flow Exec::zero_block(u64 address) {
     return flow;
 }
 
+namespace {
+
+/// Where an aligned access for lr and sc goes in RAM: as the TLB has it, or translated anew. Devices have no reservations.
+std::optional<u64> place_reservation(Exec& m, const Tlb& tlb, u64 address, unsigned bytes, Access access, Trap& fault) {
+    if (const auto known = tlb.physical(address)) return known;
+    const Place place = locate(m.s, address, bytes, access, m.bus);
+    if (place.ok && m.bus.in_ram(place.physical, bytes)) return place.physical;
+    fault = place.fault;
+    return std::nullopt;
+}
+
+} // namespace
+
 Flow Exec::load_for_reserve(u64 address, unsigned bytes, u64& value) {
-    const Place place = locate(s, address, bytes, Access::Load, bus);
-    if (!place.ok || !bus.in_ram(place.physical, bytes)) return raise_memory(*this, place.fault, address); // devices have no reservations
-    bus.ram.read(bus.ram_offset(place.physical), std::span(reinterpret_cast<u8*>(&value), bytes));
+    Trap fault;
+    const auto physical = place_reservation(*this, bank->load, address, bytes, Access::Load, fault);
+    if (!physical) return raise_memory(*this, fault, address);
+    bus.ram.read(bus.ram_offset(*physical), std::span(reinterpret_cast<u8*>(&value), bytes));
     s.reserved = true;
-    s.reservation = place.physical;
+    s.reservation = *physical;
     s.reserved_value = value;
     return Flow::Next;
 }
 
 Flow Exec::store_if_reserved(u64 address, unsigned bytes, u64 value, bool& stored) {
-    const Place place = locate(s, address, bytes, Access::Store, bus);
-    if (!place.ok || !bus.in_ram(place.physical, bytes)) return raise_memory(*this, place.fault, address);
+    Trap fault;
+    const auto physical = place_reservation(*this, bank->store, address, bytes, Access::Store, fault);
+    if (!physical) return raise_memory(*this, fault, address);
     u64 now = 0;
-    bus.ram.read(bus.ram_offset(place.physical), std::span(reinterpret_cast<u8*>(&now), bytes));
+    bus.ram.read(bus.ram_offset(*physical), std::span(reinterpret_cast<u8*>(&now), bytes));
     // Another hart that wrote in between is seen by the value (as QEMU does it); rewriting the same value goes unseen.
-    stored = s.reserved && s.reservation == place.physical && now == (s.reserved_value & (~u64{0} >> (64 - 8 * bytes)));
+    stored = s.reserved && s.reservation == *physical && now == (s.reserved_value & (~u64{0} >> (64 - 8 * bytes)));
     s.reserved = false;
     return stored ? store_slow(address, bytes, value) : Flow::Next;
 }

@@ -58,9 +58,13 @@ struct HartState {
 
 /// Floating-point state was changed: in a guest, both its own status and the one beneath say so (section 15.2.11).
 inline void set_fs_dirty(HartState& s) {
-    // Looks before it writes, or each instruction would wait for the one before.
-    if ((s[Csr::mstatus] & mstatus::FS) != mstatus::FS) [[unlikely]] s[Csr::mstatus] |= mstatus::FS;
+    s[Csr::mstatus] |= mstatus::FS;
     if (s.virt) s[Csr::vsstatus] |= mstatus::FS;
+}
+
+inline bool fs_dirty(const HartState& s) {
+    const auto dirty = [](u64 status) { return (status & mstatus::FS) == mstatus::FS; };
+    return dirty(s[Csr::mstatus]) && (!s.virt || dirty(s[Csr::vsstatus]));
 }
 
 /// Floating-point instructions are illegal.

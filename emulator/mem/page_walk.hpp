@@ -75,6 +75,7 @@ struct PageWalk {
     bool implicit = false;       ///< the second stage faulted for an entry of the first stage's table
     bool implicit_write = false; ///< ... whose accessed or dirty bit was to be set
     u64 page_size = 0;      ///< bytes mapped alike, by the smaller one of the leaves
+    u64 fenced_size = 0;    ///< bytes that the first stage maps alike, for which one fence does; 0 when it does not translate
     u64 leaf = 0;           ///< the first stage's leaf, with the A and D bits it should have; 0: there is none
     u64 leaf_address = 0;   ///< its physical address
     u8 steps = 0, updates = 0;
@@ -203,7 +204,7 @@ template <EntryReader Reader> PageWalk walk_page_tables(const Translation& t, u6
         want(walk, leaf);
         walk.leaf = leaf.wanted, walk.leaf_address = leaf.address;
         walk.guest_physical = leaf.target;
-        walk.page_size = leaf.size;
+        walk.page_size = walk.fenced_size = leaf.size;
     }
     if (!second_stage(walk, t, walk.guest_physical, access, false, read_entry, leaf)) return walk;
     walk.physical = leaf.target;

@@ -5,6 +5,7 @@
 
 #include "emulator/base/archive.hpp"
 
+#include <cstring>
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -30,7 +31,12 @@ class Ram {
     bool write(u64 offset, std::span<const u8> in);
     /// The same for one value; containers go through spans.
     template <class T> requires(std::is_trivially_copyable_v<T> && !std::is_convertible_v<T&, std::span<u8>>)
-    bool read(u64 offset, T& out) const { return read(offset, std::span(reinterpret_cast<u8*>(&out), sizeof out)); }
+    bool read(u64 offset, T& out) const {
+        const u64 in_page = offset & kPageMask;
+        if (in_page + sizeof out > kPageSize || !contains(offset, sizeof out)) return read(offset, std::span(reinterpret_cast<u8*>(&out), sizeof out));
+        std::memcpy(&out, pages_[offset >> kPageShift]->bytes + in_page, sizeof out);
+        return true;
+    }
     template <class T> requires(std::is_trivially_copyable_v<T> && !std::is_convertible_v<const T&, std::span<const u8>>)
     bool write_value(u64 offset, const T& in) {
         return write(offset, std::span(reinterpret_cast<const u8*>(&in), sizeof in));

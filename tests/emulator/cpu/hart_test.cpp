@@ -156,3 +156,89 @@ TEST_CASE("copies of a machine do not see each other's writes") {
     CHECK(mine == 1);
     CHECK(theirs == 2);
 }
+
+namespace {
+
+constexpr u32 load(u32 rd, u32 base) { return base << 15 | 3 << 12 | rd << 7 | 0x03; }          // ld rd, 0(base)
+constexpr u32 store(u32 value, u32 base) { return value << 20 | base << 15 | 3 << 12 | 0x23; }   // sd value, 0(base)
+constexpr u32 call(u32 target) { return target << 15 | 1 << 7 | 0x67; }                         // jalr ra, target
+constexpr u32 move(u32 rd, u32 from) { return from << 15 | rd << 7 | 0x13; }
+constexpr u32 fence_of(u32 address) { return 0x12000073 | address << 15; }                      // sfence.vma address
+constexpr u32 kS0 = 8, kS1 = 9, kA0 = 10, kA1 = 11, kA2 = 12, kA3 = 13, kS2 = 18, kS3 = 19;
+constexpr u64 kAll = pte::V | pte::R | pte::W | pte::X | pte::A | pte::D;
+constexpr u64 kWindow = 0x4000'0000, kTables = 0x10'0000, kOldFrame = 0x40'0000, kNewFrame = 0x60'0000;
+
+constexpr u64 leaf(u64 ram_offset, u64 flags = kAll) { return (kRamBase + ram_offset) >> 2 | flags; }
+
+/// In S-mode under Sv39: RAM is mapped to itself by one large page, s0 is the window's address and s3 that of its second page. The store of s1
+/// to s2 maps the window to another frame.
+Machine machine_with_window(std::initializer_list<u32> words, bool superpage) {
+    Machine machine = machine_with(words);
+    const u64 last = superpage ? kTables + 0x1000 : kTables + 0x2000;
+    machine.ram.write_value(kTables + 8 * 2, leaf(0));
+    machine.ram.write_value(kTables + 8 * 1, leaf(kTables + 0x1000, pte::V));
+    if (!superpage) machine.ram.write_value(kTables + 0x1000, leaf(kTables + 0x2000, pte::V));
+    machine.ram.write_value(last, leaf(kOldFrame));
+    HartState& s = machine.hart().state;
+    s[Csr::satp] = satp::kSv39 << 60 | (kRamBase + kTables) >> kPageShift;
+    s[Csr::pmpaddr0] = ~u64{0} >> 10, s[Csr::pmpcfg0] = 0x1f;
+    s.priv = Priv::S;
+    s.x[kS0] = kWindow, s.x[kS1] = leaf(kNewFrame), s.x[kS2] = kRamBase + last, s.x[kS3] = kWindow + kPageSize;
+    return machine;
+}
+
+} // namespace
+
+TEST_CASE("10.2.1: after a fence of an address, loads and stores go where its page is now") {
+    Machine machine = machine_with_window({load(kA0, kS0), store(kS1, kS2), fence_of(kS0), load(kA1, kS0), store(kA0, kS0), kSelfJump}, false);
+    machine.ram.write_value(kOldFrame, u64{1}), machine.ram.write_value(kNewFrame, u64{2});
+    machine.run(6);
+    CHECK(machine.hart().state.x[kA0] == 1);
+    CHECK(machine.hart().state.x[kA1] == 2);
+    u64 stored = 0;
+    CHECK(machine.ram.read(kNewFrame, stored));
+    CHECK(stored == 1);
+}
+
+TEST_CASE("10.2.1: a fence of an address covers the whole superpage that it lies in") {
+    Machine machine = machine_with_window({load(kA0, kS0), load(kA1, kS3), store(kS1, kS2), fence_of(kS0), load(kA2, kS0), load(kA3, kS3), kSelfJump}, true);
+    machine.ram.write_value(kOldFrame, u64{1}), machine.ram.write_value(kOldFrame + kPageSize, u64{2});
+    machine.ram.write_value(kNewFrame, u64{3}), machine.ram.write_value(kNewFrame + kPageSize, u64{4});
+    machine.run(7);
+    const HartState& s = machine.hart().state;
+    CHECK(s.x[kA0] == 1);
+    CHECK(s.x[kA1] == 2);
+    CHECK(s.x[kA2] == 3);
+    CHECK(s.x[kA3] == 4);
+}
+
+TEST_CASE("10.2.1: after a fence of an address, code is fetched from where its page is now") {
+    for (bool superpage : {false, true}) {
+        Machine machine = machine_with_window({call(kS0), move(kA1, kA0), store(kS1, kS2), fence_of(kS0), call(kS0), kSelfJump}, superpage);
+        constexpr u32 kReturn = 0x8067;
+        machine.ram.write_value(kOldFrame, u32{0x00100513}), machine.ram.write_value(kOldFrame + 4, kReturn); // li a0, 1
+        machine.ram.write_value(kNewFrame, u32{0x00200513}), machine.ram.write_value(kNewFrame + 4, kReturn); // li a0, 2
+        machine.run(10);
+        CHECK(machine.hart().state.pc == kRamBase + 20);
+        CHECK(machine.hart().state.x[kA1] == 1);
+        CHECK(machine.hart().state.x[kA0] == 2);
+    }
+}
+
+TEST_CASE("14.2: lr, sc and AMOs on a page that was touched before give what they give on a new one") {
+    constexpr u32 kReserve = 0x1000302f | kS0 << 15, kConditional = 0x1800302f | kS0 << 15, kAdd = 0x0000302f | kS0 << 15;
+    const auto program = {store(kA0, kS0), kReserve | kA1 << 7, kConditional | kS1 << 20 | kA2 << 7, kConditional | kA0 << 20 | kA3 << 7, kAdd | kA0 << 20 | kA0 << 7, kSelfJump};
+    Machine warm = machine_with_window(program, false), cold = warm;
+    warm.hart().state.x[kA0] = cold.hart().state.x[kA0] = 7;
+    warm.run(5);
+    for (int i = 0; i < 5; ++i) cold.hart().flush_translations(), cold.run(1);
+    const HartState& s = warm.hart().state;
+    CHECK(s.x[kA1] == 7);
+    CHECK(s.x[kA2] == 0);
+    CHECK(s.x[kA3] == 1);
+    CHECK(s.x[kA0] == s.x[kS1]);
+    u64 stored = 0;
+    CHECK(warm.ram.read(kOldFrame, stored));
+    CHECK(stored == s.x[kS1] + 7);
+    CHECK(warm == cold);
+}

@@ -43,9 +43,12 @@ TEST_CASE("15.5: superpages in either stage save reads") {
     TwoStages guest(3, 3);
     guest.map(kVa, 0x9000'0000, 1, kLeaf); // one level less of the first stage: one entry and its translation
     CHECK(guest.walk(kVa, Access::Load).steps == 15 - 4);
+    CHECK(guest.walk(kVa, Access::Load).page_size == kPageSize);
+    CHECK(guest.walk(kVa, Access::Load).fenced_size == 2 << 20); // what a guest's fence of one address covers
     TwoStages large(3, 3, 1);
     large.map(kVa, 0x9000'0000, 0, kLeaf); // one level less of each second-stage walk
     CHECK(large.walk(kVa, Access::Load).steps == 15 - 4);
+    CHECK(large.walk(kVa, Access::Load).fenced_size == kPageSize);
 }
 
 TEST_CASE("15.6.3: a fault of the second stage for a table's entry says so, and where") {
