@@ -186,15 +186,17 @@ unsigned TranslationCache::verify_sources(Ram& ram, u64 offset) {
     std::vector<u64> written;
     for (const auto& [page, count] : code_pages_) {
         const auto seen = seen_.by_page.find(page);
-        if (seen == seen_.by_page.end() || seen->second != ram.code_version(page + (offset >> kPageShift))) written.push_back(page);
+        if (seen == seen_.by_page.end() || seen->second != ram.code_version(((page << kPageShift) + offset) >> kPageShift)) written.push_back(page);
     }
     if (written.empty()) return 0;
+    const auto concerned = [&](const CodeBlock& block) {
+        return block.alive && std::any_of(written.begin(), written.end(), [&](u64 page) { return page == block.physical >> kPageShift || page == block.second_physical >> kPageShift; });
+    };
     unsigned dropped = 0;
     std::vector<u8> now;
     for (u32 i = 0; i < blocks_.size(); ++i) {
         const CodeBlock& block = blocks_[i];
-        const auto concerns = [&](u64 page) { return page == block.physical >> kPageShift || page == block.second_physical >> kPageShift; };
-        if (!block.alive || std::none_of(written.begin(), written.end(), concerns)) continue;
+        if (!concerned(block)) continue;
         now.clear();
         for (const Piece& piece : pieces(block)) {
             if (!piece.bytes) continue;
@@ -208,7 +210,7 @@ unsigned TranslationCache::verify_sources(Ram& ram, u64 offset) {
     }
     for (const u64 page : written) seen_.by_page.erase(page);
     for (u32 i = 0; i < blocks_.size(); ++i)
-        if (blocks_[i].alive) watch_source(ram, i, offset);
+        if (concerned(blocks_[i])) watch_source(ram, i, offset);
     return dropped;
 }
 
