@@ -3,7 +3,7 @@
 // docs/translation.md tells the design.
 //
 // Known inaccuracies:
-// - The last 20 KiB of the address space hold the table of indirect targets and the virtual CSR page. A guest kernel that reads there reads
+// - The last 68 KiB of the address space hold the table of indirect targets and the virtual CSR page. A guest kernel that reads there reads
 //   these; what it writes to the last page changes its own registers. (Linux and xv6 map nothing there.) The rest of the window can only be
 //   executed: what a guest's load or store does there is replayed with the guest's own tables.
 // - minstret counts what the hart retired for the guest, translated code's additional instructions included.
@@ -128,6 +128,7 @@ u32 Vmm::block_at_pc(Machine& machine, ExitDossier* dossier) {
         if (!cache_.has_code(page.physical)) shadow_.write_protect(machine.ram, to_host(GuestPhys(page.physical)));
     const u64 emptied = cache_.counts.emptied;
     const u32 block = cache_.add(machine.ram, space, translation, pages, source);
+    cache_.watch_source(machine.ram, block, bus.ram_offset(0));
     if (cache_.counts.emptied != emptied) {
         charge(machine, dossier, StepKind::EmptyCache, config_.costs.shadow_flush);
         note_code(machine, EventKind::CodeInvalidated, pc, 0);
@@ -260,7 +261,7 @@ void Vmm::note_dropped(Machine& machine, ExitDossier& dossier, unsigned blocks) 
 
 unsigned Vmm::verify_code(Machine& machine) {
     Bus bus = guest_bus(machine);
-    return cache_.verify_sources(machine.ram, [&](u64 physical, std::span<u8> out) { bus.ram.read(bus.ram_offset(physical), out); });
+    return cache_.verify_sources(machine.ram, bus.ram_offset(0));
 }
 
 void Vmm::drop_all_code(Machine& machine, ExitDossier& dossier) {

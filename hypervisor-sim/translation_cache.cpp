@@ -168,6 +168,52 @@ void TranslationCache::drop_block(Ram& ram, u32 index) {
     if (tag == block.pc) ram.write_value(at, kEmptyTag);
 }
 
+std::array<TranslationCache::Piece, 2> TranslationCache::pieces(const CodeBlock& block) {
+    const u64 head = std::min<u64>(block.bytes, kPageSize - (block.physical & kPageMask));
+    return {Piece{block.physical, head}, Piece{block.second_physical, block.bytes - head}};
+}
+
+void TranslationCache::watch_source(Ram& ram, u32 index, u64 offset) {
+    for (const Piece& piece : pieces(blocks_[index])) {
+        if (!piece.bytes) continue;
+        ram.mark_code(piece.physical + offset, piece.bytes);
+        // What was written before and not looked at yet is still to be looked at.
+        seen_.by_page.try_emplace(piece.physical >> kPageShift, ram.code_version((piece.physical + offset) >> kPageShift));
+    }
+}
+
+unsigned TranslationCache::verify_sources(Ram& ram, u64 offset) {
+    std::vector<u64> written;
+    for (const auto& [page, count] : code_pages_) {
+        const auto seen = seen_.by_page.find(page);
+        if (seen == seen_.by_page.end() || seen->second != ram.code_version(((page << kPageShift) + offset) >> kPageShift)) written.push_back(page);
+    }
+    if (written.empty()) return 0;
+    const auto concerned = [&](const CodeBlock& block) {
+        return block.alive && std::any_of(written.begin(), written.end(), [&](u64 page) { return page == block.physical >> kPageShift || page == block.second_physical >> kPageShift; });
+    };
+    unsigned dropped = 0;
+    std::vector<u8> now;
+    for (u32 i = 0; i < blocks_.size(); ++i) {
+        const CodeBlock& block = blocks_[i];
+        if (!concerned(block)) continue;
+        now.clear();
+        for (const Piece& piece : pieces(block)) {
+            if (!piece.bytes) continue;
+            now.resize(now.size() + piece.bytes);
+            ram.read(piece.physical + offset, std::span(now).last(piece.bytes));
+        }
+        const auto then = source(block);
+        if (std::equal(now.begin(), now.end(), then.begin(), then.end())) continue;
+        drop_block(ram, i);
+        ++dropped;
+    }
+    for (const u64 page : written) seen_.by_page.erase(page);
+    for (u32 i = 0; i < blocks_.size(); ++i)
+        if (concerned(blocks_[i])) watch_source(ram, i, offset);
+    return dropped;
+}
+
 unsigned TranslationCache::invalidate(Ram& ram, u64 physical, u64 bytes) {
     unsigned dropped = 0;
     const auto touches = [&](u64 begin, u64 length) { return begin < physical + bytes && physical < begin + length; };
@@ -175,8 +221,8 @@ unsigned TranslationCache::invalidate(Ram& ram, u64 physical, u64 bytes) {
     for (u32 i = 0; i < blocks_.size(); ++i) {
         const CodeBlock& block = blocks_[i];
         if (!block.alive) continue;
-        const u64 head = std::min<u64>(block.bytes, kPageSize - (block.physical & kPageMask));
-        if (!touches(block.physical, head) && !(head < block.bytes && touches(block.second_physical, block.bytes - head))) continue;
+        const auto parts = pieces(block);
+        if (std::none_of(parts.begin(), parts.end(), [&](const Piece& piece) { return piece.bytes && touches(piece.physical, piece.bytes); })) continue;
         drop_block(ram, i);
         ++dropped;
     }
@@ -192,7 +238,7 @@ unsigned TranslationCache::clear(Ram& ram) {
         spaces_[space] = {};
         by_pc_[space].clear();
     }
-    blocks_.clear(), exits_.clear(), source_.clear(), code_pages_.clear();
+    blocks_.clear(), exits_.clear(), source_.clear(), code_pages_.clear(), seen_.by_page.clear();
     WordNote outside;
     outside.kind = WordNote::Outside;
     notes_.assign(1, outside);
@@ -237,7 +283,7 @@ bool TranslationCache::is_call_out(u64 physical) const {
 
 void TranslationCache::index_blocks() {
     for (auto& map : by_pc_) map.clear();
-    code_pages_.clear();
+    code_pages_.clear(), seen_.by_page.clear();
     for (u32 i = 0; i < blocks_.size(); ++i) {
         const CodeBlock& block = blocks_[i];
         if (!block.alive) continue;

@@ -117,8 +117,10 @@ class TranslationCache {
     void fill_table(Ram& ram, u32 block);
     /// Drops blocks whose code lies in these guest physical bytes. How many.
     unsigned invalidate(Ram& ram, u64 physical, u64 bytes);
-    /// Drops blocks whose code is not what was translated. `read(physical, bytes)` reads guest memory.
-    template <class Read> unsigned verify_sources(Ram& ram, Read read);
+    /// Drops blocks whose code is not what was translated. `offset` is that of guest physical 0 in the RAM.
+    unsigned verify_sources(Ram& ram, u64 offset);
+    /// To be called for a block that was added: the RAM tells when its code is written to.
+    void watch_source(Ram& ram, u32 block, u64 offset);
     unsigned clear(Ram& ram);
     bool has_code(u64 physical) const { return code_pages_.contains(physical >> kPageShift); }
     /// For listings.
@@ -171,6 +173,16 @@ class TranslationCache {
     u32 fresh_space(Ram& ram, Priv priv, u64 satp);
     void write_words(Ram& ram, u32 word, std::span<const u32> words) const;
     void index_blocks();
+    /// The part of a block's code that lies in its first page, and the rest.
+    struct Piece {
+        u64 physical = 0, bytes = 0;
+    };
+    static std::array<Piece, 2> pieces(const CodeBlock& block);
+    /// Version of its code that the RAM had for a page when all blocks of it were right. Only saves looking: dropping it changes nothing.
+    struct SeenVersions {
+        std::unordered_map<u64, u32> by_page;
+        bool operator==(const SeenVersions&) const { return true; }
+    };
 
     u64 first_page_ = 0;
     u64 clock_ = 0;
@@ -183,6 +195,7 @@ class TranslationCache {
     // Derived from the blocks that are alive:
     std::vector<std::unordered_map<u64, u32>> by_pc_ = std::vector<std::unordered_map<u64, u32>>(kSpaces); ///< by space
     std::unordered_map<u64, u32> code_pages_; ///< guest page numbers, and how many blocks are there
+    SeenVersions seen_;
 };
 
 template <class Mapped> u32 TranslationCache::choose(Ram& ram, Priv priv, u64 satp, u64& asked, Mapped mapped) {
@@ -224,24 +237,6 @@ template <class Mapped> u32 TranslationCache::choose(Ram& ram, Priv priv, u64 sa
         }
     }
     return fresh_space(ram, priv, satp);
-}
-
-template <class Read> unsigned TranslationCache::verify_sources(Ram& ram, Read read) {
-    unsigned dropped = 0;
-    std::vector<u8> now;
-    for (u32 i = 0; i < blocks_.size(); ++i) {
-        const CodeBlock& block = blocks_[i];
-        if (!block.alive) continue;
-        now.assign(block.bytes, 0);
-        const u64 head = std::min<u64>(block.bytes, kPageSize - (block.physical & kPageMask));
-        read(block.physical, std::span(now).first(head));
-        if (head < block.bytes) read(block.second_physical, std::span(now).subspan(head));
-        const auto then = source(block);
-        if (std::equal(now.begin(), now.end(), then.begin(), then.end())) continue;
-        drop_block(ram, i);
-        ++dropped;
-    }
-    return dropped;
 }
 
 } // namespace trapeze::vmm

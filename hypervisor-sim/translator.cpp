@@ -132,7 +132,8 @@ void Translator::exit_to(u64 target) {
     note_.exit = static_cast<u8>(block_.exits.size() - 1);
     const u8 boundary = note_.kind & WordNote::Boundary;
     for (unsigned i = 0; i < kExitWords; ++i) {
-        note_.kind = static_cast<u8>(WordNote::Exit | (i || !boundary ? WordNote::Committed : boundary));
+        note_.kind = WordNote::Exit;
+        note_.kind |= i || !boundary ? u8{WordNote::Committed} : boundary;
         note_.saved = i == 2 ? u32{1} << kT6 : 0;
         put(unlinked_exit()[i]);
     }
@@ -278,8 +279,17 @@ bool Translator::csr(const Instruction& insn) {
         return commit(), true;
     }
     if (number == Csr::sstatus) return status(insn, *slot);
-    if (insn.op != Op::csrrw || !slots::written(number)) return false;
-    read_write(insn, *slot, number == Csr::sepc || number == Csr::mepc);
+    if (!slots::written(number)) return false;
+    const bool even = number == Csr::sepc || number == Csr::mepc;
+    if (insn.op == Op::csrrwi && !insn.rd) {
+        save(kT6);
+        put(i_form(Op::addi, kT6, 0, even ? insn.rs1 & ~1 : insn.rs1));
+        put(store_slot(kT6, *slot));
+        commit();
+        return reload(kT6), true;
+    }
+    if (insn.op != Op::csrrw) return false;
+    read_write(insn, *slot, even);
     return true;
 }
 

@@ -21,7 +21,7 @@ namespace trapeze::vmm {
 /// Where the cache lies in the guest kernel's views of memory: the last 2 MiB of the address space. Code may only be executed there, the
 /// table of indirect targets only read.
 namespace window {
-inline constexpr u64 kPages = 512, kHashPages = 4, kCodePages = kPages - kHashPages - 1;
+inline constexpr u64 kPages = 512, kHashPages = 16, kCodePages = kPages - kHashPages - 1;
 inline constexpr u64 kBegin = ~u64{0} - kPages * kPageSize + 1;
 inline constexpr u64 kHash = kBegin + kCodePages * kPageSize;
 inline constexpr u64 kCsrPage = kHash + kHashPages * kPageSize;

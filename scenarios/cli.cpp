@@ -188,6 +188,7 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_compare(verbs);
     add_vms(verbs);
     add_equivalence(verbs);
+    add_translation(verbs);
     add_lesson(verbs);
     add_isa(verbs);
     add_container(verbs);

@@ -43,6 +43,7 @@ struct Verbs {
 void add_boot(Verbs verbs);
 void add_trace(Verbs verbs);
 void add_compare(Verbs verbs);
+void add_translation(Verbs verbs);
 void add_lesson(Verbs verbs);
 void add_debug(Verbs verbs);
 void add_isa(Verbs verbs);
