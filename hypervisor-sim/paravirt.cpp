@@ -5,6 +5,7 @@
 // Events: bit 0 of Pending is the timer, bit n the PLIC's source n. The VMM drives the virtual PLIC in the guest's place: it claims a
 // source when it sets the event's bit, and completes it once the guest has cleared the bit.
 // Nothing that a guest says here is trusted: a call that cannot be is answered with an SBI error code and an event, and changes nothing.
+#include "emulator/devices/virtio_console.hpp"
 #include "hypervisor-sim/vmm.hpp"
 
 #include <fmt/format.h>
@@ -28,6 +29,7 @@ constexpr u64 kConsoleExtension = 0x4442434e, kConsoleRead = 1; // SBI DBCN
 constexpr u64 kEventsPending = kInterruptBit | static_cast<u64>(Irq::Ssi); // the cause of the upcall
 constexpr u64 kWakes = irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
 constexpr u64 kTimerEvent = 1;
+constexpr u64 kConsolePoll = 10'000; // ticks: 1 ms
 constexpr unsigned kEvents = 64;
 
 // PLIC registers of context 1: hart 0 in S-mode.
@@ -263,8 +265,14 @@ HypercallAnswer Vmm::start_paravirtual(Machine& machine, ExitDossier& dossier, u
     for (unsigned source = 1; source < kEvents; ++source) bus.write(kPlicBase + 4 * source, 4, 1, v.cycles);
     for (u64 word = 0; word < kEvents / 32; ++word) bus.write(kPlicEnable + 4 * word, 4, ~u32{0}, v.cycles);
     bus.write(kPlicThreshold, 4, 0, v.cycles);
+    poll_console(kConsolePoll);
     dossier.add(StepKind::Tables, 0, v[Csr::satp]);
     return {};
+}
+
+/// A virtio console's backend looks into the ring by itself while there is something, so that its driver need not kick.
+void Vmm::poll_console(u64 ticks) {
+    if (Device* const console = board_.find("virtio-console")) static_cast<VirtioConsole*>(console)->poll(VirtioConsole::kTransmit, ticks);
 }
 
 HypercallAnswer Vmm::update_tables(Machine& machine, ExitDossier& dossier, u64 address, u64 count) {

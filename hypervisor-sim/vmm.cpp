@@ -41,7 +41,6 @@ u64 own_bytes(const VmConfig& config) {
 u64 info_pages(const VmConfig& config) { return config.mode == Mode::Paravirtual ? DirectPaging::info_pages(config.ram_bytes / kPageSize) : 0; }
 
 Result<void> check(const Machine& machine, const VmConfig& config) {
-    const ModeRow& mode = mode_row(config.mode);
     if (config.mode == Mode::Bare) return Error{"mode bare has no hypervisor; run the guest on the machine itself"};
     if (machine.config().builtin_firmware)
         return Error{"the machine has firmware of its own, so the VMM cannot set it up; create it with builtin_firmware = false"};
@@ -154,6 +153,7 @@ void Vmm::reset(Machine& machine) {
     gstage_.drop_all(machine.ram);
     if (paravirt_.started) direct_.forget(machine.ram);
     paravirt_ = {};
+    poll_console(0);
 }
 
 Bus Vmm::guest_bus(Machine& machine) {

@@ -260,6 +260,7 @@ class Vmm {
     HypercallAnswer update_tables(Machine& machine, ExitDossier& dossier, u64 address, u64 count);
     Refusal update_table(Ram& ram, u64 target, u64 value);
     HypercallAnswer switch_tables(Machine& machine, ExitDossier& dossier, u64 kernel, u64 user);
+    void poll_console(u64 ticks);
     void return_from_handler(Machine& machine, ExitDossier& dossier);
     HypercallAnswer write_console(Machine& machine, ExitDossier& dossier, u64 address, u64 count);
     HypercallAnswer access_device(Machine& machine, ExitDossier& dossier, u64 address, u64 bytes, const u64* value);

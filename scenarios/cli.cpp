@@ -80,7 +80,7 @@ Result<vmm::ShadowPolicy> parse_shadow_policy(const std::string& name) {
 
 void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("guest,--kernel", guest, "a RISC-V ELF file, Linux image or flat image, or the name of a shipped guest (tiny-os)");
-    if (with_mode) verb.add_option("--mode", mode, "bare, interpret, trap-and-emulate or paravirtual")->capture_default_str();
+    if (with_mode) verb.add_option("--mode", mode, "bare, interpret, translate, trap-and-emulate, paravirtual or hardware-assisted")->capture_default_str();
     verb.add_option("-m,--memory", memory, "memory of the guest, such as 128M")->capture_default_str();
     verb.add_option("--append", append, "the kernel's command line");
     devices.add_to(verb);

@@ -12,6 +12,7 @@ class VirtioConsole final : public VirtioMmio {
   public:
     static constexpr std::size_t kMaxInput = 64 << 10; ///< typed bytes kept; further ones are dropped and counted
     static constexpr u64 kMaxRequestBytes = 64 << 10;
+    static constexpr unsigned kTransmit = 1; ///< number of the queue that brings what the guest prints
 
     const char* name() const override { return "virtio-console"; }
     std::unique_ptr<Device> clone() const override { return std::make_unique<VirtioConsole>(*this); }
@@ -30,7 +31,6 @@ class VirtioConsole final : public VirtioMmio {
     bool serve(unsigned queue, VirtioChain& chain) override;
 
   private:
-    static constexpr unsigned kTransmit = 1;
     bool receive(VirtioChain& chain);
     bool transmit(VirtioChain& chain);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace trapeze {
 
@@ -18,6 +19,7 @@ constexpr u32 kVendorValue = 0x554d'4551; // "QEMU": drivers written for its boa
 constexpr u32 kUsedBuffer = 1, kConfigChange = 2; // InterruptStatus
 constexpr u16 kNext = 1, kWrite = 2, kIndirectTable = 4; // descriptor flags
 constexpr u16 kNoInterrupt = 1; // available ring's flags
+constexpr u16 kNoNotify = 1;    // used ring's flags
 constexpr u32 kDescriptorBytes = 16;
 
 template <class T> bool load(const DmaMemory& memory, u64 address, T& value) {
@@ -87,11 +89,28 @@ void VirtioMmio::reset() {
     driver_features_ = 0;
     queues_ = {};
     wake_ = false;
+    poll_at_ = ~u64{0};
 }
 
 void VirtioMmio::advance(DeviceContext& context) {
-    wake_ = false;
-    look_into(0, context);
+    if (std::exchange(wake_, false)) look_into(0, context);
+    if (poll_at_ <= context.ticks) look_again(context);
+}
+
+/// Goes on as long as there is something; then wants to be notified again, and looks once more in case it was not.
+void VirtioMmio::look_again(DeviceContext& context) {
+    const u16 before = queues_[polled_].next_used;
+    look_into(polled_, context);
+    const bool found = queues_[polled_].next_used != before;
+    poll_at_ = found ? context.ticks + poll_ticks_ : ~u64{0};
+    if (found) return;
+    suppress_notifications(false, context);
+    look_into(polled_, context);
+}
+
+void VirtioMmio::suppress_notifications(bool on, DeviceContext& context) {
+    const Queue& queue = queues_[polled_];
+    if (driver_ok() && queue.ready && !store(context.memory, queue.device, static_cast<u16>(on ? kNoNotify : 0))) needs_reset();
 }
 
 u64 VirtioMmio::read(u64 offset, unsigned size, DeviceContext&) {
@@ -140,6 +159,9 @@ void VirtioMmio::write_register(u64 offset, u32 value, DeviceContext& context) {
     case kQueueSel: queue_select_ = value; break;
     case kQueueNotify:
         if (value < queues()) look_into(value, context);
+        if (!poll_ticks_ || value != polled_ || poll_at_ != ~u64{0}) break;
+        suppress_notifications(true, context);
+        poll_at_ = context.ticks + poll_ticks_;
         break;
     case kInterruptAck: interrupts_ &= ~value; break;
     case kStatus: set_status(value); break;
@@ -253,6 +275,9 @@ void VirtioMmio::state(StateArchive& archive) {
     u8 woken = wake_;
     archive(woken);
     wake_ = woken & 1;
+    u64 polled = polled_;
+    archive.at_most(polled, kMaxQueues - 1), archive(poll_ticks_), archive(poll_at_);
+    polled_ = static_cast<u32>(polled);
     for (Queue& q : queues_) {
         archive(q.size), archive(q.ready), archive(q.descriptors), archive(q.driver), archive(q.device);
         archive(q.next_available), archive(q.next_used);

@@ -53,7 +53,7 @@ class VirtioMmio : public Device {
     const char* node_name() const override { return "virtio_mmio"; }
     void reset() override;
     /// Of itself it only looks once into queue 0 after `wake`: what comes from outside goes there.
-    u64 due() const override { return wake_ ? 0 : ~u64{0}; }
+    u64 due() const override { return wake_ ? 0 : poll_at_; }
     void advance(DeviceContext& context) override;
     u64 read(u64 offset, unsigned size, DeviceContext& context) override;
     void write(u64 offset, unsigned size, u64 value, DeviceContext& context) override;
@@ -61,6 +61,10 @@ class VirtioMmio : public Device {
     u32 irq_raises() const override { return raises_; }
     void state(StateArchive& archive) override;
     std::vector<DeviceTreeProperty> device_tree() const override { return {{"compatible", {}, {"virtio,mmio"}}}; }
+    /// A backend that looks by itself: after a notification of this queue it looks again every `ticks` ticks for as long as it finds something,
+    /// and meanwhile tells the driver not to notify it (section 2.7.10). 0 ticks, as from the start: it looks at notifications only.
+    /// Range: queue < kMaxQueues. A reset of the device leaves this as it is.
+    void poll(unsigned queue, u64 ticks) { polled_ = queue, poll_ticks_ = ticks; }
 
   protected:
     virtual u32 device_id() const = 0; ///< section 5; 0: an empty slot
@@ -98,6 +102,8 @@ class VirtioMmio : public Device {
     void needs_reset();
     void interrupt(u32 reason) { interrupts_ |= reason, ++raises_; }
     void look_into(unsigned index, DeviceContext& context);
+    void look_again(DeviceContext& context);
+    void suppress_notifications(bool on, DeviceContext& context);
     bool use_buffers(unsigned index, const DmaMemory& memory); ///< false: malformed
     bool serve_head(unsigned index, u16 head, const DmaMemory& memory);
     bool gather(const Queue& queue, u16 head, const DmaMemory& memory, std::vector<VirtioChain::Buffer>& readable,
@@ -107,6 +113,9 @@ class VirtioMmio : public Device {
     u64 driver_features_ = 0;
     std::array<Queue, kMaxQueues> queues_{};
     bool wake_ = false;
+    u32 polled_ = 0;          ///< the queue that it looks into by itself
+    u64 poll_ticks_ = 0;      ///< every so many ticks; 0: none
+    u64 poll_at_ = ~u64{0};   ///< next time; ~0: it waits for a notification
 };
 
 /// A slot without a device: it answers with the magic value and device number 0.

@@ -16,6 +16,7 @@ TEST_CASE("a mode is found by its name, and the error lists the modes") {
     CHECK(unknown.error().find("\"sideways\"") != std::string::npos);
     for (std::size_t i = 0; i < static_cast<std::size_t>(Mode::Count); ++i)
         CHECK(unknown.error().find(vmm::mode_row(static_cast<Mode>(i)).name) != std::string::npos);
+    for (const char* name : {"bare", "interpret", "translate", "trap-and-emulate", "paravirtual", "hardware-assisted"}) CHECK(vmm::mode_by_name(name));
 }
 
 TEST_CASE("a VMM refuses a machine that cannot hold it, and says why") {

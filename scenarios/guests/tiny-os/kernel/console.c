@@ -2,13 +2,15 @@
 // backspace, ^D for end of file, ^C.
 #include "kernel.h"
 
-enum { UART = 0x10000000, UART_IRQ = 10 };
+enum { UART = 0x10000000 };
 enum { DATA = 0, INTERRUPT_ENABLE = 1, FIFO = 2, LINE_CONTROL = 3, LINE_STATUS = 5 };
 enum { DATA_READY = 1, CAN_SEND = 0x20 };
 
 static char line[256];  // the line being typed
 static u64 typed, taken;
 static int complete, end_of_file;
+enum console_kind console_wanted; // by the boot argument console=
+static int on_virtio;
 
 static u8 uart(int reg) { return (u8)privileged.device_read(UART + (u64)reg, 1); }
 static void set_uart(int reg, u8 value) { privileged.device_write(UART + (u64)reg, 1, value); }
@@ -17,6 +19,7 @@ void console_start(void) {
     set_uart(LINE_CONTROL, 3); // 8 bits
     set_uart(FIFO, 1);
     set_uart(INTERRUPT_ENABLE, 1); // tell when something was typed
+    if (console_wanted != CONSOLE_UART) on_virtio = virtio_console_start(console_wanted == CONSOLE_VIRTIO_KICK);
 }
 
 void uart_write(const char *text, u64 bytes) {
@@ -33,7 +36,8 @@ void console_write(const char *text, u64 bytes) {
         if (text[i] == '\n') out[count++] = '\r';
         out[count++] = text[i];
         if (count + 2 <= sizeof out && i + 1 < bytes) continue;
-        privileged.console_write(out, count);
+        if (on_virtio) virtio_console_write(out, count);
+        else privileged.console_write(out, count);
         count = 0;
     }
 }
@@ -63,11 +67,18 @@ static void take_character(char c) {
 }
 
 static void take_characters(void) {
-    while (!complete && uart(LINE_STATUS) & DATA_READY) take_character((char)uart(DATA));
+    char c;
+    while (!complete && on_virtio && virtio_console_take(&c)) take_character(c);
+    while (!complete && !on_virtio && uart(LINE_STATUS) & DATA_READY) take_character((char)uart(DATA));
+}
+
+void console_flush(void) {
+    if (on_virtio) virtio_console_flush();
 }
 
 void console_interrupt(u64 events) {
-    if (events >> UART_IRQ & 1) take_characters();
+    virtio_console_interrupt(events);
+    if (events & ~1ul) take_characters();
 }
 
 i64 console_read(char *to, u64 bytes) {

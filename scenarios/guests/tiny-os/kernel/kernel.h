@@ -75,7 +75,17 @@ void console_start(void);
 void console_write(const char *text, u64 bytes);
 void uart_write(const char *text, u64 bytes);
 void console_interrupt(u64 events);
+void console_flush(void); // what was printed is out when the machine is switched off
+enum console_kind { CONSOLE_UART, CONSOLE_VIRTIO, CONSOLE_VIRTIO_KICK };
+extern enum console_kind console_wanted;
 i64 console_read(char *to, u64 bytes); // sleeps until a line is there; 0 at end of file
+
+// --- virtio.c
+int virtio_console_start(int kicks); // 0: there is none
+void virtio_console_write(const char *text, u64 bytes);
+void virtio_console_flush(void);
+void virtio_console_interrupt(u64 events);
+int virtio_console_take(char *c); // 0: nothing was typed
 
 // --- memory.c
 enum { PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_G = 32, PTE_A = 64, PTE_D = 128 };

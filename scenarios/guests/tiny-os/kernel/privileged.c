@@ -125,21 +125,31 @@ u64 read_time(void) {
     return time;
 }
 
-// The kernel's own words among the boot arguments: pv-batch=N. What is left is for the first process.
+static int is_word(const char *word, const char *end, const char *text) { return (u64)(end - word) == strlen(text) && !memcmp(word, text, strlen(text)); }
+
+static int batch; // of the paravirtual page-table updates
+
+static int is_own_word(const char *word, const char *end) {
+    if (is_word(word, end, "console=virtio")) return console_wanted = CONSOLE_VIRTIO, 1;
+    if (is_word(word, end, "console=virtio-kick")) return console_wanted = CONSOLE_VIRTIO_KICK, 1;
+    if (end - word <= 9 || memcmp(word, "pv-batch=", 9)) return 0;
+    batch = 0;
+    for (word += 9; word < end && *word >= '0' && *word <= '9' && batch < 10000; word++) batch = batch * 10 + (*word - '0');
+    return 1;
+}
+
+// The kernel's own words among the boot arguments; what is left is for the first process.
 void privileged_start(char *arguments) {
-    int batch = 0;
     char *to = arguments;
-    for (char *from = arguments; *from;) {
-        char *end = from;
+    for (char *word = arguments; *word;) {
+        char *end = word;
         while (*end && *end != ' ') end++;
-        if (end - from > 9 && !memcmp(from, "pv-batch=", 9)) {
-            batch = 0;
-            for (char *digit = from + 9; digit < end && *digit >= '0' && *digit <= '9' && batch < 10000; digit++) batch = batch * 10 + (*digit - '0');
-        } else if (end > from) {
+        char *next = *end ? end + 1 : end;
+        if (end > word && !is_own_word(word, end)) {
             if (to != arguments) *to++ = ' ';
-            while (from < end) *to++ = *from++;
+            while (word < end) *to++ = *word++;
         }
-        from = *end ? end + 1 : end;
+        word = next;
     }
     *to = 0;
     paravirtual_start(batch);

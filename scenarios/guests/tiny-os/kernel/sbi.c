@@ -15,9 +15,11 @@ struct sbi_answer sbi_call(u64 extension, u64 function, u64 arg0, u64 arg1, u64 
 void sbi_set_timer(u64 tick) { sbi_call(SBI_TIME, 0, tick, 0, 0); }
 
 void sbi_shutdown(int failed) {
+    console_flush();
     for (;;) sbi_call(SBI_RESET, 0, 0, failed ? 1 : 0, 0);
 }
 
 void sbi_reboot(void) {
+    console_flush();
     for (;;) sbi_call(SBI_RESET, 0, 1, 0, 0);
 }
