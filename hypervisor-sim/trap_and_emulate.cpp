@@ -172,7 +172,7 @@ void Vmm::handle_exit(Machine& machine) {
     else if (dossier.reason == ExitReason::ShadowMiss) fill_shadow(machine, dossier);
     else if (dossier.reason == ExitReason::GStageMiss) fill_gstage(machine, dossier);
     else emulate(machine, dossier);
-    if (config_.switches.clustering) emulate_cluster(machine, dossier);
+    if (config_.switches.clustering && !paravirt_.started) emulate_cluster(machine, dossier);
     note_changes(dossier, before);
     const bool rules_changed = memory_rules_changed(dossier);
     if (rules_changed) tracker_.clear();

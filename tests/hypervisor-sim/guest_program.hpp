@@ -112,7 +112,7 @@ inline Running run_everywhere(const Program& program, bool firmware = false, con
         CHECK(*running.board().halt == *bare.board().halt);
         HartState state = running.state();
         if (mode == vmm::Mode::Translate) state.retired = bare.state().retired; // it counts translated instructions
-        CHECK(difference(bare.state(), state) == "");
+        CHECK(vmm::difference(bare.state(), state) == "");
         CHECK(running.board().take_output() == console);
         CHECK(guest_memory(running) == memory);
         if (mode == vmm::Mode::TrapAndEmulate) return running;

@@ -58,7 +58,7 @@ TEST_CASE("a guest that does not know this hypervisor is run by trap-and-emulate
     Running paravirtual = Running::start(Mode::Paravirtual, p.bytes()), emulated = Running::start(Mode::TrapAndEmulate, p.bytes());
     paravirtual.run(10'000), emulated.run(10'000);
     REQUIRE(paravirtual.board().halt);
-    CHECK(difference(paravirtual.state(), emulated.state()) == "");
+    CHECK(vmm::difference(paravirtual.state(), emulated.state()) == "");
     CHECK(paravirtual.vm->exits() == emulated.vm->exits());
     CHECK(paravirtual.machine.cycles() == emulated.machine.cycles());
 }
