@@ -123,7 +123,7 @@ TEST_CASE("the guest's timer is the hart's own vstimecmp, or exits when it is tr
     k.at(kHandler).csrr(a5, Csr::scause).finish();
     for (bool trapped : {false, true}) {
         Running running = trapped ? start_assisted(k, [](vmm::VmConfig& c) { c.switches.trapped_timer = true; }) : start_assisted(k);
-        running.run(100'000);
+        running.run(1'000'000);
         REQUIRE(running.board().halt);
         CHECK(running.state().x[a5] == (kInterruptBit | static_cast<u64>(Irq::Sti)));
         CHECK(running.vm->exits(ExitReason::CsrAccess) == trapped); // the write of stimecmp
