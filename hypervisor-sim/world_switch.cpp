@@ -88,7 +88,8 @@ u64 Vmm::next_timer() const {
     u64 next = board_.next_event(now);
     if (v[Csr::mie] & irq_bit(Irq::Mti) && machine_timer > now) next = std::min(next, machine_timer);
     const bool by_hart = hardware_assisted() && !config_.switches.trapped_timer; // compares vstimecmp
-    if (!by_hart && v[Csr::mie] & irq_bit(Irq::Sti) && v[Csr::menvcfg] & menvcfg::STCE && supervisor_timer > now) next = std::min(next, supervisor_timer);
+    const bool enabled = v[Csr::mie] & irq_bit(Irq::Sti) || hardware_assisted(); // in VS-mode the guest enables it without an exit
+    if (!by_hart && enabled && v[Csr::menvcfg] & menvcfg::STCE && supervisor_timer > now) next = std::min(next, supervisor_timer);
     return next;
 }
 

@@ -89,7 +89,7 @@ std::optional<u64> GdbTarget::physical_of(const Hart& view, Bus& bus, u64 addres
 
 std::size_t GdbTarget::read_memory(unsigned hart, u64 address, bool physical, std::span<u8> out) {
     const Hart view = session_.walk_view(hart);
-    Bus bus = session_.walk_bus();
+    Bus bus = physical ? session_.guest_bus() : session_.walk_bus();
     std::size_t done = 0;
     while (done < out.size()) {
         const auto at = physical_of(view, bus, address + done, physical);
@@ -103,7 +103,7 @@ std::size_t GdbTarget::read_memory(unsigned hart, u64 address, bool physical, st
 
 bool GdbTarget::write_memory(unsigned hart, u64 address, bool physical, std::span<const u8> in) {
     const Hart view = session_.walk_view(hart);
-    Bus bus = session_.walk_bus();
+    Bus bus = physical ? session_.guest_bus() : session_.walk_bus();
     struct Piece {
         u64 physical;
         std::span<const u8> bytes;
