@@ -84,6 +84,13 @@ Vmm::Vmm(const VmConfig& config)
       gstage_(config.place.offset / kPageSize + 1, shadow_bytes(config) / kPageSize - 1),
       cache_((config.place.offset + shadow_bytes(config)) / kPageSize), ram_offset_(config.place.offset + own_bytes(config)) {
     board_.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0); // as a machine has it
+    config_.costs = costs(config);
+}
+
+CostModel Vmm::costs(const VmConfig& config) {
+    CostModel costs = config.costs;
+    if (config.mode == Mode::HardwareAssisted) costs.trap = costs.vm_exit, costs.resume = costs.vm_entry;
+    return costs;
 }
 
 HartFeatures Vmm::features(const VmConfig& config) {

@@ -55,6 +55,8 @@ struct CostModel {
     u64 inject = 100;           ///< deliver a trap or interrupt into the guest
     u64 resume = 200;           ///< register restore and sret
     u64 interpret = 30;         ///< one instruction interpreted
+    u64 vm_exit = 200;          ///< in place of `trap` where the hart itself virtualizes (hardware-assisted)
+    u64 vm_entry = 200;         ///< in place of `resume` there
     u64 call_out = 60;          ///< translated code calls the VMM, and register save: no fault to be understood
     u64 translate = 40;         ///< translate one instruction
     u64 chain = 30;             ///< find a block; link one; drop one
@@ -93,6 +95,8 @@ class Vmm {
   public:
     /// Occupies seat S of the machine (which must have been created without built-in firmware) and sets up the VM.
     static Result<Vmm> create(Machine& machine, const VmConfig& config);
+    /// What the operations cost in this mode: with hardware assistance a trap is a VM exit, and resuming a VM entry.
+    static CostModel costs(const VmConfig& config);
     /// What the virtual hart has: on a real hart no hypervisor extension; under shadow paging no tables deeper than the shadow's, Sv39.
     static HartFeatures features(const VmConfig& config);
     /// Machine RAM that a VM of this size needs, in bytes.

@@ -46,6 +46,7 @@ void add_compare(Verbs verbs);
 void add_lesson(Verbs verbs);
 void add_debug(Verbs verbs);
 void add_isa(Verbs verbs);
+void add_costs(Verbs verbs);
 void add_container(Verbs verbs);
 void add_gdb(Verbs verbs);
 void add_vms(Verbs verbs);
