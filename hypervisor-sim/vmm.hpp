@@ -144,6 +144,7 @@ class Vmm {
     u64 table_entries_read() const { return table_entries_read_; }
     u64 shadow_fills() const { return shadow_fills_; }
     u64 shadow_flushes() const { return shadow_flushes_; }
+    const ShadowTables& shadow() const { return shadow_; }
     const GStageTables& gstage() const { return gstage_; }
     /// Mode translate: blocks, links, and what is counted about them.
     const TranslationCache& translations() const { return cache_; }

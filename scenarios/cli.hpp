@@ -47,6 +47,8 @@ void add_lesson(Verbs verbs);
 void add_debug(Verbs verbs);
 void add_isa(Verbs verbs);
 void add_costs(Verbs verbs);
+void add_walk(Verbs verbs);
+void add_nano(Verbs verbs);
 void add_container(Verbs verbs);
 void add_gdb(Verbs verbs);
 void add_vms(Verbs verbs);
