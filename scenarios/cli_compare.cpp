@@ -14,7 +14,7 @@ namespace trapeze::scenarios {
 namespace {
 
 constexpr u64 kLimitByDefault = 2'000'000'000;
-constexpr const char* kTinyOsBooted = "paging is on\n"; // the last line of its kernel before the first process runs
+constexpr const char* kTinyOsBooted = "paging is on"; // the last line of its kernel before the first process runs
 
 struct CompareOptions {
     GuestOptions guest;
@@ -69,8 +69,7 @@ void print_table(const std::vector<ModeCost>& columns, const std::string& costs,
     fmt::print("\nConsole output: {}. Cycles are those of the cost model \"{}\": compare ratios, not cycles.\n",
                same ? "the same in each mode" : "DIFFERENT between the modes", costs);
     if (boot_mark.empty()) return;
-    const std::string mark = boot_mark.substr(0, boot_mark.find_last_not_of('\n') + 1);
-    fmt::print("Booted: when the console held \"{}\" (--boot-mark), to within {} instructions.\n", mark, CompareLimits::kBootSlice);
+    fmt::print("Booted: when the console held \"{}\" (--boot-mark), to within {} instructions.\n", boot_mark, CompareLimits::kBootSlice);
 }
 
 Result<void> write_picture(const CompareOptions& options, const std::vector<ModeCost>& columns, const std::string& costs) {
