@@ -85,6 +85,13 @@ Vmm::Vmm(const VmConfig& config)
       cache_((config.place.offset + shadow_bytes(config)) / kPageSize), ram_offset_(config.place.offset + own_bytes(config)) {
     board_.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0); // as a machine has it
     if (config.mode == Mode::Paravirtual) firmware_.hypervisor_extension = kHypercallExtension;
+    config_.costs = costs(config);
+}
+
+CostModel Vmm::costs(const VmConfig& config) {
+    CostModel costs = config.costs;
+    if (config.mode == Mode::HardwareAssisted) costs.trap = costs.vm_exit, costs.resume = costs.vm_entry;
+    return costs;
 }
 
 HartFeatures Vmm::features(const VmConfig& config) {

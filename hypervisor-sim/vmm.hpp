@@ -59,6 +59,8 @@ struct CostModel {
     u64 interpret = 30;         ///< one instruction interpreted
     u64 hypercall = 50;         ///< find out which one, and look at its arguments
     u64 check_entry = 10;       ///< check one entry of a guest's table, with direct paging
+    u64 vm_exit = 200;          ///< in place of `trap` where the hart itself virtualizes (hardware-assisted)
+    u64 vm_entry = 200;         ///< in place of `resume` there
     u64 call_out = 60;          ///< translated code calls the VMM, and register save: no fault to be understood
     u64 translate = 40;         ///< translate one instruction
     u64 chain = 30;             ///< find a block; link one; drop one
@@ -105,6 +107,8 @@ class Vmm {
   public:
     /// Occupies seat S of the machine (which must have been created without built-in firmware) and sets up the VM.
     static Result<Vmm> create(Machine& machine, const VmConfig& config);
+    /// What the operations cost in this mode: with hardware assistance a trap is a VM exit, and resuming a VM entry.
+    static CostModel costs(const VmConfig& config);
     /// What the virtual hart has: on a real hart no hypervisor extension; under shadow paging no tables deeper than the shadow's, Sv39.
     static HartFeatures features(const VmConfig& config);
     /// Machine RAM that a VM of this size needs, in bytes.
@@ -158,6 +162,7 @@ class Vmm {
     u64 shadow_flushes() const { return shadow_flushes_; }
     u64 clustered() const { return clustered_; } ///< trapping instructions that were emulated in another one's exit
     const TableTracker& tracker() const { return tracker_; }
+    const ShadowTables& shadow() const { return shadow_; }
     const GStageTables& gstage() const { return gstage_; }
     /// Mode translate: blocks, links, and what is counted about them.
     const TranslationCache& translations() const { return cache_; }

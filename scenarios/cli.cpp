@@ -191,6 +191,9 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_translation(verbs);
     add_lesson(verbs);
     add_isa(verbs);
+    add_costs(verbs);
+    add_walk(verbs);
+    add_nano(verbs);
     add_container(verbs);
     add_gdb(verbs);
     const auto arguments = translate_qemu_options({argv + std::min(argc, 1), argv + argc});

@@ -1,10 +1,9 @@
 // trapeze compare: the same guest in each mode, side by side.
 #include "scenarios/cli.hpp"
-#include "scenarios/stuck.hpp"
+#include "scenarios/comparison.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
@@ -15,19 +14,14 @@ namespace trapeze::scenarios {
 namespace {
 
 constexpr u64 kLimitByDefault = 2'000'000'000;
+constexpr const char* kTinyOsBooted = "paging is on"; // the last line of its kernel before the first process runs
 
 struct CompareOptions {
     GuestOptions guest;
     std::vector<std::string> modes;
     u64 max_instructions = kLimitByDefault;
-    std::string exit_on;
-    bool json = false;
-};
-
-struct Column {
-    std::string mode, console, end, stuck;
-    std::vector<std::pair<std::string, u64>> exits;
-    u64 total_exits = 0, instructions = 0, cycles = 0, memory_bytes = 0, vmm_bytes = 0;
+    std::string exit_on, boot_mark, picture;
+    bool json = false, csv = false, exits = false;
 };
 
 /// Shows on a terminal how far a run has come, and clears the line at the end.
@@ -52,111 +46,86 @@ class Progress {
     u64 shown_ = 0;
 };
 
-Column measure(Session& session, const CompareOptions& options, const std::string& mode) {
-    Column column;
-    column.mode = mode;
-    StuckGuard guard;
-    Progress progress(mode);
-    RunEnd why = RunEnd::Budget;
-    while (why == RunEnd::Budget && session.position() < options.max_instructions && column.end.empty()) {
-        why = session.run(std::min(StuckGuard::kSlice, options.max_instructions - session.position()));
-        progress.show(session.position());
-        if (!options.exit_on.empty() && session.console().find(options.exit_on) != std::string::npos) column.end = "text";
-        if (why != RunEnd::Budget || options.max_instructions != kLimitByDefault) continue;
-        column.stuck = guard.look(session).value_or("");
-        if (!column.stuck.empty()) column.end = "stuck";
-    }
-    if (column.end.empty()) column.end = why == RunEnd::Halted ? "halted" : why == RunEnd::Idle ? "idle" : "limit";
-    column.console = session.console();
-    column.cycles = session.machine().cycles();
-    column.memory_bytes = session.machine().ram.touched_pages() * kPageSize;
-    column.instructions = session.machine().hart().state.retired;
-    if (const vmm::Vmm* vmm = session.vmm()) {
-        column.instructions = vmm->guest_instructions(session.machine());
-        column.vmm_bytes = vmm->vmm_bytes();
-        column.total_exits = vmm->exits();
-        for (std::size_t i = 0; i < static_cast<std::size_t>(vmm::ExitReason::Count); ++i) {
-            const auto reason = static_cast<vmm::ExitReason>(i);
-            if (vmm->exits(reason)) column.exits.emplace_back(vmm::exit_reason_row(reason).name, vmm->exits(reason));
-        }
-    }
-    return column;
-}
-
-void print_json(const std::vector<Column>& columns) {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const Column& column : columns) {
-        nlohmann::ordered_json exits = nlohmann::ordered_json::object();
-        for (const auto& [reason, count] : column.exits) exits[reason] = count;
-        list.push_back({{"mode", column.mode}, {"exits", exits}, {"instructions", column.instructions}, {"cycles", column.cycles},
-                        {"memory_bytes", column.memory_bytes}, {"vmm_bytes", column.vmm_bytes}, {"end", column.end}, {"console", column.console}});
-    }
-    fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
-void print_row(const std::string& title, const std::vector<Column>& columns, const auto& cell) {
+void print_row(const std::string& title, const std::vector<ModeCost>& columns, const auto& cell) {
     fmt::print("{:<26}", title);
-    for (const Column& column : columns) fmt::print("{:>18}", cell(column));
+    for (const ModeCost& column : columns) fmt::print("{:>18}", cell(column));
     fmt::print("\n");
 }
 
-void print_table(const std::vector<Column>& columns, const std::string& costs) {
-    const auto number = [](u64 value) { return fmt::format("{}", value); };
-    print_row("", columns, [](const Column& c) { return c.mode; });
-    print_row("guest instructions", columns, [&](const Column& c) { return number(c.instructions); });
-    print_row("modelled cycles", columns, [&](const Column& c) { return number(c.cycles); });
-    print_row("memory touched, KiB", columns, [&](const Column& c) { return number(c.memory_bytes >> 10); });
-    print_row("of it the VMM's tables", columns, [&](const Column& c) { return number(c.vmm_bytes >> 10); });
-    print_row("exits", columns, [&](const Column& c) { return number(c.total_exits); });
-    for (std::size_t i = 0; i < static_cast<std::size_t>(vmm::ExitReason::Count); ++i) {
-        const std::string name = vmm::exit_reason_row(static_cast<vmm::ExitReason>(i)).name;
-        const auto count = [&](const Column& c) {
-            for (const auto& [reason, n] : c.exits)
-                if (reason == name) return n;
-            return u64{0};
-        };
-        if (std::any_of(columns.begin(), columns.end(), [&](const Column& c) { return count(c) != 0; }))
-            print_row("  " + name, columns, [&](const Column& c) { return number(count(c)); });
+void print_table(const std::vector<ModeCost>& columns, const std::string& costs, const std::string& boot_mark) {
+    print_row("", columns, [](const ModeCost& c) { return c.mode; });
+    for (const ModeFigure& figure : mode_figures()) {
+        const auto value = [&](const ModeCost& c) { return c.*figure.value; };
+        const bool part = figure.title[0] == ' '; // of the figure above: left out when there is none of it
+        if (part && std::none_of(columns.begin(), columns.end(), [&](const ModeCost& c) { return value(c) != 0; })) continue;
+        print_row(figure.title, columns, [&](const ModeCost& c) {
+            return figure.value == &ModeCost::boot_cycles && !value(c) ? std::string("-") : fmt::format("{}", value(c) >> figure.shift);
+        });
     }
-    const bool same = std::all_of(columns.begin(), columns.end(), [&](const Column& c) { return c.console == columns.front().console; });
-    print_row("the run", columns, [](const Column& c) { return c.end; });
+    for (const std::string& reason : reasons_of(columns)) print_row("  " + reason, columns, [&](const ModeCost& c) { return fmt::format("{}", c.exits_of(reason)); });
+    print_row("the host's seconds", columns, [](const ModeCost& c) { return fmt::format("{:.2f}", c.host_seconds); });
+    print_row("the run", columns, [](const ModeCost& c) { return c.end; });
+    const bool same = std::all_of(columns.begin(), columns.end(), [&](const ModeCost& c) { return c.console == columns.front().console; });
     fmt::print("\nConsole output: {}. Cycles are those of the cost model \"{}\": compare ratios, not cycles.\n",
                same ? "the same in each mode" : "DIFFERENT between the modes", costs);
+    if (boot_mark.empty()) return;
+    fmt::print("Booted: when the console held \"{}\" (--boot-mark), to within {} instructions.\n", boot_mark, CompareLimits::kBootSlice);
+}
+
+Result<void> write_picture(const CompareOptions& options, const std::vector<ModeCost>& columns, const std::string& costs) {
+    const std::string svg = comparison_svg(columns, options.guest.guest, costs);
+    return replace_file(options.picture, {reinterpret_cast<const u8*>(svg.data()), svg.size()});
 }
 
 int compare(CompareOptions options) {
+    if (options.json + options.csv + options.exits > 1) return complain("--json, --csv and --exits: the output can be one of them; leave the others away", kUsage);
+    if (!options.picture.empty() && !options.picture.ends_with(".svg"))
+        return complain(fmt::format("--picture {}: the picture is SVG; give a file that ends in .svg", options.picture), kUsage);
     if (options.modes.empty())
         for (std::size_t i = 0; i < static_cast<std::size_t>(Mode::Count); ++i)
             options.modes.push_back(vmm::mode_row(static_cast<Mode>(i)).name);
     if (options.guest.guest == "tiny-os" && options.guest.append.empty()) options.guest.append = "test"; // so that it ends by itself
-    std::vector<Column> columns;
+    if (options.guest.guest == "tiny-os" && options.boot_mark.empty()) options.boot_mark = kTinyOsBooted;
+    CompareLimits limits{options.max_instructions, options.max_instructions == kLimitByDefault, options.exit_on, options.boot_mark};
+    std::vector<ModeCost> columns;
+    std::string costs;
     for (const std::string& mode : options.modes) {
         options.guest.mode = mode;
         auto config = options.guest.config();
         if (!config) return complain(config.error(), kUsage);
+        costs = config->costs.name;
         config->checkpoint_every = 0;
         config->record = class_bit(EventClass::Trap); // for StuckGuard
         auto session = Session::create(*config);
         if (!session) return complain(session.error(), kFailed);
-        columns.push_back(measure(*session, options, mode));
+        Progress progress(mode);
+        columns.push_back(measure_mode(*session, limits, [&](u64 position) { progress.show(position); }));
         if (!columns.back().stuck.empty()) complain(fmt::format("{}, mode {}: {}", options.guest.guest, mode, columns.back().stuck), kFailed);
     }
-    if (options.json) print_json(columns);
-    else print_table(columns, options.guest.costs);
+    if (options.json) fmt::print("{}", comparison_json(columns, costs));
+    else if (options.csv) fmt::print("{}", comparison_csv(columns, costs));
+    else if (options.exits) fmt::print("{}", comparison_exits(columns));
+    else print_table(columns, costs, options.boot_mark);
+    if (!options.picture.empty())
+        if (const auto written = write_picture(options, columns, costs); !written) return complain(written.error(), kFailed);
     return 0;
 }
 
 } // namespace
 
 void add_compare(Verbs verbs) {
-    auto* verb = verbs.app.add_subcommand("compare", "run the same guest in each mode: exits by reason, instructions, modelled cycles, memory");
+    auto* verb = verbs.app.add_subcommand("compare", "run the same guest in each mode: modelled cycles, exits by reason, page walks, memory");
     auto options = std::make_shared<CompareOptions>();
     options->guest.add_to(*verb, false);
     verb->add_option("--modes", options->modes, "which modes, separated by commas; all by default")->delimiter(',');
     verb->add_option("--max-instructions", options->max_instructions, "how far to run in each mode")->check(CLI::NonNegativeNumber)->capture_default_str();
     verb->add_option("--exit-on", options->exit_on, "end when the console prints this text");
-    verb->add_flag("--json", options->json, "a list of objects: mode, exits (reason to count), instructions, cycles, memory_bytes, vmm_bytes, end, console");
-    verb->footer("tiny-os runs its self-test unless --append says otherwise.");
+    verb->add_option("--boot-mark", options->boot_mark, "text of the console that ends the boot; tiny-os has one of its own");
+    verb->add_option("--picture", options->picture, "draw bars of cycles, and of exits by reason, into this SVG file");
+    verb->add_flag("--csv", options->csv, "a line of names, and one for each mode");
+    verb->add_flag("--exits", options->exits, "exits alone, a line for each mode and reason: mode, reason, count");
+    verb->add_flag("--json", options->json, "a list of objects: mode, costs, instructions, cycles, exits (reason to count), page walks, memory, host_seconds, end, console");
+    verb->footer("tiny-os runs its self-test unless --append says otherwise. Page walks are the hart's own, where its TLB misses; pages of devices are in no TLB.");
     verb->callback([=, status = &verbs.status] { *status = compare(*options); });
 }
 

@@ -1,5 +1,6 @@
 // trapeze isa: the tables of instructions and CSRs, with Popek and Goldberg's classification.
 #include "scenarios/cli.hpp"
+#include "scenarios/isa_tables.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -11,44 +12,10 @@ namespace trapeze::scenarios {
 
 namespace {
 
-const char* extension_name(Extension extension) {
-    static constexpr const char* kNames[] = {"I", "M", "A", "F", "D", "Zicsr", "Zifencei", "H", "Svinval", "Zihintpause", "Zawrs", "Zicond", "Zicbom",
-                                             "Zicbop", "Zicboz", "Zfhmin", "Zba", "Zbb", "Zbc", "Zbs"};
-    return kNames[static_cast<std::size_t>(extension)];
-}
-const char* sensitivity_name(Sensitivity sensitivity) {
-    static constexpr const char* kNames[] = {"innocuous", "control-sensitive", "behaviour-sensitive", "as its CSR"};
-    return kNames[static_cast<std::size_t>(sensitivity)];
-}
-
-void print_text() {
-    fmt::print("{:<14}{:<10}{:<8}{}\n", "instruction", "extension", "lowest", "Popek and Goldberg");
-    for (std::size_t i = 0; i < kOpCount; ++i) {
-        const InstructionRow& r = row(static_cast<Op>(i));
-        fmt::print("{:<14}{:<10}{:<8}{}\n", r.mnemonic, extension_name(r.extension), priv_letter(r.lowest), sensitivity_name(r.sensitivity));
-    }
-    fmt::print("\n{:<8}{:<16}{:<8}{:<22}{}\n", "number", "CSR", "lowest", "Popek and Goldberg", "what it is");
-    for (std::size_t i = 0; i < kCsrCount; ++i) {
-        const CsrRow& r = csr_row_at(i);
-        const auto number = static_cast<u16>(r.csr);
-        fmt::print("0x{:03x}   {:<16}{:<8}{:<22}{}\n", number, r.name, priv_letter(csr_lowest_priv(number)), sensitivity_name(r.sensitivity), r.sentence);
-    }
-}
-
-void print_json() {
-    nlohmann::ordered_json instructions = nlohmann::ordered_json::array(), csrs = nlohmann::ordered_json::array();
-    for (std::size_t i = 0; i < kOpCount; ++i) {
-        const InstructionRow& r = row(static_cast<Op>(i));
-        instructions.push_back({{"mnemonic", r.mnemonic}, {"match", r.match}, {"mask", r.mask}, {"extension", extension_name(r.extension)},
-                                {"lowest", std::string(1, priv_letter(r.lowest))}, {"sensitivity", sensitivity_name(r.sensitivity)}});
-    }
-    for (std::size_t i = 0; i < kCsrCount; ++i) {
-        const CsrRow& r = csr_row_at(i);
-        const auto number = static_cast<u16>(r.csr);
-        csrs.push_back({{"number", number}, {"name", r.name}, {"lowest", std::string(1, priv_letter(csr_lowest_priv(number)))},
-                        {"read_only", csr_read_only(number)}, {"sensitivity", sensitivity_name(r.sensitivity)}, {"sentence", r.sentence}});
-    }
-    fmt::print("{}\n", nlohmann::ordered_json{{"instructions", instructions}, {"csrs", csrs}}.dump(2));
+int isa(const std::string& format) {
+    if (format != "text" && format != "markdown" && format != "json") return complain(fmt::format("--format {}: give text, markdown or json", format), kUsage);
+    fmt::print("{}", format == "json" ? isa_json() : format == "markdown" ? isa_markdown() : isa_text());
+    return 0;
 }
 
 int symbols(const std::string& guest, bool json) {
@@ -76,9 +43,11 @@ int symbols(const std::string& guest, bool json) {
 
 void add_isa(Verbs verbs) {
     auto* verb = verbs.app.add_subcommand("isa", "print the tables of instructions and CSRs: who may use them, and how sensitive they are");
+    auto format = std::make_shared<std::string>("text");
     auto json = std::make_shared<bool>(false);
-    verb->add_flag("--json", *json, "as one JSON object");
-    verb->callback([=] { *json ? print_json() : print_text(); });
+    verb->add_option("--format", *format, "text, markdown (which is docs/isa.md), or json for one JSON object")->capture_default_str();
+    verb->add_flag("--json", *json, "the same as --format json");
+    verb->callback([=, status = &verbs.status] { *status = isa(*json ? "json" : *format); });
     auto* names = verbs.app.add_subcommand("symbols", "list the symbols of a guest, for breakpoints and lessons");
     auto guest = std::make_shared<std::string>();
     names->add_option("guest", *guest, "an ELF file, or the name of a shipped guest")->required();

@@ -1,6 +1,7 @@
 // The monitor commands of `trapeze gdb`. A command is a row: name, what follows it, what it does. They are reached from a socket, so none
 // of them touches the host.
 #include "scenarios/gdb_target.hpp"
+#include "scenarios/walk.hpp"
 
 #include <fmt/format.h>
 
@@ -40,29 +41,10 @@ std::string privilege(Call& call) {
                        call.session.vmm()->in_hypervisor() ? "; an exit waits to be handled" : "");
 }
 
-std::string entry_flags(u64 entry) {
-    constexpr char kLetters[] = "VRWXUGAD";
-    std::string text;
-    for (unsigned i = 0; i < 8; ++i) text += bit(entry, i) ? kLetters[i] : '-';
-    return text;
-}
-
-/// The walk of the guest's own table, entry by entry.
+/// The walk of the guest's own table, and of what the hart walks for it, entry by entry.
 std::string walk(Call& call) {
     const auto address = call.session.resolve(call.argument);
-    if (!address) return address.error() + "\n";
-    const Hart view = call.session.walk_view(call.hart);
-    Bus bus = call.session.walk_bus();
-    const PageWalk walk = view.translate(address.value(), Access::Load, bus);
-    std::string text;
-    for (unsigned i = 0; i < walk.steps; ++i)
-        text += fmt::format("{}level {}: entry at {:#x} is {:#x} ({})\n", walk.read[i].second ? "G-stage " : "", walk.read[i].level, walk.read[i].entry_address,
-                            walk.read[i].entry, entry_flags(walk.read[i].entry));
-    if (walk.outcome == PageWalk::Outcome::GuestPageFault)
-        return text + fmt::format("{:#x}: a load would be a guest-page fault at guest physical {:#x}\n", address.value(), walk.guest_physical);
-    if (walk.outcome == PageWalk::Outcome::PageFault) return text + fmt::format("{:#x}: a load would be a page fault\n", address.value());
-    if (walk.outcome == PageWalk::Outcome::AccessFault) return text + fmt::format("{:#x}: a load would be an access fault\n", address.value());
-    return text + fmt::format("{:#x} is physical {:#x}{}\n", address.value(), walk.physical, walk.steps ? "" : " (no translation is in force)");
+    return address ? describe_walks(call.session, call.hart, address.value()) : address.error() + "\n";
 }
 
 std::string exits(Call& call) {

@@ -1,6 +1,7 @@
 // Saving a session to a file, and restoring it: everything that changes while it runs, after a list of what it was made of. A session
 // is restored with the same guest and options, as for QEMU's -loadvm; what is different is named.
 #include "emulator/snapshot.hpp"
+#include "scenarios/cost_model.hpp"
 #include "scenarios/session.hpp"
 
 #include <fmt/format.h>
@@ -18,7 +19,7 @@ struct Ingredient {
 
 std::string cost_text(const vmm::CostModel& c) {
     std::string text = c.name + ":";
-    for (u64 cost : {c.trap, c.decode, c.emulate, c.shadow_fill, c.walk_entry, c.shadow_flush, c.gstage_fill, c.device, c.inject, c.resume, c.interpret, c.call_out, c.translate, c.chain, c.hypercall, c.check_entry}) text += fmt::format(" {}", cost);
+    for (const CostField& field : cost_fields()) text += fmt::format(" {}", c.*field.value);
     return text;
 }
 

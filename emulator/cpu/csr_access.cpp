@@ -261,7 +261,7 @@ void Hart::write_translation(Csr csr, u64 value) {
     u64& stored = state[csr];
     if (stored == value) return;
     stored = value;
-    cache_->flush_translations();
+    flush_translations();
 }
 
 /// Interrupt bits: pending ones that software may set, and the views of enabled ones.

@@ -11,11 +11,12 @@ constexpr u64 kGuestIrqs = irq_bit(Irq::Vssi) | irq_bit(Irq::Vsti) | irq_bit(Irq
 }
 
 Hart::Hart(u32 id, HartFeatures features) : id_(id), features_(features), cache_(std::make_unique<HartCache>()) { reset(0); }
-Hart::Hart(const Hart& other) : state(other.state), seats(other.seats), id_(other.id_), features_(other.features_), cache_(std::make_unique<HartCache>()) {}
+Hart::Hart(const Hart& other) : state(other.state), seats(other.seats), translations(other.translations), id_(other.id_), features_(other.features_), cache_(std::make_unique<HartCache>()) {}
 Hart& Hart::operator=(const Hart& other) {
     if (this == &other) return *this;
     state = other.state;
     seats = other.seats;
+    translations = other.translations;
     id_ = other.id_;
     features_ = other.features_;
     cache_ = std::make_unique<HartCache>();
@@ -36,7 +37,10 @@ void Hart::reset(u64 pc) {
     if (cache_) cache_->flush_all();
 }
 
-void Hart::flush_translations() { cache_->flush_translations(); }
+void Hart::flush_translations() {
+    ++translations.flushes;
+    cache_->flush_translations();
+}
 void Hart::flush_all() { cache_->flush_all(); }
 
 namespace {
@@ -197,12 +201,13 @@ Flow Exec::wfi() {
 }
 
 void Exec::sfence_vma(u64 address, u64) { // of all address spaces: more than asked for is allowed
+    ++hart.translations.flushes;
     if (d->rs1) cache.flush_page(address);
     else cache.flush_translations();
 }
 
 Flow Exec::hfence() {
-    cache.flush_translations(); // of all guests: more than asked for is allowed
+    hart.flush_translations(); // of all guests: more than asked for is allowed
     return Flow::Leave;
 }
 

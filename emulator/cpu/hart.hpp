@@ -36,6 +36,14 @@ struct Watch {
     bool operator==(const Watch&) const = default;
 };
 
+/// What a hart did to translate addresses, since it was made. Not part of its state: it depends on what its caches held. Pages of devices,
+/// and of code that is stored to, are in no TLB here, and lr and sc look past it: each such access walks.
+struct TranslationCounts {
+    u64 walks = 0, entries = 0;               ///< in one stage: page-table walks, and the entries that they read
+    u64 nested_walks = 0, nested_entries = 0; ///< with a second stage in force, of which the first may translate nothing
+    u64 flushes = 0;                          ///< of the TLB, whole or for one address
+};
+
 class Hart {
   public:
     explicit Hart(u32 id = 0, HartFeatures features = {});
@@ -51,6 +59,8 @@ class Hart {
     u8 seats = 0;
     void occupy(Priv level) { seats |= 1u << static_cast<u8>(level); }
     bool occupied(Priv level) const { return seats >> static_cast<u8>(level) & 1; }
+
+    TranslationCounts translations;
 
     u32 id() const { return id_; }
     const HartFeatures& features() const { return features_; }

@@ -136,8 +136,17 @@ bool write_updates(const HartState& s, const PageWalk& walk, Bus& bus) {
     return true;
 }
 
-Place locate_as(const HartState& s, PrivMode mode, u64 va, unsigned bytes, Access access, Bus& bus, bool execute_read = false) {
+void count(TranslationCounts& counts, const HartState& s, PrivMode mode, const PageWalk& walk) {
+    if (!walk.steps) return;
+    const bool nested = mode.virt && satp::levels(s[Csr::hgatp]);
+    ++(nested ? counts.nested_walks : counts.walks);
+    (nested ? counts.nested_entries : counts.entries) += walk.steps;
+}
+
+Place locate_as(Hart& hart, PrivMode mode, u64 va, unsigned bytes, Access access, Bus& bus, bool execute_read = false) {
+    const HartState& s = hart.state;
     PageWalk result = walk(s, mode, va, access, bus, execute_read);
+    count(hart.translations, s, mode, result);
     Place place;
     if (result.outcome == PageWalk::Outcome::Ok) {
         const PmpVerdict verdict = pmp_check(s, result.physical, bytes, access, mode.priv);
@@ -151,8 +160,8 @@ Place locate_as(const HartState& s, PrivMode mode, u64 va, unsigned bytes, Acces
     return place;
 }
 
-Place locate(const HartState& s, u64 va, unsigned bytes, Access access, Bus& bus) {
-    return locate_as(s, effective_mode(s, access), va, bytes, access, bus);
+Place locate(Hart& hart, u64 va, unsigned bytes, Access access, Bus& bus) {
+    return locate_as(hart, effective_mode(hart.state, access), va, bytes, access, bus);
 }
 
 } // namespace
@@ -189,7 +198,7 @@ std::optional<u32> Hart::fetch_word(u64 va, Bus& bus) const {
 }
 
 std::optional<Trap> Hart::fetch_fault(u64 va, Bus& bus, u64& physical, bool& whole_page) {
-    const Place place = locate(state, va, 2, Access::Fetch, bus);
+    const Place place = locate(*this, va, 2, Access::Fetch, bus);
     if (!place.ok || !bus.in_ram(place.physical, 2)) return place.fault;
     physical = place.physical;
     whole_page = place.whole_page && bus.in_ram(place.physical & ~kPageMask, kPageSize);
@@ -257,7 +266,7 @@ Flow access_device(Exec& m, const Place& place, unsigned bytes, u64& value, bool
 
 /// One access that does not cross a page, of a load or store that begins at `begin`.
 Flow access_within_page(Exec& m, u64 va, unsigned bytes, Access access, u64& value, bool write, u64 begin) {
-    const Place place = locate(m.s, va, bytes, access, m.bus);
+    const Place place = locate(m.hart, va, bytes, access, m.bus);
     if (!place.ok) return raise_memory(m, place.fault, begin);
     if (m.bus.in_ram(place.physical, bytes) && !(write && m.bus.watched_page(place.physical))) {
         const u64 offset = m.bus.ram_offset(place.physical);
@@ -281,9 +290,9 @@ bool crosses_page(u64 va, unsigned bytes) { return (va & kPageMask) + bytes > kP
 /// Both pages of a crossing access must be there before anything happens; the fault names the first byte that is not.
 Flow check_both(Exec& m, u64 va, unsigned bytes, Access access) {
     const unsigned head = static_cast<unsigned>(kPageSize - (va & kPageMask));
-    const Place low = locate(m.s, va, head, access, m.bus);
+    const Place low = locate(m.hart, va, head, access, m.bus);
     if (!low.ok) return raise_memory(m, low.fault, va);
-    const Place high = locate(m.s, va + head, bytes - head, access, m.bus);
+    const Place high = locate(m.hart, va + head, bytes - head, access, m.bus);
     if (!high.ok) return raise_memory(m, high.fault, va);
     return Flow::Next;
 }
@@ -329,13 +338,13 @@ Flow Exec::store_slow(u64 address, unsigned bytes, u64 value) {
 
 // Only RAM has cache blocks.
 Flow Exec::manage_block(u64 address) {
-    const Place place = locate(s, address & ~(kCacheBlock - 1), kCacheBlock, Access::Load, bus);
+    const Place place = locate(hart, address & ~(kCacheBlock - 1), kCacheBlock, Access::Load, bus);
     return place.ok && bus.in_ram(place.physical, kCacheBlock) ? Flow::Next : raise_block(*this, place.fault, address);
 }
 
 Flow Exec::zero_block(u64 address) {
     const u64 block = address & ~(kCacheBlock - 1);
-    const Place place = locate(s, block, kCacheBlock, Access::Store, bus);
+    const Place place = locate(hart, block, kCacheBlock, Access::Store, bus);
     if (!place.ok || !bus.in_ram(place.physical, kCacheBlock)) return raise_block(*this, place.fault, address);
     Flow flow = Flow::Next;
     for (u64 offset = 0; offset < kCacheBlock && flow != Flow::Trap; offset += 8)
@@ -348,7 +357,7 @@ namespace {
 /// Where an aligned access for lr and sc goes in RAM: as the TLB has it, or translated anew. Devices have no reservations.
 std::optional<u64> place_reservation(Exec& m, const Tlb& tlb, u64 address, unsigned bytes, Access access, Trap& fault) {
     if (const auto known = tlb.physical(address)) return known;
-    const Place place = locate(m.s, address, bytes, access, m.bus);
+    const Place place = locate(m.hart, address, bytes, access, m.bus);
     if (place.ok && m.bus.in_ram(place.physical, bytes)) return place.physical;
     fault = place.fault;
     return std::nullopt;
@@ -390,9 +399,9 @@ Flow Exec::guest_access(u64 address, unsigned bytes, Access access, u64& value, 
     const PrivMode guest{s[Csr::hstatus] & hstatus::SPVP ? Priv::S : Priv::U, true};
     const u64 first_page = address & ~kPageMask;
     const unsigned head = crosses_page(address, bytes) ? static_cast<unsigned>(kPageSize - (address & kPageMask)) : bytes;
-    const Place low = locate_as(s, guest, address, head, access, bus, execute_read);
+    const Place low = locate_as(hart, guest, address, head, access, bus, execute_read);
     if (!low.ok) return raise_memory(*this, low.fault, address);
-    const Place high = head == bytes ? low : locate_as(s, guest, first_page + kPageSize, bytes - head, access, bus, execute_read);
+    const Place high = head == bytes ? low : locate_as(hart, guest, first_page + kPageSize, bytes - head, access, bus, execute_read);
     if (!high.ok) return raise_memory(*this, high.fault, address);
     const bool write = access == Access::Store;
     const auto in_memory = [&](const Place& place, unsigned count) { return bus.in_ram(place.physical, count) && !(write && bus.watched_page(place.physical)); };
