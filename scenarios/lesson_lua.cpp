@@ -1,5 +1,7 @@
 #include "scenarios/lesson_lua.hpp"
 
+#include "scenarios/cli.hpp"
+
 #include <fmt/format.h>
 extern "C" {
 #include <lauxlib.h>
@@ -118,6 +120,9 @@ int open(lua_State* lua) {
     config.guest = field(lua, "guest", "tiny-os");
     config.append = field(lua, "append", "");
     config.firmware = field(lua, "bios", "builtin") != "none";
+    const auto memory = parse_memory(field(lua, "memory", "128M"));
+    if (!memory) raise(lua, memory.error());
+    config.memory_bytes = memory.value();
     const auto mode = vmm::mode_by_name(field(lua, "mode", "bare"));
     if (!mode) raise(lua, mode.error());
     config.mode = mode.value();
