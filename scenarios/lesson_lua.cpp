@@ -94,21 +94,11 @@ std::string field(lua_State* lua, const char* name, const char* otherwise) {
     return text;
 }
 
-unsigned page_level(lua_State* lua, const std::string& page) {
-    for (unsigned level = 0; level < vmm::GStageTables::kLevels; ++level)
-        if (page == vmm::page_size_name(level)) return level;
-    raise(lua, fmt::format("gstage = \"{}\": the G-stage has pages of 4K, 2M and 1G; give one of these", page));
-}
-
-u8 silent_operations(lua_State* lua, const std::string& name) {
-    std::string known;
-    for (unsigned i = 0; i < static_cast<unsigned>(SilentOp::Count); ++i) {
-        const auto op = static_cast<SilentOp>(i);
-        if (name == silent_row(op).name) return silent_bit(op);
-        known += (i ? ", " : "") + std::string(silent_row(op).name);
-    }
-    if (!name.empty()) raise(lua, fmt::format("silent = \"{}\": a hart can be silent about {}", name, known));
-    return 0;
+bool flag(lua_State* lua, const char* name) {
+    lua_getfield(lua, 1, name);
+    const bool set = lua_toboolean(lua, -1);
+    lua_pop(lua, 1);
+    return set;
 }
 
 int open(lua_State* lua) {
@@ -116,23 +106,21 @@ int open(lua_State* lua) {
     State& state = state_of(lua);
     state.calls += 100; // building a machine is work
     if (state.calls > LessonLua::kCalls) raise(lua, "this block opens too many sessions; split the step");
-    SessionConfig config;
-    config.guest = field(lua, "guest", "tiny-os");
-    config.append = field(lua, "append", "");
-    config.firmware = field(lua, "bios", "builtin") != "none";
-    const auto memory = parse_memory(field(lua, "memory", "128M"));
-    if (!memory) raise(lua, memory.error());
-    config.memory_bytes = memory.value();
-    const auto mode = vmm::mode_by_name(field(lua, "mode", "bare"));
-    if (!mode) raise(lua, mode.error());
-    config.mode = mode.value();
-    config.gstage_level = page_level(lua, field(lua, "gstage", "2M"));
-    config.silent = silent_operations(lua, field(lua, "silent", ""));
-    lua_getfield(lua, 1, "console");
-    config.devices.console = lua_toboolean(lua, -1);
-    lua_pop(lua, 1);
+    GuestOptions options;
+    options.guest = field(lua, "guest", "tiny-os");
+    options.mode = field(lua, "mode", "bare");
+    options.append = field(lua, "append", "");
+    options.bios = field(lua, "bios", "builtin") == "none" ? "none" : "builtin"; // firmware of the lesson's own would be one more file to read
+    options.memory = field(lua, "memory", "128M");
+    options.gstage_page = field(lua, "gstage_page", "2M");
+    options.shadow_policy = field(lua, "shadow_policy", "virtual-tlb");
+    options.clustering = flag(lua, "cluster");
+    if (const std::string operation = field(lua, "silent", ""); !operation.empty()) options.silent = {operation};
+    if (const std::string device = field(lua, "device", ""); !device.empty()) options.devices.devices = {device};
+    const auto config = options.config();
+    if (!config) raise(lua, config.error());
     const MachineTime time(lua);
-    auto session = Session::create(config);
+    auto session = Session::create(config.value());
     if (!session) raise(lua, session.error());
     *state.session = std::move(*session);
     return 0;

@@ -315,7 +315,7 @@ TEST_CASE("A lesson sees each entry of a walk: the guest's own, and those that t
     // (3 + 1)(m + 1) - 1 entries for a guest page of 4 KiB, where the G-stage's pages are m levels deep
     for (const auto& [page, entries] : {std::pair("4K", 15), std::pair("2M", 11), std::pair("1G", 7)}) {
         CAPTURE(page);
-        CHECK(result_of(fmt::format("session.open{{mode = 'hardware-assisted', gstage = '{}', memory = '1G', {} local own, real = walk('0x10000'), real_walk('0x10000') "
+        CHECK(result_of(fmt::format("session.open{{mode = 'hardware-assisted', gstage_page = '{}', memory = '1G', {} local own, real = walk('0x10000'), real_walk('0x10000') "
                                     "local first = 0 for _, e in ipairs(real.entries) do if e.stage == 1 then first = first + 1 end end "
                                     "return real.ok and #own.entries == 3 and first == 3 and #real.entries == {} and real.guest == own.physical and real.page == 4096",
                                     page, at_program, entries)));
@@ -326,7 +326,7 @@ TEST_CASE("A lesson sees each entry of a walk: the guest's own, and those that t
     CHECK(error_of("session.open{mode = 'interpret'} real_walk('0x80200000')").find("interpreted guest") != std::string::npos);
     CHECK(error_of("session.open{} walk('nowhere')").find("\"nowhere\"") != std::string::npos);
     CHECK(error_of("session.open{memory = '1T'}").find("1M to 8G") != std::string::npos);
-    CHECK(error_of("session.open{mode = 'hardware-assisted', gstage = '3M'}").find("4K, 2M and 1G") != std::string::npos);
+    CHECK(error_of("session.open{mode = 'hardware-assisted', gstage_page = '3M'}").find("4K, 2M and 1G") != std::string::npos);
 }
 
 TEST_CASE("A lesson counts exits by reason, and the steps of an exit add up to its cost") {
