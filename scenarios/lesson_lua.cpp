@@ -299,8 +299,8 @@ int guest_walk(lua_State* lua) {
     Session& session = session_of(lua);
     const auto address = session.resolve(place);
     if (!address) raise(lua, address.error());
-    Bus bus = session.guest_bus();
-    return push_walk(lua, session.guest_view(0).translate(address.value(), Access::Load, bus)), 1;
+    Bus bus = session.walk_bus();
+    return push_walk(lua, session.walk_view(0).translate(address.value(), Access::Load, bus)), 1;
 }
 
 /// real_walk(place): the same load as the machine's hart translates it: by shadow tables, or by two stages.
