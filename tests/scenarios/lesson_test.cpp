@@ -354,6 +354,25 @@ TEST_CASE("A lesson chooses what the hart is silent about; what it cannot be sil
     CHECK(error_of("session.open{silent = 'everything'}").find("status-read, status-write") != std::string::npos);
 }
 
+TEST_CASE("A line of 64 bytes printed three ways is the same text in each mode; what differs is how often the guest exits for it") {
+    for (const char* mode : {"bare", "interpret", "translate", "trap-and-emulate", "paravirtual", "hardware-assisted"}) {
+        CAPTURE(mode);
+        const std::string open = fmt::format("session.open{{guest = 'print_three_ways', mode = '{}', device = 'virtconsole'}} ", mode);
+        CHECK(result_of(open + "run_to_end() return console() == string.rep('This line of text is 64 bytes long, and says no more than that\\r\\n', 3 + 8 + 8)"));
+    }
+    // 16550: status and data for each byte. Debug console: a call for each byte, then one. Virtio: a kick for each line, then one for all.
+    const std::pair<const char*, int> kWays[] = {{"print_by_byte_calls", 128}, {"print_by_one_call", 64}, {"start_ring", 1}, {"print_by_ring_with_one_kick", 8}, {"finish", 1}};
+    std::string code = "session.open{guest = 'print_three_ways', mode = 'hardware-assisted', device = 'virtconsole'} "
+                       "local function work() return exits('device access') + exits('sbi call') end local before ";
+    for (const auto& [end, count] : kWays) {
+        if (std::string(end) == "print_by_ring_with_one_kick") code += "run_to('print_by_ring') ";
+        code += fmt::format("before = work() run_to('{}') if work() - before ~= {} then error('{}: ' .. work() - before) end ", end, count, end);
+    }
+    CHECK(error_of(code) == "");
+    // Without the virtio console the guest does without, and ends.
+    CHECK(result_of("session.open{guest = 'print_three_ways'} run_to_end() return #console() == 3 * 64"));
+}
+
 TEST_CASE("In the terminal a line that begins with a space keeps its spaces, others are filled") {
     const Folder folder;
     const std::string file = folder.write("table.md", "# T\n\n## S\n\n```lua setup\nsession.open{}\nx = 1\n```\n\n```lua after\nsay('  a     12  ##')\nsay('b     c')\n```\n");
