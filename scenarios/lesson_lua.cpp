@@ -1,6 +1,7 @@
 #include "scenarios/lesson_lua.hpp"
 
 #include "scenarios/cli.hpp"
+#include "scenarios/translation_listing.hpp"
 
 #include <fmt/format.h>
 extern "C" {
@@ -318,6 +319,28 @@ int real_walk(lua_State* lua) {
     return push_walk(lua, session.machine().hart().translate_as(as, address.value(), Access::Load, bus)), 1;
 }
 
+/// translation(place): rows of {original=, translated=} of the newest block that begins there, or nil.
+int translation(lua_State* lua) {
+    const std::string place = text_argument(lua, 1);
+    const Session& session = session_of(lua);
+    const auto address = session.resolve(place);
+    if (!address) raise(lua, address.error());
+    if (session.config().mode != Mode::Translate) return lua_pushnil(lua), 1;
+    const auto& blocks = session.vmm()->translations().blocks();
+    const auto block = std::find_if(blocks.rbegin(), blocks.rend(), [&](const vmm::CodeBlock& b) { return b.alive && b.pc == address.value(); });
+    if (block == blocks.rend()) return lua_pushnil(lua), 1;
+    lua_newtable(lua);
+    lua_Integer rows = 0;
+    for (const ListedLine& line : list_block(session, *block))
+        for (std::size_t i = 0; i < std::max<std::size_t>(line.translated.size(), 1); ++i) {
+            lua_newtable(lua);
+            set_text(lua, "original", i ? "" : line.original);
+            set_text(lua, "translated", i < line.translated.size() ? line.translated[i] : "");
+            lua_seti(lua, -2, ++rows);
+        }
+    return 1;
+}
+
 int read_register(lua_State* lua) {
     const std::string name = text_argument(lua, 1);
     const HartState state = session_of(lua).guest_state();
@@ -374,8 +397,8 @@ int say(lua_State* lua) {
 constexpr luaL_Reg kMachine[] = {
     {"run_to", run_to}, {"step", step}, {"step_back", step_back}, {"next_trap", next_trap}, {"run_to_return", run_to_return},
     {"run_to_end", run_to_end}, {"type", type}, {"exits", exits}, {"exit_counts", exit_counts}, {"last_exit", last_exit}, {"count", count},
-    {"walk", guest_walk}, {"real_walk", real_walk}, {"reg", read_register}, {"csr", guest_csr}, {"real_csr", real_csr}, {"lane", lane},
-    {"instruction", instruction}, {"sensitive", sensitive}, {"mode", mode}, {"console", console}, {"position", position}, {"at", at},
+    {"translation", translation}, {"walk", guest_walk}, {"real_walk", real_walk}, {"reg", read_register}, {"csr", guest_csr},
+    {"real_csr", real_csr}, {"lane", lane}, {"instruction", instruction}, {"sensitive", sensitive}, {"mode", mode}, {"console", console}, {"position", position}, {"at", at},
     {"say", say}, {nullptr, nullptr},
 };
 

@@ -339,6 +339,16 @@ TEST_CASE("A lesson counts exits by reason, and the steps of an exit add up to i
     CHECK(error_of("session.open{} count('sheep')").find("\"instructions\"") != std::string::npos);
 }
 
+TEST_CASE("A lesson sees what a block of the guest's kernel was translated into") {
+    const std::string block = "session.open{mode = 'translate', append = 'run=/bin/hello'} run_to('trap_entry') step(3) local rows = translation('trap_entry') ";
+    // The first instruction touches a control register: it is there as the original, and nowhere in the translation.
+    CHECK(result_of(block + "local guest, swapped = '', '' for _, r in ipairs(rows) do guest, swapped = guest .. r.original, swapped .. r.translated end "
+                            "return #rows > 4 and contains(guest, 'csrrw sp, sscratch, sp') and not contains(swapped, 'sscratch') and contains(swapped, 'ld ')"));
+    CHECK(result_of("session.open{mode = 'translate'} return translation('kernel_main') == nil")); // nothing has run yet
+    CHECK(result_of("session.open{mode = 'bare'} return translation('kernel_main') == nil"));
+    CHECK(error_of("session.open{mode = 'translate'} translation('nowhere')").find("\"nowhere\"") != std::string::npos);
+}
+
 TEST_CASE("Running to the end is ended by the guest, by its wait for input, or by the block's limit") {
     CHECK(result_of("session.open{} run_to_end() local place = position() type('hello\\n') run_to_end() return position() > place and contains(console(), 'hello, world')"));
     CHECK(result_of("session.open{append = 'run=/bin/hello'} run_to_end() local place = position() run_to_end() return position() == place"));
