@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kWidth = 92;
 
+/// Fills lines with words. A line that begins with a space is part of a table and stays as it is.
 void print_wrapped(const std::string& text, const std::string& indent) {
     std::size_t column = 0;
     std::string word;
@@ -26,9 +27,12 @@ void print_wrapped(const std::string& text, const std::string& indent) {
         column += (column ? 1 : indent.size()) + word.size();
         word.clear();
     };
+    bool begins = true, table = false;
     for (char c : text) {
+        if (begins) table = c == ' ';
+        begins = c == '\n';
         if (c == '\n') flush(), fmt::print("\n"), column = 0;
-        else if (c == ' ') flush();
+        else if (c == ' ' && !table) flush();
         else word += c;
     }
     flush();

@@ -1,5 +1,8 @@
 #include "scenarios/lesson_lua.hpp"
 
+#include "scenarios/cli.hpp"
+#include "scenarios/translation_listing.hpp"
+
 #include <fmt/format.h>
 extern "C" {
 #include <lauxlib.h>
@@ -7,6 +10,7 @@ extern "C" {
 #include <lualib.h>
 }
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -80,6 +84,10 @@ std::string text_argument(lua_State* lua, int index) {
     return {text, length};
 }
 
+/// Fields of the table on top of Lua's stack.
+void set_number(lua_State* lua, const char* name, u64 value) { lua_pushinteger(lua, static_cast<lua_Integer>(value)), lua_setfield(lua, -2, name); }
+void set_text(lua_State* lua, const char* name, const std::string& value) { lua_pushstring(lua, value.c_str()), lua_setfield(lua, -2, name); }
+
 std::string field(lua_State* lua, const char* name, const char* otherwise) {
     lua_getfield(lua, 1, name);
     std::string text = lua_isnil(lua, -1) ? otherwise : text_argument(lua, -1);
@@ -87,20 +95,33 @@ std::string field(lua_State* lua, const char* name, const char* otherwise) {
     return text;
 }
 
+bool flag(lua_State* lua, const char* name) {
+    lua_getfield(lua, 1, name);
+    const bool set = lua_toboolean(lua, -1);
+    lua_pop(lua, 1);
+    return set;
+}
+
 int open(lua_State* lua) {
     luaL_checktype(lua, 1, LUA_TTABLE);
     State& state = state_of(lua);
     state.calls += 100; // building a machine is work
     if (state.calls > LessonLua::kCalls) raise(lua, "this block opens too many sessions; split the step");
-    SessionConfig config;
-    config.guest = field(lua, "guest", "tiny-os");
-    config.append = field(lua, "append", "");
-    config.firmware = field(lua, "bios", "builtin") != "none";
-    const auto mode = vmm::mode_by_name(field(lua, "mode", "bare"));
-    if (!mode) raise(lua, mode.error());
-    config.mode = mode.value();
+    GuestOptions options;
+    options.guest = field(lua, "guest", "tiny-os");
+    options.mode = field(lua, "mode", "bare");
+    options.append = field(lua, "append", "");
+    options.bios = field(lua, "bios", "builtin") == "none" ? "none" : "builtin"; // firmware of the lesson's own would be one more file to read
+    options.memory = field(lua, "memory", "128M");
+    options.gstage_page = field(lua, "gstage_page", "2M");
+    options.shadow_policy = field(lua, "shadow_policy", "virtual-tlb");
+    options.clustering = flag(lua, "cluster");
+    if (const std::string operation = field(lua, "silent", ""); !operation.empty()) options.silent = {operation};
+    if (const std::string device = field(lua, "device", ""); !device.empty()) options.devices.devices = {device};
+    const auto config = options.config();
+    if (!config) raise(lua, config.error());
     const MachineTime time(lua);
-    auto session = Session::create(config);
+    auto session = Session::create(config.value());
     if (!session) raise(lua, session.error());
     *state.session = std::move(*session);
     return 0;
@@ -155,6 +176,21 @@ int run_to_return(lua_State* lua) {
     return advance(lua, [](Session& s, u64 units) { return s.run_to_return(std::min<u64>(units, 1'000'000)); }, 1'000'000);
 }
 
+/// Runs until the guest has switched off, or waits for something to be typed.
+int run_to_end(lua_State* lua) {
+    Session& session = session_of(lua);
+    const u64 before = session.position();
+    const u64 budget = take_units(lua, LessonLua::kUnits);
+    auto kept = session.breakpoints();
+    const MachineTime time(lua);
+    session.breakpoints().clear();
+    const RunEnd why = session.run(budget);
+    session.breakpoints() = std::move(kept);
+    used_units(lua, session.position() - before + 1);
+    if (why == RunEnd::Budget) raise(lua, "the guest has neither switched off nor waits for input, and this block has run the machine as far as one block may; split the step");
+    return 0;
+}
+
 int type(lua_State* lua) {
     const std::string text = text_argument(lua, 1);
     session_of(lua).type(text);
@@ -177,19 +213,131 @@ int exits(lua_State* lua) {
     return 1;
 }
 
+/// The reasons that there were exits for, as {reason=, count=}, the most frequent first.
+int exit_counts(lua_State* lua) {
+    const vmm::Vmm* vmm = session_of(lua).vmm();
+    std::vector<vmm::ExitReason> reasons;
+    for (std::size_t i = 0; vmm && i < static_cast<std::size_t>(vmm::ExitReason::Count); ++i)
+        if (const auto reason = static_cast<vmm::ExitReason>(i); vmm->exits(reason)) reasons.push_back(reason);
+    std::stable_sort(reasons.begin(), reasons.end(), [&](auto a, auto b) { return vmm->exits(a) > vmm->exits(b); });
+    lua_newtable(lua);
+    for (std::size_t i = 0; i < reasons.size(); ++i) {
+        lua_newtable(lua);
+        set_text(lua, "reason", vmm::exit_reason_row(reasons[i]).name);
+        set_number(lua, "count", vmm->exits(reasons[i]));
+        lua_seti(lua, -2, static_cast<lua_Integer>(i + 1));
+    }
+    return 1;
+}
+
 int last_exit(lua_State* lua) {
     const vmm::Vmm* vmm = session_of(lua).vmm();
     if (!vmm || vmm->ledger().empty()) return lua_pushnil(lua), 1;
     const vmm::ExitDossier& exit = vmm->ledger().back();
     lua_newtable(lua);
-    const auto set_number = [&](const char* name, u64 value) { lua_pushinteger(lua, static_cast<lua_Integer>(value)), lua_setfield(lua, -2, name); };
-    const auto set_text = [&](const char* name, const std::string& value) { lua_pushstring(lua, value.c_str()), lua_setfield(lua, -2, name); };
-    set_number("number", exit.number), set_number("cost", exit.cost), set_number("pc", exit.guest_pc);
-    set_text("reason", vmm::exit_reason_row(exit.reason).name);
-    set_text("cause", cause_name(exit.hardware.cause));
-    set_text("instruction", exit.word ? disassemble(exit.word, exit.guest_pc) : "none");
-    set_text("sentence", vmm::exit_reason_row(exit.reason).sentence);
+    set_number(lua, "number", exit.number), set_number(lua, "cost", exit.cost), set_number(lua, "pc", exit.guest_pc);
+    set_number(lua, "value", exit.hardware.tval);
+    set_text(lua, "reason", vmm::exit_reason_row(exit.reason).name);
+    set_text(lua, "cause", cause_name(exit.hardware.cause));
+    set_text(lua, "instruction", exit.word ? disassemble(exit.word, exit.guest_pc) : "none");
+    set_text(lua, "sentence", vmm::exit_reason_row(exit.reason).sentence);
     lua_pushboolean(lua, exit.complete), lua_setfield(lua, -2, "handled");
+    lua_newtable(lua);
+    for (std::size_t i = 0; i < exit.steps.size(); ++i) {
+        lua_newtable(lua);
+        set_text(lua, "text", vmm::step_text(exit.steps[i]));
+        set_number(lua, "cost", exit.steps[i].cost);
+        lua_seti(lua, -2, static_cast<lua_Integer>(i + 1));
+    }
+    lua_setfield(lua, -2, "steps");
+    return 1;
+}
+
+/// What is counted besides exits; 0 where the mode has none of it.
+int count(lua_State* lua) {
+    const std::string name = text_argument(lua, 1);
+    const Session& session = session_of(lua);
+    const vmm::Vmm* vmm = session.vmm();
+    const std::pair<const char*, u64> counts[] = {
+        {"instructions", vmm ? vmm->guest_instructions(session.machine()) : session.guest_state().retired},
+        {"cycles", session.machine().cycles()},
+        {"interpreted", vmm ? vmm->interpreted() : 0},
+        {"entries read", vmm ? vmm->table_entries_read() : 0},
+        {"shadow entries", vmm ? vmm->shadow_fills() : 0},
+        {"shadow flushes", vmm ? vmm->shadow_flushes() : 0},
+        {"vmm bytes", vmm ? vmm->vmm_bytes() : 0},
+        {"translated blocks", vmm ? vmm->translations().counts.blocks : 0},
+        {"linked blocks", vmm ? vmm->translations().counts.chained : 0},
+    };
+    std::string known;
+    for (const auto& [known_name, value] : counts) {
+        if (name == known_name) return lua_pushinteger(lua, static_cast<lua_Integer>(value)), 1;
+        known += (known.empty() ? "\"" : ", \"") + std::string(known_name) + '"';
+    }
+    raise(lua, fmt::format("\"{}\" is not counted; counted are {}", name, known));
+}
+
+/// A walk as a table: the entries in the order in which they were read, and what came out of it.
+void push_walk(lua_State* lua, const PageWalk& walk) {
+    lua_newtable(lua);
+    lua_pushboolean(lua, walk.outcome == PageWalk::Outcome::Ok), lua_setfield(lua, -2, "ok");
+    set_number(lua, "physical", walk.physical), set_number(lua, "guest", walk.guest_physical), set_number(lua, "page", walk.page_size);
+    lua_newtable(lua);
+    for (unsigned i = 0; i < walk.steps; ++i) {
+        const PageWalk::Step& step = walk.read[i];
+        lua_newtable(lua);
+        set_number(lua, "stage", step.second ? 2 : 1), set_number(lua, "level", step.level);
+        set_number(lua, "address", step.entry_address), set_number(lua, "entry", step.entry);
+        lua_pushboolean(lua, pte::is_leaf(step.entry)), lua_setfield(lua, -2, "leaf");
+        lua_seti(lua, -2, i + 1);
+    }
+    lua_setfield(lua, -2, "entries");
+}
+
+/// walk(place): a load from there, translated by the guest's own tables.
+int guest_walk(lua_State* lua) {
+    const std::string place = text_argument(lua, 1);
+    Session& session = session_of(lua);
+    const auto address = session.resolve(place);
+    if (!address) raise(lua, address.error());
+    Bus bus = session.walk_bus();
+    return push_walk(lua, session.walk_view(0).translate(address.value(), Access::Load, bus)), 1;
+}
+
+/// real_walk(place): the same load as the machine's hart translates it: by shadow tables, or by two stages.
+int real_walk(lua_State* lua) {
+    const std::string place = text_argument(lua, 1);
+    Session& session = session_of(lua);
+    if (!session.vmm()) return guest_walk(lua);
+    const Mode mode = session.config().mode;
+    if (mode == Mode::Interpret) raise(lua, "an interpreted guest has no tables that the machine's hart walks; walk(place) shows the guest's own");
+    const auto address = session.resolve(place);
+    if (!address) raise(lua, address.error());
+    const bool assisted = mode == Mode::HardwareAssisted;
+    Bus bus = session.machine().bus();
+    const PrivMode as{assisted ? session.guest_state().priv : Priv::U, assisted};
+    return push_walk(lua, session.machine().hart().translate_as(as, address.value(), Access::Load, bus)), 1;
+}
+
+/// translation(place): rows of {original=, translated=} of the newest block that begins there, or nil.
+int translation(lua_State* lua) {
+    const std::string place = text_argument(lua, 1);
+    const Session& session = session_of(lua);
+    const auto address = session.resolve(place);
+    if (!address) raise(lua, address.error());
+    if (session.config().mode != Mode::Translate) return lua_pushnil(lua), 1;
+    const auto& blocks = session.vmm()->translations().blocks();
+    const auto block = std::find_if(blocks.rbegin(), blocks.rend(), [&](const vmm::CodeBlock& b) { return b.alive && b.pc == address.value(); });
+    if (block == blocks.rend()) return lua_pushnil(lua), 1;
+    lua_newtable(lua);
+    lua_Integer rows = 0;
+    for (const ListedLine& line : list_block(session, *block))
+        for (std::size_t i = 0; i < std::max<std::size_t>(line.translated.size(), 1); ++i) {
+            lua_newtable(lua);
+            set_text(lua, "original", i ? "" : line.original);
+            set_text(lua, "translated", i < line.translated.size() ? line.translated[i] : "");
+            lua_seti(lua, -2, ++rows);
+        }
     return 1;
 }
 
@@ -221,6 +369,10 @@ int instruction(lua_State* lua) {
     const auto lines = session_of(lua).code(0, 0);
     return lua_pushstring(lua, lines.empty() ? "none" : lines.front().text.c_str()), 1;
 }
+int sensitive(lua_State* lua) {
+    const auto lines = session_of(lua).code(0, 0);
+    return lua_pushboolean(lua, !lines.empty() && lines.front().sensitive), 1;
+}
 int mode(lua_State* lua) { return lua_pushstring(lua, vmm::mode_row(session_of(lua).config().mode).name), 1; }
 int console(lua_State* lua) {
     const std::string& text = session_of(lua).console();
@@ -243,9 +395,11 @@ int say(lua_State* lua) {
 }
 
 constexpr luaL_Reg kMachine[] = {
-    {"run_to", run_to}, {"step", step}, {"step_back", step_back}, {"next_trap", next_trap}, {"run_to_return", run_to_return}, {"type", type},
-    {"exits", exits}, {"last_exit", last_exit}, {"reg", read_register}, {"csr", guest_csr}, {"real_csr", real_csr}, {"lane", lane},
-    {"instruction", instruction}, {"mode", mode}, {"console", console}, {"position", position}, {"at", at}, {"say", say}, {nullptr, nullptr},
+    {"run_to", run_to}, {"step", step}, {"step_back", step_back}, {"next_trap", next_trap}, {"run_to_return", run_to_return},
+    {"run_to_end", run_to_end}, {"type", type}, {"exits", exits}, {"exit_counts", exit_counts}, {"last_exit", last_exit}, {"count", count},
+    {"translation", translation}, {"walk", guest_walk}, {"real_walk", real_walk}, {"reg", read_register}, {"csr", guest_csr},
+    {"real_csr", real_csr}, {"lane", lane}, {"instruction", instruction}, {"sensitive", sensitive}, {"mode", mode}, {"console", console}, {"position", position}, {"at", at},
+    {"say", say}, {nullptr, nullptr},
 };
 
 /// Taken out of Lua's own: whatever loads code, reaches files, catches the limits, never ends inside C, or differs between runs.

@@ -309,6 +309,88 @@ TEST_CASE("A block drives the machine only as far as one block may") {
     CHECK(error("csr('saatp')").find("trapeze isa") != std::string::npos);
 }
 
+TEST_CASE("A lesson sees each entry of a walk: the guest's own, and those that the real hart reads") {
+    const std::string at_program = "append = 'run=/bin/hello'} run_to('0x10000') step() ";
+    CHECK(result_of("session.open{mode = 'bare', " + at_program + "return #walk('0x10000').entries == 3 and #real_walk('0x10000').entries == 3"));
+    // (3 + 1)(m + 1) - 1 entries for a guest page of 4 KiB, where the G-stage's pages are m levels deep
+    for (const auto& [page, entries] : {std::pair("4K", 15), std::pair("2M", 11), std::pair("1G", 7)}) {
+        CAPTURE(page);
+        CHECK(result_of(fmt::format("session.open{{mode = 'hardware-assisted', gstage_page = '{}', memory = '1G', {} local own, real = walk('0x10000'), real_walk('0x10000') "
+                                    "local first = 0 for _, e in ipairs(real.entries) do if e.stage == 1 then first = first + 1 end end "
+                                    "return real.ok and #own.entries == 3 and first == 3 and #real.entries == {} and real.guest == own.physical and real.page == 4096",
+                                    page, at_program, entries)));
+    }
+    // The shadow table leads past the guest's physical addresses to the machine's.
+    CHECK(result_of("session.open{mode = 'trap-and-emulate', " + at_program + "while lane() == 'hypervisor' do step() end step() local own, real = walk('0x10000'), real_walk('0x10000') "
+                    "return own.ok and real.ok and own.physical ~= real.physical and own.entries[3].leaf and real.entries[3].leaf"));
+    CHECK(error_of("session.open{mode = 'interpret'} real_walk('0x80200000')").find("interpreted guest") != std::string::npos);
+    CHECK(error_of("session.open{} walk('nowhere')").find("\"nowhere\"") != std::string::npos);
+    CHECK(error_of("session.open{memory = '16G'}").find("1M to 8G") != std::string::npos);
+    CHECK(error_of("session.open{mode = 'hardware-assisted', gstage_page = '3M'}").find("4K, 2M and 1G") != std::string::npos);
+}
+
+TEST_CASE("A lesson counts exits by reason, and the steps of an exit add up to its cost") {
+    CHECK(result_of("session.open{mode = 'trap-and-emulate', append = 'run=/bin/hello'} run_to_end() local sum, last = 0, math.huge "
+                    "for _, r in ipairs(exit_counts()) do if r.count > last or r.count ~= exits(r.reason) then return false end sum, last = sum + r.count, r.count end "
+                    "return sum == exits() and sum > 0 and contains(console(), 'hello, world')"));
+    CHECK(result_of("session.open{mode = 'trap-and-emulate'} run_to('enable_paging_satp') next_trap() step() local e, sum = last_exit(), 0 "
+                    "for _, s in ipairs(e.steps) do sum = sum + s.cost end return e.handled and #e.steps > 2 and sum == e.cost and e.value ~= 0"));
+    CHECK(result_of("session.open{append = 'run=/bin/hello'} run_to_end() return #exit_counts() == 0 and count('instructions') > 0 and count('shadow entries') == 0"));
+    CHECK(error_of("session.open{} count('sheep')").find("\"instructions\"") != std::string::npos);
+}
+
+TEST_CASE("A lesson sees what a block of the guest's kernel was translated into") {
+    const std::string block = "session.open{mode = 'translate', append = 'run=/bin/hello'} run_to('trap_entry') step(3) local rows = translation('trap_entry') ";
+    // The first instruction touches a control register: it is there as the original, and nowhere in the translation.
+    CHECK(result_of(block + "local guest, swapped = '', '' for _, r in ipairs(rows) do guest, swapped = guest .. r.original, swapped .. r.translated end "
+                            "return #rows > 4 and contains(guest, 'csrrw sp, sscratch, sp') and not contains(swapped, 'sscratch') and contains(swapped, 'ld ')"));
+    CHECK(result_of("session.open{mode = 'translate'} return translation('kernel_main') == nil")); // nothing has run yet
+    CHECK(result_of("session.open{mode = 'bare'} return translation('kernel_main') == nil"));
+    CHECK(error_of("session.open{mode = 'translate'} translation('nowhere')").find("\"nowhere\"") != std::string::npos);
+}
+
+TEST_CASE("Running to the end is ended by the guest, by its wait for input, or by the block's limit") {
+    CHECK(result_of("session.open{} run_to_end() local place = position() type('hello\\n') run_to_end() return position() > place and contains(console(), 'hello, world')"));
+    CHECK(result_of("session.open{append = 'run=/bin/hello'} run_to_end() local place = position() run_to_end() return position() == place"));
+    CHECK(error_of("session.open{} run_to_end() step(299999000) session.open{guest = 'spin', bios = 'none'} run_to_end()").find("as far as one block may") != std::string::npos);
+}
+
+TEST_CASE("A lesson chooses what the hart is silent about; what it cannot be silent about is refused with the list") {
+    // The kernel's own trap handler reads sstatus: an exit, unless the hart is silent.
+    const std::string read = " append = 'run=/bin/hello'} run_to('trap_entry') while not contains(instruction(), 'sstatus') do step() end "
+                             "local before = exits() step() step() ";
+    CHECK(result_of("session.open{mode = 'trap-and-emulate'," + read + "return exits() > before"));
+    CHECK(result_of("session.open{mode = 'trap-and-emulate', silent = 'status-read'," + read + "return exits() == before"));
+    CHECK(error_of("session.open{silent = 'everything'}").find("status-read, status-write") != std::string::npos);
+}
+
+TEST_CASE("A line of 64 bytes printed three ways is the same text in each mode; what differs is how often the guest exits for it") {
+    for (const char* mode : {"bare", "interpret", "translate", "trap-and-emulate", "paravirtual", "hardware-assisted"}) {
+        CAPTURE(mode);
+        const std::string open = fmt::format("session.open{{guest = 'print_three_ways', mode = '{}', device = 'virtconsole'}} ", mode);
+        CHECK(result_of(open + "run_to_end() return console() == string.rep('This line of text is 64 bytes long, and says no more than that\\r\\n', 3 + 8 + 8)"));
+    }
+    // 16550: status and data for each byte. Debug console: a call for each byte, then one. Virtio: a kick for each line, then one for all.
+    const std::pair<const char*, int> kWays[] = {{"print_by_byte_calls", 128}, {"print_by_one_call", 64}, {"start_ring", 1}, {"print_by_ring_with_one_kick", 8}, {"finish", 1}};
+    std::string code = "session.open{guest = 'print_three_ways', mode = 'hardware-assisted', device = 'virtconsole'} "
+                       "local function work() return exits('device access') + exits('sbi call') end local before ";
+    for (const auto& [end, count] : kWays) {
+        if (std::string(end) == "print_by_ring_with_one_kick") code += "run_to('print_by_ring') ";
+        code += fmt::format("before = work() run_to('{}') if work() - before ~= {} then error('{}: ' .. work() - before) end ", end, count, end);
+    }
+    CHECK(error_of(code) == "");
+    // Without the virtio console the guest does without, and ends.
+    CHECK(result_of("session.open{guest = 'print_three_ways'} run_to_end() return #console() == 3 * 64"));
+}
+
+TEST_CASE("In the terminal a line that begins with a space keeps its spaces, others are filled") {
+    const Folder folder;
+    const std::string file = folder.write("table.md", "# T\n\n## S\n\n```lua setup\nsession.open{}\nx = 1\n```\n\n```lua after\nsay('  a     12  ##')\nsay('b     c')\n```\n");
+    const std::string out = run_trapeze({"lesson", file, "--headless"}).out;
+    CHECK(out.find("\n  a     12  ##\n") != std::string::npos);
+    CHECK(out.find("\nb c\n") != std::string::npos);
+}
+
 TEST_CASE("A lesson that opens a session with a guest that cannot be had says which, and where in the lesson") {
     const Folder folder;
     const std::string damaged = folder.write("damaged.elf", "\x7f" "ELF and then nothing of the kind");
