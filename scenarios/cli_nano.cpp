@@ -29,7 +29,7 @@ struct Plan {
 Result<Plan> plan(const NanoOptions& options) {
     Plan plan;
     for (std::size_t i = 0; options.modes.empty() && i < static_cast<std::size_t>(Mode::Count); ++i)
-        if (vmm::mode_row(static_cast<Mode>(i)).available) plan.modes.push_back(static_cast<Mode>(i));
+        plan.modes.push_back(static_cast<Mode>(i));
     for (const std::string& name : options.modes) {
         const auto mode = vmm::mode_by_name(name);
         if (!mode) return Error{mode.error()};
