@@ -62,7 +62,7 @@ std::vector<u8> board_bytes(const Board& board) {
 /// The first thing that tells two sessions apart; empty when nothing does.
 std::string difference(const Session& a, const Session& b) {
     if (a.position() != b.position()) return "position";
-    if (const std::string where = test::difference(a.guest_state(), b.guest_state()); !where.empty()) return "guest: " + where;
+    if (const std::string where = vmm::difference(a.guest_state(), b.guest_state()); !where.empty()) return "guest: " + where;
     if (!(a.real_state() == b.real_state())) return "the real hart";
     if (!(a.machine() == b.machine())) return "the machine";
     if (a.console() != b.console() || a.printed() != b.printed()) return "console";
