@@ -87,7 +87,7 @@ Result<CostFile> read_cost_file(const std::string& name) {
     std::string path = name;
     if (!std::filesystem::exists(path, failed)) path = costs_folder() + "/" + name + ".toml";
     if (!std::filesystem::exists(path, failed))
-        return Error{fmt::format("there is no cost model \"{}\"; give a TOML file, or one of these: {}", name, fmt::join(shipped_cost_models(), ", "))};
+        return Error{fmt::format("there is no cost model \"{}\"; give a TOML file, or the name of one in scenarios/costs: {}", name, fmt::join(shipped_cost_models(), ", "))};
     const auto bytes = read_file(path, 1 << 20);
     if (!bytes) return Error{bytes.error()};
     const auto& raw = bytes.value();
