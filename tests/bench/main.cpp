@@ -1,7 +1,7 @@
-// The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run.
+// The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run; and each mode against bare (modes.hpp).
 //
 // Usage: ./trapeze bench [--json] [FILTER]
-#include "tests/bench/measure.hpp"
+#include "tests/bench/modes.hpp"
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
@@ -53,6 +53,20 @@ void measure_first_picture(benchmark::State& state) {
     state.SetLabel("wall-clock time from start to the debugger's first picture; wanted: under 3 s");
 }
 
+void measure_mode(benchmark::State& state, const ModeWorkload& workload, vmm::Mode mode) {
+    const std::string name = fmt::format("mode_{}_{}", workload.name, vmm::mode_row(mode).name);
+    for (auto _ : state) {
+        auto result = mode_over_bare(workload, mode);
+        if (!result) return fail(state, name, result.error());
+        state.SetIterationTime(result->median);
+        state.counters["over_bare"] = result->median;
+        state.counters["over_bare_min"] = result->least;
+        state.counters["over_bare_max"] = result->most;
+        state.counters["target"] = mode == vmm::Mode::HardwareAssisted ? workload.assisted_target : mode == vmm::Mode::TrapAndEmulate ? workload.emulated_target : 0;
+    }
+    state.SetLabel(workload.what);
+}
+
 /// One line for each benchmark.
 class Table final : public benchmark::BenchmarkReporter {
   public:
@@ -81,6 +95,10 @@ class Table final : public benchmark::BenchmarkReporter {
             fmt::print("{:<26} {:>9.1f} {:>12} {:>12}   {:>7.3f} {:<18} {:>6}  {}\n", name, counter("trapeze_mips"), time(counter("trapeze_seconds")),
                        time(counter("qemu_seconds")), counter("speed"), fmt::format("({:.3f} .. {:.3f})", counter("speed_min"), counter("speed_max")),
                        target ? fmt::format("{:g}", target) : "", run.report_label);
+        } else if (run.counters.count("over_bare")) {
+            const double target = counter("target");
+            fmt::print("{:<40} {:>7.2f} times bare ({:.2f} .. {:.2f}){}: {}\n", name, counter("over_bare"), counter("over_bare_min"), counter("over_bare_max"),
+                       target ? fmt::format(", wanted at most {:g}", target) : "", run.report_label);
         } else {
             fmt::print("{:<26} {:.2f} s ({:.2f} .. {:.2f}): {}\n", name, run.real_accumulated_time, counter("seconds_min"), counter("seconds_max"), run.report_label);
         }
@@ -92,6 +110,14 @@ void add_benchmarks() {
         if (*workload.folder_variable && !std::getenv(workload.folder_variable)) continue;
         benchmark::RegisterBenchmark(workload.name, [&workload](benchmark::State& state) { measure_workload(state, workload); })->Iterations(1)->UseManualTime();
     }
+    for (const ModeWorkload& workload : kModeWorkloads)
+        for (unsigned i = 1; i < static_cast<unsigned>(vmm::Mode::Count); ++i) {
+            const auto mode = static_cast<vmm::Mode>(i);
+            if (mode == vmm::Mode::Paravirtual) continue; // nano does not know the hypervisor: it would be trap-and-emulate again
+            benchmark::RegisterBenchmark(fmt::format("mode_{}_{}", workload.name, vmm::mode_row(mode).name).c_str(), [&workload, mode](benchmark::State& state) {
+                measure_mode(state, workload, mode);
+            })->Iterations(1)->UseManualTime();
+        }
     benchmark::RegisterBenchmark("first_picture", measure_first_picture)->Iterations(1)->UseManualTime();
 }
 

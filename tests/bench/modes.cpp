@@ -1,0 +1,69 @@
+#include "tests/bench/modes.hpp"
+
+#include "scenarios/session.hpp"
+
+#include <fmt/format.h>
+
+#include <ctime>
+
+namespace trapeze::bench {
+
+namespace {
+
+constexpr double kEnoughSeconds = 0.2;
+constexpr u64 kMostRounds = u64{1} << 27;
+
+double cpu_seconds() {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+/// Runs the guest to its end; the host's CPU time of that.
+Result<double> run_rounds(const ModeWorkload& workload, vmm::Mode mode, u64 rounds) {
+    scenarios::SessionConfig config;
+    config.guest = "nano", config.mode = mode, config.append = fmt::format("{} {}", workload.operation, rounds);
+    config.record = 0, config.checkpoint_every = 0;
+    auto session = scenarios::Session::create(config);
+    if (!session) return Error{session.error()};
+    const double begin = cpu_seconds();
+    constexpr u64 kMostUnits = u64{1} << 36;
+    if (session->run(kMostUnits) != scenarios::RunEnd::Halted)
+        return Error{fmt::format("nano, {} in mode {}: the guest does not end", config.append, vmm::mode_row(mode).name)};
+    return cpu_seconds() - begin;
+}
+
+/// Rounds that take about kEnoughSeconds in this mode.
+Result<u64> enough_rounds(const ModeWorkload& workload, vmm::Mode mode) {
+    for (u64 rounds = 256;; rounds *= 4) {
+        const auto seconds = run_rounds(workload, mode, rounds);
+        if (!seconds) return Error{seconds.error()};
+        if (seconds.value() > kEnoughSeconds / 4 || rounds >= kMostRounds)
+            return std::max<u64>(256, static_cast<u64>(static_cast<double>(rounds) * kEnoughSeconds / std::max(seconds.value(), 1e-6)));
+    }
+}
+
+Result<double> seconds_of_one(const ModeWorkload& workload, vmm::Mode mode, u64 rounds) {
+    const auto once = run_rounds(workload, mode, rounds), twice = run_rounds(workload, mode, 2 * rounds);
+    if (!once) return once;
+    if (!twice) return twice;
+    return (twice.value() - once.value()) / static_cast<double>(rounds);
+}
+
+} // namespace
+
+Result<Spread> mode_over_bare(const ModeWorkload& workload, vmm::Mode mode) {
+    const auto rounds = enough_rounds(workload, mode), rounds_bare = enough_rounds(workload, vmm::Mode::Bare);
+    if (!rounds) return Error{rounds.error()};
+    if (!rounds_bare) return Error{rounds_bare.error()};
+    std::vector<double> ratios;
+    for (int i = 0; i < kPairs; ++i) {
+        const auto bare = seconds_of_one(workload, vmm::Mode::Bare, rounds_bare.value()), virtualised = seconds_of_one(workload, mode, rounds.value());
+        if (!bare) return Error{bare.error()};
+        if (!virtualised) return Error{virtualised.error()};
+        ratios.push_back(virtualised.value() / bare.value());
+    }
+    return spread_of(std::move(ratios));
+}
+
+} // namespace trapeze::bench
