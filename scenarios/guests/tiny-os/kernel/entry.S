@@ -1,12 +1,12 @@
 #include "paravirt.h"
-#define SHARED_FIELD(id, offset, ...) .set SHARED_##id, offset
+#define SHARED_FIELD(id, offset, ...) .set .Lshared_##id, offset
 #include "hypervisor-sim/shared_page.def"
-#define HYPERCALL(number, id, ...) .set HYPERCALL_##id, number
+#define HYPERCALL(number, id, ...) .set .Lhypercall_##id, number
 #include "hypervisor-sim/hypercalls.def"
-.set SHARED_x2, SHARED_Sp
-.set SHARED_x10, SHARED_A0
-.set SHARED_x16, SHARED_A6
-.set SHARED_x17, SHARED_A7
+.set .Lshared_x2, .Lshared_Sp
+.set .Lshared_x10, .Lshared_A0
+.set .Lshared_x16, .Lshared_A6
+.set .Lshared_x17, .Lshared_A7
 
 # Where the firmware hands over: S-mode, paging off, interrupts off, a0 = hart id, a1 = device tree (SBI specification, section 9.1).
 .section .text.entry
@@ -84,11 +84,11 @@ paravirtual_trap_entry:
     sd x\n, \n*8(sp)
     .endr
     la t1, shared_page
-    ld t0, SHARED_Sp(t1)
+    ld t0, .Lshared_Sp(t1)
     sd t0, 2*8(sp)
-    ld t0, SHARED_Pc(t1)
+    ld t0, .Lshared_Pc(t1)
     sd t0, 32*8(sp)
-    ld t0, SHARED_Status(t1)
+    ld t0, .Lshared_Status(t1)
     sd t0, 33*8(sp)
     mv a0, sp
     call handle_trap
@@ -98,14 +98,14 @@ paravirtual_trap_return:
     la t1, shared_page
     .irp n, 2, 10, 16, 17
     ld t0, \n*8(sp)
-    sd t0, SHARED_x\n(t1)
+    sd t0, .Lshared_x\n(t1)
     .endr
     ld t0, 32*8(sp)
-    sd t0, SHARED_Pc(t1)
+    sd t0, .Lshared_Pc(t1)
     ld t0, 33*8(sp)
-    sd t0, SHARED_Status(t1)
+    sd t0, .Lshared_Status(t1)
     addi t0, sp, FRAME_SIZE        # where the next trap from the user begins
-    sd t0, SHARED_KernelStack(t1)
+    sd t0, .Lshared_KernelStack(t1)
     ld ra, 1*8(sp)
     ld gp, 3*8(sp)
     ld tp, 4*8(sp)
@@ -113,7 +113,7 @@ paravirtual_trap_return:
     ld x\n, \n*8(sp)
     .endr
     li a7, HYPERCALL_EXTENSION
-    li a6, HYPERCALL_Return
+    li a6, .Lhypercall_Return
     ecall
 
 # switch_context(struct context *from, struct context *to): saves what a C function must preserve, and loads the other's.
