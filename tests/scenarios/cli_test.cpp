@@ -18,7 +18,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-const char* const kModes[] = {"bare", "interpret", "trap-and-emulate", "paravirtual", "hardware-assisted"};
+const char* const kModes[] = {"bare", "interpret", "translate", "trap-and-emulate", "paravirtual", "hardware-assisted"};
 const std::pair<std::string, std::string> kNoDisplay[] = {{"DISPLAY", ""}, {"WAYLAND_DISPLAY", ""}};
 
 /// For programs that draw: graphics drivers leak, and are unloaded before the leaks can be told apart from the program's.
@@ -179,7 +179,7 @@ TEST_CASE("trace prints sentences or JSON lines, the same bytes each time") {
                 for (const char* field : {"time", "kind", "pc", "a", "detail", "hart", "vm", "from", "to"}) incomplete += !event.contains(field);
                 // The trap that a VMM reflects bears the cycle of its instruction, which is over when the VMM reflects it.
                 const u64 now = event.value("time", u64{0});
-                back += now + (mode == "trap-and-emulate" || mode == "paravirtual") < time;
+                back += now + (mode == "translate" || mode == "trap-and-emulate" || mode == "paravirtual") < time;
                 time = now;
                 exits += event["kind"] == "VmExit";
             }
