@@ -14,7 +14,7 @@ namespace {
 // SBI specification 2.0: extension ids (each chapter's title) and error codes (table 1).
 namespace eid {
 constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kClearIpi = 3, kSendIpi = 4, kFenceI = 5, kFenceVma = 6, kFenceVmaAsid = 7, kShutdown = 8, kBase = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = Firmware::kRemoteFence,
-              kHsm = 0x48534d, kReset = 0x53525354, kConsole = 0x4442434e, kPmu = 0x504d55;
+              kHsm = 0x48534d, kReset = 0x53525354, kConsole = Firmware::kDebugConsole, kPmu = 0x504d55;
 }
 constexpr i64 kSuccess = 0, kFailed = -1, kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6, kAlreadyStarted = -7, kAlreadyStopped = -8;
 

@@ -18,6 +18,8 @@ class Firmware {
     u64 hypervisor_extension = 0; ///< extension id that a VMM serves itself, so that a guest's probe finds it; 0: none
     /// Extension id (a7) of remote fences: after such a call a VMM's shadow tables are as stale as a TLB.
     static constexpr u64 kRemoteFence = 0x52464e43;
+    /// Extension id of the debug console, and its function that writes what was typed into the guest's memory.
+    static constexpr u64 kDebugConsole = 0x4442434e, kDebugConsoleRead = 1;
 
     /// Puts the harts where a kernel expects them: hart 0 at `entry` in S-mode with a0 = hart id, a1 = device tree; others stopped.
     void start(std::span<Hart> harts, u64 entry, u64 device_tree, Bus& bus);

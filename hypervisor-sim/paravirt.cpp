@@ -6,6 +6,7 @@
 // source when it sets the event's bit, and completes it once the guest has cleared the bit.
 // Nothing that a guest says here is trusted: a call that cannot be is answered with an SBI error code and an event, and changes nothing.
 #include "emulator/devices/virtio_console.hpp"
+#include "hypervisor-sim/exits.hpp"
 #include "hypervisor-sim/vmm.hpp"
 
 #include <fmt/format.h>
@@ -24,7 +25,6 @@ constexpr HypercallRow kHypercalls[] = {
 // SBI specification, table 1.
 constexpr i64 kSuccess = 0, kNotSupported = -2, kInvalidParam = -3, kDenied = -4, kInvalidAddress = -5, kAlreadyAvailable = -6;
 constexpr unsigned kSp = 2, kA0 = 10, kA1 = 11, kA6 = 16, kA7 = 17;
-constexpr u64 kConsoleExtension = 0x4442434e, kConsoleRead = 1; // SBI DBCN
 
 constexpr u64 kEventsPending = kInterruptBit | static_cast<u64>(Irq::Ssi); // the cause of the upcall
 constexpr u64 kWakes = irq_bit(Irq::Sti) | irq_bit(Irq::Sei);
@@ -84,8 +84,7 @@ bool Vmm::calls_hypervisor(const Trap& trap) const {
 ExitReason Vmm::classify_paravirtual(const Trap& trap) const {
     if (trap.is_interrupt()) return ExitReason::Interrupt;
     if (trap.is(Cause::EcallFromU)) return vhart_.state.priv == Priv::S ? ExitReason::SbiCall : ExitReason::GuestSyscall;
-    const bool page_fault = trap.is(Cause::InstructionPageFault) || trap.is(Cause::LoadPageFault) || trap.is(Cause::StorePageFault);
-    return page_fault ? ExitReason::GuestPageFault : ExitReason::GuestException;
+    return is_page_fault(trap) ? ExitReason::GuestPageFault : ExitReason::GuestException;
 }
 
 void Vmm::handle_paravirtual(Machine& machine, ExitDossier& dossier) {
@@ -105,7 +104,7 @@ void Vmm::handle_paravirtual(Machine& machine, ExitDossier& dossier) {
 void Vmm::serve_firmware_call(Machine& machine, ExitDossier& dossier) {
     HartState& v = vhart_.state;
     dossier.add(StepKind::Firmware, config_.costs.emulate, v.x[kA7], v.x[kA6]);
-    if (v.x[kA7] == kConsoleExtension && v.x[kA6] == kConsoleRead) {
+    if (v.x[kA7] == Firmware::kDebugConsole && v.x[kA6] == Firmware::kDebugConsoleRead) {
         v.pc += 4;
         v.x[kA0] = static_cast<u64>(kDenied), v.x[kA1] = 0;
         return;

@@ -2,6 +2,7 @@
 
 #include "scenarios/cli.hpp"
 #include "scenarios/translation_listing.hpp"
+#include "scenarios/walk.hpp"
 
 #include <fmt/format.h>
 extern "C" {
@@ -295,28 +296,23 @@ void push_walk(lua_State* lua, const PageWalk& walk) {
 }
 
 /// walk(place): a load from there, translated by the guest's own tables.
-int guest_walk(lua_State* lua) {
+int own_walk(lua_State* lua) {
     const std::string place = text_argument(lua, 1);
     Session& session = session_of(lua);
     const auto address = session.resolve(place);
     if (!address) raise(lua, address.error());
-    Bus bus = session.walk_bus();
-    return push_walk(lua, session.walk_view(0).translate(address.value(), Access::Load, bus)), 1;
+    return push_walk(lua, guest_walk(session, 0, address.value())), 1;
 }
 
 /// real_walk(place): the same load as the machine's hart translates it: by shadow tables, or by two stages.
 int real_walk(lua_State* lua) {
     const std::string place = text_argument(lua, 1);
     Session& session = session_of(lua);
-    if (!session.vmm()) return guest_walk(lua);
-    const Mode mode = session.config().mode;
-    if (mode == Mode::Interpret) raise(lua, "an interpreted guest has no tables that the machine's hart walks; walk(place) shows the guest's own");
+    if (!session.vmm()) return own_walk(lua);
+    if (session.config().mode == Mode::Interpret) raise(lua, "an interpreted guest has no tables that the machine's hart walks; walk(place) shows the guest's own");
     const auto address = session.resolve(place);
     if (!address) raise(lua, address.error());
-    const bool assisted = mode == Mode::HardwareAssisted;
-    Bus bus = session.machine().bus();
-    const PrivMode as{assisted ? session.guest_state().priv : Priv::U, assisted};
-    return push_walk(lua, session.machine().hart().translate_as(as, address.value(), Access::Load, bus)), 1;
+    return push_walk(lua, machine_walk(session, address.value())), 1;
 }
 
 /// translation(place): rows of {original=, translated=} of the newest block that begins there, or nil.
@@ -397,7 +393,7 @@ int say(lua_State* lua) {
 constexpr luaL_Reg kMachine[] = {
     {"run_to", run_to}, {"step", step}, {"step_back", step_back}, {"next_trap", next_trap}, {"run_to_return", run_to_return},
     {"run_to_end", run_to_end}, {"type", type}, {"exits", exits}, {"exit_counts", exit_counts}, {"last_exit", last_exit}, {"count", count},
-    {"translation", translation}, {"walk", guest_walk}, {"real_walk", real_walk}, {"reg", read_register}, {"csr", guest_csr},
+    {"translation", translation}, {"walk", own_walk}, {"real_walk", real_walk}, {"reg", read_register}, {"csr", guest_csr},
     {"real_csr", real_csr}, {"lane", lane}, {"instruction", instruction}, {"sensitive", sensitive}, {"mode", mode}, {"console", console}, {"position", position}, {"at", at},
     {"say", say}, {nullptr, nullptr},
 };
