@@ -11,6 +11,7 @@
 // row (syscalls.def).
 #pragma once
 
+#include "container-sim/spec.hpp"
 #include "container-sim/task.hpp"
 #include "emulator/machine.hpp"
 
@@ -18,14 +19,6 @@
 
 namespace trapeze::container {
 
-struct ContainerSpec {
-    std::string hostname = "container";
-    std::string rootfs;                  ///< host folder
-    std::vector<std::string> arguments;  ///< program (a path inside, or a name to look for in PATH) and its arguments
-    std::vector<std::string> environment{"PATH=/bin:/usr/bin:/sbin:/usr/sbin", "HOME=/root", "TERM=linux"};
-};
-
-enum class WhenIdle : u8 { PassTime, Return };
 enum class RunState : u8 { Budget, Idle, Finished };
 struct KernelStop {
     RunState state = RunState::Budget;

@@ -1,4 +1,5 @@
 // trapeze container: runs Linux programs in containers on the simulated kernel, and shows them from outside.
+#include "container-sim/kernel.hpp"
 #include "scenarios/cli.hpp"
 
 #include <CLI/CLI.hpp>

@@ -1,5 +1,5 @@
 // Where Trapeze's own files are: built guests, lessons, cost models.
-#include "scenarios/session.hpp"
+#include "scenarios/files.hpp"
 
 #include <fmt/format.h>
 

@@ -1,3 +1,4 @@
+#include "container-sim/kernel.hpp"
 #include "scenarios/session.hpp"
 
 #include "emulator/devices/virtio_blk.hpp"

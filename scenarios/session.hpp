@@ -7,15 +7,21 @@
 //   session->step_back();
 #pragma once
 
-#include "container-sim/kernel.hpp"
+#include "container-sim/spec.hpp"
+#include "emulator/base/boxed.hpp"
 #include "emulator/base/result.hpp"
 #include "emulator/machine.hpp"
 #include "hypervisor-sim/vmm.hpp"
 #include "scenarios/disk_file.hpp"
+#include "scenarios/files.hpp"
 
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace trapeze::container {
+class Kernel;
+}
 
 namespace trapeze::scenarios {
 
@@ -192,7 +198,7 @@ class Session {
         explicit Situation(Machine m) : machine(std::move(m)) {}
         Machine machine;
         std::optional<vmm::Vmm> vmm;
-        std::optional<container::Kernel> kernel;
+        Boxed<container::Kernel> kernel;
         u64 position = 0;
         bool halted = false;
         u32 exit_code = 0;
@@ -247,13 +253,5 @@ class Session {
 
 /// Opens the files of the disks that a session asks for; `disks` gets one each. The board that it is to have.
 Result<BoardConfig> open_devices(const SessionConfig& config, std::vector<std::shared_ptr<DiskFile>>& disks);
-/// The file of a guest: a path that exists, or the name of a shipped guest. The error lists the shipped ones.
-Result<std::string> find_guest(const std::string& name);
-/// Replaces a file by these bytes, or leaves it as it was and says why.
-Result<void> replace_file(const std::string& path, std::span<const u8> bytes);
-/// Where what was built is: $TRAPEZE_BUILD_DIR, or beside the running program.
-std::string build_folder();
-/// Where the lessons and cost models are: $TRAPEZE_ROOT, or beside the running program.
-std::string root_folder();
 
 } // namespace trapeze::scenarios

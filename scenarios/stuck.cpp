@@ -1,3 +1,4 @@
+#include "container-sim/kernel.hpp"
 #include "scenarios/stuck.hpp"
 
 #include <fmt/format.h>

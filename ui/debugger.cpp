@@ -1,4 +1,5 @@
 #include "ui/debugger.hpp"
+#include "container-sim/kernel.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

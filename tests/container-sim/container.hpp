@@ -3,7 +3,7 @@
 
 #include "container-sim/kernel.hpp"
 #include "emulator/machine.hpp"
-#include "scenarios/session.hpp"
+#include "scenarios/files.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,5 @@
 // Fuzz target: the container kernel's system calls. A program makes the calls that the input stands for, some of them traced.
+#include "container-sim/kernel.hpp"
 #include "emulator/machine.hpp"
 #include "scenarios/session.hpp"
 #include "tests/container-sim/random_calls.hpp"

@@ -1,5 +1,6 @@
 // tiny-os, typed at: the same console in every mode; and its programs against real Linux's semantics (qemu-riscv64-static), and against
 // the container kernel, since they are Linux programs.
+#include "container-sim/kernel.hpp"
 #include "scenarios/session.hpp"
 #include "tests/scenarios/child_process.hpp"
 

@@ -1,4 +1,5 @@
 // The debugger without its window: what commands do to the session.
+#include "container-sim/kernel.hpp"
 #include "ui/debugger.hpp"
 
 #include <doctest/doctest.h>

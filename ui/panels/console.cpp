@@ -1,5 +1,6 @@
 // The console: what the guest printed, and a place to type; with containers, each has its own. And the timeline.
 #include "ui/panels.hpp"
+#include "container-sim/kernel.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,5 @@
 // The process x namespace matrix: who lives in which namespace, and what each sees as its pid, host name and root.
+#include "container-sim/kernel.hpp"
 #include "ui/panels.hpp"
 
 #include <fmt/format.h>
