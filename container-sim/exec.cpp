@@ -59,8 +59,8 @@ i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, cons
     add(plan.path);
     const u64 random_at = strings.size();
     for (int i = 0; i < 16; ++i) {
-        random_ = random_ * 6364136223846793005 + 1442695040888963407;
-        strings.push_back(static_cast<u8>(random_ >> 33));
+        random_state = random_state * 6364136223846793005 + 1442695040888963407;
+        strings.push_back(static_cast<u8>(random_state >> 33));
     }
     if (strings.size() > kMaxStrings) return -E2BIG;
     const u64 base = (kStackTop - strings.size()) & ~u64{15};
@@ -82,8 +82,8 @@ i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, cons
 i64 Kernel::execute(Machine& machine, Task& task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment) {
     const Found found = walk(task, task.cwd, path, true);
     if (found.error) return found.error;
-    if (type_of(found.location.inode) != InodeType::File || !(vfs_.at(found.location.inode).mode & 0111)) return -kEACCES;
-    const Content content = vfs_.content(found.location.inode);
+    if (type_of(found.location.inode) != InodeType::File || !(vfs.at(found.location.inode).mode & 0111)) return -kEACCES;
+    const Content content = vfs.content(found.location.inode);
     if (!content) return -EIO;
     if (content->size() > 2 && (*content)[0] == '#' && (*content)[1] == '!') { // a script: its first line names the interpreter
         const std::string line(content->begin() + 2, std::find(content->begin(), content->begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(content->size(), 256)), '\n'));
@@ -95,7 +95,7 @@ i64 Kernel::execute(Machine& machine, Task& task, const std::string& path, std::
         if (arguments.size() > 1) script.insert(script.end(), arguments.begin() + 1, arguments.end());
         const Found interpreter = walk(task, task.cwd, script[0], true);
         if (interpreter.error) return interpreter.error;
-        const Content inner = type_of(interpreter.location.inode) == InodeType::File ? vfs_.content(interpreter.location.inode) : nullptr;
+        const Content inner = type_of(interpreter.location.inode) == InodeType::File ? vfs.content(interpreter.location.inode) : nullptr;
         if (!inner || !looks_like_elf(*inner)) return -kENOEXEC;
         return execute(machine, task, script[0], script, environment);
     }
@@ -133,32 +133,32 @@ i64 Kernel::execute(Machine& machine, Task& task, const std::string& path, std::
 
 Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec) {
     constexpr std::size_t kMaxContainers = 31;
-    if (ttys_.size() > kMaxContainers) return Error{fmt::format("more than {} containers cannot be started", kMaxContainers)};
+    if (ttys.size() > kMaxContainers) return Error{fmt::format("more than {} containers cannot be started", kMaxContainers)};
     if (spec.hostname.empty() || spec.hostname.size() > 64) return Error{"a host name has 1 to 64 characters; give another --hostname"};
     if (spec.arguments.empty()) return Error{"a container needs a program; name one behind the root folder"};
-    const auto root = vfs_.import_folder(spec.rootfs);
+    const auto root = vfs.import_folder(spec.rootfs);
     if (!root) return Error{root.error()};
     const auto index = new_task();
     if (!index) return Error{"there is no room for another process"};
 
     // The steps of a runtime, in its order: namespaces, root, the first process, its program.
-    pid_namespaces_.push_back({0, 1, 1, false});
-    uts_namespaces_.push_back({spec.hostname});
+    pid_namespaces.push_back({0, 1, 1, false});
+    uts_namespaces.push_back({spec.hostname});
     MountNamespace mounts;
     Mount mount;
     mount.root = root.value(), mount.is_root = true, mount.type = "rootfs", mount.source = spec.rootfs;
-    mounts.root_mount = vfs_.new_mount_id();
+    mounts.root_mount = vfs.new_mount_id();
     mounts.mounts[mounts.root_mount] = mount;
-    add_standard_mounts(mounts, static_cast<u32>(pid_namespaces_.size() - 1));
-    mount_namespaces_.push_back(mounts);
+    add_standard_mounts(mounts, static_cast<u32>(pid_namespaces.size() - 1));
+    mount_namespaces.push_back(mounts);
 
-    Task& task = tasks_[*index];
-    task.container = static_cast<u32>(ttys_.size());
-    ttys_.emplace_back();
-    ttys_.back().init = *index;
+    Task& task = tasks[*index];
+    task.container = static_cast<u32>(ttys.size());
+    ttys.emplace_back();
+    ttys.back().init = *index;
     task.tty = task.container;
-    task.namespaces = {0, static_cast<u32>(uts_namespaces_.size() - 1), static_cast<u32>(mount_namespaces_.size() - 1)};
-    give_pids(task, static_cast<u32>(pid_namespaces_.size() - 1));
+    task.namespaces = {0, static_cast<u32>(uts_namespaces.size() - 1), static_cast<u32>(mount_namespaces.size() - 1)};
+    give_pids(task, static_cast<u32>(pid_namespaces.size() - 1));
     task.root = task.cwd = {mounts.root_mount, root.value()};
     task.state = TaskState::Runnable;
     OpenFile console;
@@ -200,7 +200,7 @@ Error Kernel::explain_start(const Task& task, const ContainerSpec& spec, i64 err
     if (found.error == -kELOOP) return {fmt::format("{}: its symbolic links lead in a circle; mend them", name), kNotRunnable};
     if (found.error) return {fmt::format("{}: this path cannot be followed (error {})", name, -found.error), kNotFound};
     if (is_folder(found.location.inode)) return {fmt::format("{}: this is a folder; name a program in it", name), kNotRunnable};
-    const Content content = vfs_.content(found.location.inode);
+    const Content content = vfs.content(found.location.inode);
     if (!content) return {fmt::format("{}: the file cannot be read (or has more than {} MiB); check its permissions", name, kMaxFileBytes >> 20), kNotRunnable};
     if (error == kEACCES) return {fmt::format("{}: the file may not be executed; chmod +x it", name), kNotRunnable};
     if (error == kENOMEM) return {fmt::format("{}: it does not fit into the machine's memory; give more with --memory", name), kNotRunnable};
@@ -219,21 +219,21 @@ Error Kernel::explain_start(const Task& task, const ContainerSpec& spec, i64 err
 void Kernel::add_standard_mounts(MountNamespace& mounts, u32 pid_namespace) {
     const auto add = [&](const char* name, u32 tree, const char* type) {
         const u32 root = mounts.mounts[mounts.root_mount].root;
-        auto& children = vfs_.at(root).children;
+        auto& children = vfs.at(root).children;
         u32 on = 0;
         if (const auto found = children.find(name); found != children.end()) on = found->second;
-        else on = static_cast<u32>(std::max<i64>(0, vfs_.create(root, name, InodeType::Directory, 0755)));
-        if (!on || vfs_.at(on).type != InodeType::Directory) return;
+        else on = static_cast<u32>(std::max<i64>(0, vfs.create(root, name, InodeType::Directory, 0755)));
+        if (!on || vfs.at(on).type != InodeType::Directory) return;
         Mount mount;
         mount.root = tree, mount.on = {mounts.root_mount, on}, mount.type = type, mount.source = type, mount.pid_namespace = pid_namespace;
-        mounts.mounts[vfs_.new_mount_id()] = mount;
+        mounts.mounts[vfs.new_mount_id()] = mount;
     };
-    add("proc", vfs_.make_tree(InodeType::ProcRoot), "proc");
-    const u32 dev = vfs_.make_tree();
-    vfs_.create(dev, "null", InodeType::Null, 0666);
-    vfs_.create(dev, "zero", InodeType::Zero, 0666);
-    vfs_.create(dev, "tty", InodeType::Tty, 0666);
-    vfs_.create(dev, "console", InodeType::Tty, 0600);
+    add("proc", vfs.make_tree(InodeType::ProcRoot), "proc");
+    const u32 dev = vfs.make_tree();
+    vfs.create(dev, "null", InodeType::Null, 0666);
+    vfs.create(dev, "zero", InodeType::Zero, 0666);
+    vfs.create(dev, "tty", InodeType::Tty, 0666);
+    vfs.create(dev, "console", InodeType::Tty, 0600);
     add("dev", dev, "tmpfs");
 }
 

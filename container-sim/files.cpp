@@ -32,7 +32,7 @@ bool Kernel::is_folder(u32 inode) const {
 }
 
 InodeType Kernel::type_of(u32 inode) const {
-    if (!(inode & kProc)) return vfs_.at(inode).type;
+    if (!(inode & kProc)) return vfs.at(inode).type;
     const u32 entry = proc_entry(inode);
     return entry == kFolder || entry == kSys || entry == kSysKernel ? InodeType::ProcPid : InodeType::ProcFile;
 }
@@ -43,13 +43,13 @@ u32 Kernel::proc_child(const Task& task, Location at, const std::string& name) c
     if (inode & kProc) {
         if (proc_entry(inode) == kSys) return name == "kernel" ? proc_inode(0, kSysKernel) : 0;
         if (proc_entry(inode) == kSysKernel) return name == "hostname" ? proc_inode(0, kHostname) : 0;
-        const Task& shown = tasks_[proc_task(inode)]; // it may have ended while its folder was open, and another may be in its place
+        const Task& shown = tasks[proc_task(inode)]; // it may have ended while its folder was open, and another may be in its place
         if (shown.state == TaskState::Free || !pid_in(shown, pids)) return 0;
         for (const ProcName& file : kTaskFiles)
             if (name == file.name) return proc_inode(proc_task(inode), file.entry);
         return 0;
     }
-    const u32 self = static_cast<u32>(&task - tasks_.data());
+    const u32 self = static_cast<u32>(&task - tasks.data());
     if (name == "self") return pid_in(task, pids) ? proc_inode(self, kFolder) : 0;
     for (const ProcName& file : kRootFiles)
         if (name == file.name) return proc_inode(self, file.entry);
@@ -60,8 +60,8 @@ u32 Kernel::proc_child(const Task& task, Location at, const std::string& name) c
 
 std::string Kernel::proc_text(const Task& reader, Location at) const {
     const u32 index = proc_task(at.inode), pids = proc_namespace(reader, at);
-    const Task& task = tasks_[index];
-    const i32 pid = pid_in(task, pids), parent = pid_in(tasks_[task.parent], pids);
+    const Task& task = tasks[index];
+    const i32 pid = pid_in(task, pids), parent = pid_in(tasks[task.parent], pids);
     const char state = task.state == TaskState::Zombie ? 'Z' : task.state == TaskState::Blocked ? 'S' : 'R';
     switch (proc_entry(at.inode)) {
     case kStat: {
@@ -71,18 +71,18 @@ std::string Kernel::proc_text(const Task& reader, Location at) const {
     }
     case kStatus:
         return fmt::format("Name:\t{}\nState:\t{}\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nNSpid:\t{}\nThreads:\t1\n", task.name, state, pid, pid, parent,
-                           fmt::join(task.pids.begin() + std::min<std::ptrdiff_t>(pid_namespaces_[pids].level, static_cast<std::ptrdiff_t>(task.pids.size())), task.pids.end(), "\t"));
+                           fmt::join(task.pids.begin() + std::min<std::ptrdiff_t>(pid_namespaces[pids].level, static_cast<std::ptrdiff_t>(task.pids.size())), task.pids.end(), "\t"));
     case kCmdline: {
         std::string text;
         for (const std::string& argument : task.arguments) text += argument + '\0';
         return text;
     }
     case kComm: return task.name + "\n";
-    case kHostname: return uts_namespaces_[reader.namespaces.uts].hostname + "\n";
+    case kHostname: return uts_namespaces[reader.namespaces.uts].hostname + "\n";
     case kUptime: return "0.00 0.00\n";
     case kMeminfo:
-        return fmt::format("MemTotal: {:>10} kB\nMemFree: {:>11} kB\nMemAvailable: {:>6} kB\n", frame_users_.size() * 4, (frame_users_.size() - frames_used_) * 4,
-                           (frame_users_.size() - frames_used_) * 4);
+        return fmt::format("MemTotal: {:>10} kB\nMemFree: {:>11} kB\nMemAvailable: {:>6} kB\n", frame_users.size() * 4, (frame_users.size() - used_frames) * 4,
+                           (frame_users.size() - used_frames) * 4);
     case kMounts: {
         std::string text;
         for (const auto& [id, mount] : mounts_of(task).mounts)
@@ -96,19 +96,19 @@ std::string Kernel::proc_text(const Task& reader, Location at) const {
 /// What a namespace decided about a file of /proc, and what it would be outside; empty when none did.
 std::string Kernel::proc_note(const Task& reader, Location at) const {
     const u32 pids = proc_namespace(reader, at);
-    const Task& task = tasks_[proc_task(at.inode)];
+    const Task& task = tasks[proc_task(at.inode)];
     switch (proc_entry(at.inode)) {
     case kStat: case kStatus: case kCmdline: case kComm:
         if (!pids) return {};
         return fmt::format("process {} of pid namespace {}, for which this /proc was mounted; outside it is {}", pid_in(task, pids), namespace_inode(NamespaceKind::Pid, pids), task.pid);
     case kHostname:
         if (!reader.namespaces.uts) return {};
-        return fmt::format("\"{}\" in uts namespace {}; outside it is \"{}\"", uts_namespaces_[reader.namespaces.uts].hostname,
-                           namespace_inode(NamespaceKind::Uts, reader.namespaces.uts), uts_namespaces_[0].hostname);
+        return fmt::format("\"{}\" in uts namespace {}; outside it is \"{}\"", uts_namespaces[reader.namespaces.uts].hostname,
+                           namespace_inode(NamespaceKind::Uts, reader.namespaces.uts), uts_namespaces[0].hostname);
     case kMounts:
         if (!task.namespaces.mnt) return {};
         return fmt::format("{} mounts of mnt namespace {}; outside there are {}", mounts_of(task).mounts.size(), namespace_inode(NamespaceKind::Mnt, task.namespaces.mnt),
-                           mount_namespaces_[0].mounts.size());
+                           mount_namespaces[0].mounts.size());
     default: return {};
     }
 }
@@ -125,12 +125,12 @@ std::vector<Kernel::Entry> Kernel::list(const Task& reader, Location at) const {
                 if (proc_child(reader, at, file.name)) add(file.name, proc_inode(task, file.entry));
         return entries;
     }
-    const Inode& inode = vfs_.at(at.inode);
+    const Inode& inode = vfs.at(at.inode);
     if (inode.type == InodeType::ProcRoot) {
         const u32 pids = proc_namespace(reader, at);
-        for (u32 i = 1; i < tasks_.size(); ++i)
-            if (const i32 pid = tasks_[i].state == TaskState::Free ? 0 : pid_in(tasks_[i], pids)) add(fmt::format("{}", pid), proc_inode(i, kFolder));
-        const u32 self = static_cast<u32>(&reader - tasks_.data());
+        for (u32 i = 1; i < tasks.size(); ++i)
+            if (const i32 pid = tasks[i].state == TaskState::Free ? 0 : pid_in(tasks[i], pids)) add(fmt::format("{}", pid), proc_inode(i, kFolder));
+        const u32 self = static_cast<u32>(&reader - tasks.data());
         if (pid_in(reader, pids)) add("self", proc_inode(self, kFolder));
         for (const ProcName& file : kRootFiles) add(file.name, proc_inode(self, file.entry));
         return entries;
@@ -167,7 +167,7 @@ Location Kernel::step_up(const Task& task, Location at) const {
         at = mount->second.on;
         if (at == task.root) return at;
     }
-    return {at.mount, vfs_.at(at.inode).parent};
+    return {at.mount, vfs.at(at.inode).parent};
 }
 
 Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& path, bool follow_last) const {
@@ -200,14 +200,14 @@ Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& p
         u32 child = 0;
         if (type != InodeType::Directory) {
             child = proc_child(task, at, part);
-        } else if (const auto entry = vfs_.at(at.inode).children.find(part); entry != vfs_.at(at.inode).children.end()) {
+        } else if (const auto entry = vfs.at(at.inode).children.find(part); entry != vfs.at(at.inode).children.end()) {
             child = entry->second;
         }
         if (!child) return found.error = -kENOENT, found.location = last ? at : Location{}, found.name = last ? part : "", found;
         const Location next = cross_mounts(task, {at.mount, child});
         if (type_of(next.inode) == InodeType::Symlink && (!last || follow_last || slash_follows)) {
             if (++links > kMaxSymlinks) return found.error = -kELOOP, found;
-            Found target = walk(task, at, vfs_.at(next.inode).target, true, links);
+            Found target = walk(task, at, vfs.at(next.inode).target, true, links);
             if (target.error && !last) target.location = {}; // what is missing is not the last part
             if (target.error) return target;
             at = target.location;
@@ -231,9 +231,9 @@ std::string Kernel::path_of(const Task& task, Location at) const {
         if (up == at) break;
         std::string name = "?";
         if (here.inode & kProc) {
-            name = fmt::format("{}", pid_in(tasks_[proc_task(here.inode)], task.namespaces.pid));
+            name = fmt::format("{}", pid_in(tasks[proc_task(here.inode)], task.namespaces.pid));
         } else {
-            for (const auto& [entry, child] : vfs_.at(vfs_.at(here.inode).parent).children)
+            for (const auto& [entry, child] : vfs.at(vfs.at(here.inode).parent).children)
                 if (child == here.inode) name = entry;
         }
         path = "/" + name + path;
@@ -246,27 +246,27 @@ std::string Kernel::path_of(const Task& task, Location at) const {
 
 /// Frees the inodes that have no name and no user any more. False: there is none.
 bool Kernel::reclaim_inodes() {
-    std::vector<bool> used(vfs_.inodes());
+    std::vector<bool> used(vfs.inodes());
     const auto use = [&](u32 inode) { if (inode < used.size()) used[inode] = true; };
-    for (const OpenFile& file : files_)
+    for (const OpenFile& file : files)
         if (file.users) use(file.location.inode);
-    for (const Task& task : tasks_) {
+    for (const Task& task : tasks) {
         use(task.root.inode), use(task.cwd.inode);
         for (const auto& [begin, vma] : task.memory.vmas) use(vma.inode);
     }
     bool any = false;
     for (u32 inode = 1; inode < used.size(); ++inode)
-        if (vfs_.at(inode).unlinked && !used[inode]) {
+        if (vfs.at(inode).unlinked && !used[inode]) {
             forget_pages(inode);
-            vfs_.release(inode);
+            vfs.release(inode);
             any = true;
         }
     return any;
 }
 
 i64 Kernel::create_inode(u32 directory, const std::string& name, InodeType type, u32 mode) {
-    const i64 made = vfs_.create(directory, name, type, mode);
-    return made == -kENOSPC && reclaim_inodes() ? vfs_.create(directory, name, type, mode) : made;
+    const i64 made = vfs.create(directory, name, type, mode);
+    return made == -kENOSPC && reclaim_inodes() ? vfs.create(directory, name, type, mode) : made;
 }
 
 // --- Descriptors ----------------------------------------------------------------------------------------------------------------
@@ -275,11 +275,11 @@ i64 Kernel::create_inode(u32 directory, const std::string& name, InodeType type,
 i64 Kernel::new_file(OpenFile file) {
     file.users = 0;
     if ((file.kind == FileKind::Inode) && type_of(file.location.inode) == InodeType::Tty) file.kind = FileKind::Tty;
-    for (std::size_t i = 0; i < files_.size(); ++i)
-        if (!files_[i].users) return files_[i] = std::move(file), static_cast<i64>(i);
-    if (files_.size() >= kMaxFiles) return -kENFILE;
-    files_.push_back(std::move(file));
-    return static_cast<i64>(files_.size() - 1);
+    for (std::size_t i = 0; i < files.size(); ++i)
+        if (!files[i].users) return files[i] = std::move(file), static_cast<i64>(i);
+    if (files.size() >= kMaxFiles) return -kENFILE;
+    files.push_back(std::move(file));
+    return static_cast<i64>(files.size() - 1);
 }
 
 i64 Kernel::new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least) {
@@ -287,34 +287,34 @@ i64 Kernel::new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least) 
         if (fd >= task.files.size()) task.files.resize(fd + 1);
         if (task.files[fd].file) continue;
         task.files[fd] = {file + 1, close_on_exec};
-        ++files_[file].users;
+        ++files[file].users;
         return fd;
     }
     return -kEMFILE;
 }
 
-OpenFile* Kernel::file_of(Task& task, u32 fd) { return fd < task.files.size() && task.files[fd].file ? &files_[task.files[fd].file - 1] : nullptr; }
+OpenFile* Kernel::file_of(Task& task, u32 fd) { return fd < task.files.size() && task.files[fd].file ? &files[task.files[fd].file - 1] : nullptr; }
 
 /// Which of `events` (POLLIN 1, POLLOUT 4) hold, with POLLHUP 0x10 and POLLERR 8.
 i16 Kernel::poll_file(const OpenFile& file, i16 events) const {
     constexpr i16 kIn = 1, kOut = 4, kError = 8, kHangUp = 0x10;
     i16 now = 0;
     switch (file.kind) {
-    case FileKind::Tty: now = kOut | (ttys_[file.object].input.empty() && !ttys_[file.object].closed ? 0 : kIn); break;
-    case FileKind::PipeRead: now = (pipes_[file.object].buffer.empty() ? 0 : kIn) | (pipes_[file.object].writers ? 0 : kHangUp); break;
-    case FileKind::PipeWrite: now = (pipes_[file.object].buffer.size() + kPipeAtomic <= kPipeBytes ? kOut : 0) | (pipes_[file.object].readers ? 0 : kError); break;
+    case FileKind::Tty: now = kOut | (ttys[file.object].input.empty() && !ttys[file.object].closed ? 0 : kIn); break;
+    case FileKind::PipeRead: now = (pipes[file.object].buffer.empty() ? 0 : kIn) | (pipes[file.object].writers ? 0 : kHangUp); break;
+    case FileKind::PipeWrite: now = (pipes[file.object].buffer.size() + kPipeAtomic <= kPipeBytes ? kOut : 0) | (pipes[file.object].readers ? 0 : kError); break;
     case FileKind::Inode: now = kIn | kOut; break;
     }
     return static_cast<i16>(now & (events | kError | kHangUp));
 }
 
 void Kernel::close_file(u32 file) {
-    OpenFile& open = files_[file];
+    OpenFile& open = files[file];
     if (!open.users || --open.users) return;
-    if (open.kind == FileKind::PipeRead) --pipes_[open.object].readers;
-    if (open.kind == FileKind::PipeWrite) --pipes_[open.object].writers;
+    if (open.kind == FileKind::PipeRead) --pipes[open.object].readers;
+    if (open.kind == FileKind::PipeWrite) --pipes[open.object].writers;
     if (open.kind == FileKind::PipeRead || open.kind == FileKind::PipeWrite) {
-        Pipe& pipe = pipes_[open.object];
+        Pipe& pipe = pipes[open.object];
         if (!pipe.readers && !pipe.writers) pipe = {};
     }
     open = {};

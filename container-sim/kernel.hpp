@@ -58,28 +58,26 @@ class Kernel {
     void close_input(u32 container);
     /// What a container has printed since the last call.
     std::string take_output(u32 container);
-    u32 containers() const { return static_cast<u32>(ttys_.size()) - 1; }
+    u32 containers() const { return static_cast<u32>(ttys.size()) - 1; }
     /// wait4 status of a container's init; nullopt while it runs.
     std::optional<int> exit_status(u32 container) const;
 
     std::vector<ProcessView> processes() const;
-    u64 frames_used() const { return frames_used_; }
-    u64 system_calls() const { return system_calls_; }
+    u64 frames_used() const { return used_frames; }
+    u64 system_calls() const { return calls_made; }
 
     static constexpr u64 kSlice = 200'000;       ///< instructions of a time slice
     static constexpr std::size_t kMaxTasks = 1000, kMaxFiles = 4096, kMaxDescriptors = 256, kMaxTexts = 256, kMaxVmas = 1024;
     static constexpr std::size_t kMaxStrings = 128 << 10; ///< bytes of a program's arguments and environment
     static constexpr u64 kMaxTransfer = 1 << 20; ///< bytes that one call moves; a short count tells the rest
 
-  private:
-    friend struct Call;
+    // What follows is for the kernel's own sources (container-sim/), whose parts work on each other's state.
     struct Tty {
         std::string input, output;
         bool closed = false;
         u32 init = 0; ///< task
     };
 
-    Kernel() = default;
     void set_up(Machine& machine);
 
     // scheduler.cpp
@@ -103,7 +101,7 @@ class Kernel {
     // memory.cpp
     static constexpr u64 kReservedFrames = 16; ///< the first ones: nothing is ever mapped there
     std::optional<u64> allocate_frame(Machine& machine);
-    void share_frame(u64 physical) { ++frame_users_[frame_index(physical)]; }
+    void share_frame(u64 physical) { ++frame_users[frame_index(physical)]; }
     void release_frame(u64 physical);
     void drop_cached_pages();
     void forget_pages(u32 inode);
@@ -164,24 +162,24 @@ class Kernel {
     OpenFile* file_of(Task& task, u32 fd);
     void close_file(u32 file);
     void close_all(Task& task, bool only_on_exec);
-    const MountNamespace& mounts_of(const Task& task) const { return mount_namespaces_[task.namespaces.mnt]; }
+    const MountNamespace& mounts_of(const Task& task) const { return mount_namespaces[task.namespaces.mnt]; }
 
-    std::vector<Task> tasks_;
-    std::vector<PidNamespace> pid_namespaces_;
-    std::vector<UtsNamespace> uts_namespaces_;
-    std::vector<MountNamespace> mount_namespaces_;
-    Vfs vfs_;
-    std::vector<OpenFile> files_;
-    std::vector<Pipe> pipes_;
-    std::vector<Tty> ttys_;       ///< one a container; 0 is the host's
-    std::vector<u32> frame_users_;
-    u64 next_frame_ = 0;          ///< where to look for a free one
-    u64 frames_used_ = 0;
-    std::map<std::pair<u32, u64>, u64> page_cache_; ///< (inode, page of the file) to its frame
-    u32 current_ = 0;             ///< task on the hart; ~0: none
-    u64 slice_left_ = 0;
-    u64 system_calls_ = 0;
-    u64 random_ = 0x9e3779b97f4a7c15; ///< getrandom's state: the same in each run
+    std::vector<Task> tasks;
+    std::vector<PidNamespace> pid_namespaces;
+    std::vector<UtsNamespace> uts_namespaces;
+    std::vector<MountNamespace> mount_namespaces;
+    Vfs vfs;
+    std::vector<OpenFile> files;
+    std::vector<Pipe> pipes;
+    std::vector<Tty> ttys;       ///< one a container; 0 is the host's
+    std::vector<u32> frame_users;
+    u64 next_frame = 0;          ///< where to look for a free one
+    u64 used_frames = 0;
+    std::map<std::pair<u32, u64>, u64> page_cache; ///< (inode, page of the file) to its frame
+    u32 current = 0;             ///< task on the hart; ~0: none
+    u64 slice_left = 0;
+    u64 calls_made = 0;
+    u64 random_state = 0x9e3779b97f4a7c15; ///< getrandom's state: the same in each run
 };
 
 } // namespace trapeze::container

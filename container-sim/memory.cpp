@@ -45,28 +45,28 @@ u64 make_entry(u64 physical, u8 prot) {
 } // namespace
 
 std::optional<u64> Kernel::allocate_frame(Machine& machine) {
-    if (frames_used_ + kReservedFrames >= frame_users_.size()) drop_cached_pages();
-    if (frames_used_ + kReservedFrames >= frame_users_.size()) return std::nullopt;
+    if (used_frames + kReservedFrames >= frame_users.size()) drop_cached_pages();
+    if (used_frames + kReservedFrames >= frame_users.size()) return std::nullopt;
     for (;;) {
-        const u64 index = next_frame_;
-        next_frame_ = (next_frame_ + 1) % frame_users_.size();
-        if (frame_users_[index]) continue;
-        frame_users_[index] = 1;
-        ++frames_used_;
+        const u64 index = next_frame;
+        next_frame = (next_frame + 1) % frame_users.size();
+        if (frame_users[index]) continue;
+        frame_users[index] = 1;
+        ++used_frames;
         machine.ram.fill(index << kPageShift, kPageSize, 0);
         return kRamBase + (index << kPageShift);
     }
 }
 
 void Kernel::release_frame(u64 physical) {
-    u32& users = frame_users_[frame_index(physical)];
-    if (users && --users == 0) --frames_used_;
+    u32& users = frame_users[frame_index(physical)];
+    if (users && --users == 0) --used_frames;
 }
 
 /// Pages of files that nobody maps any more make room.
 void Kernel::drop_cached_pages() {
-    std::erase_if(page_cache_, [this](const auto& page) {
-        const bool unused = frame_users_[frame_index(page.second)] == 1;
+    std::erase_if(page_cache, [this](const auto& page) {
+        const bool unused = frame_users[frame_index(page.second)] == 1;
         if (unused) release_frame(page.second);
         return unused;
     });
@@ -74,21 +74,21 @@ void Kernel::drop_cached_pages() {
 
 /// A file has changed: who maps it from now on sees the new bytes. Private pages that are mapped already stay as they are.
 void Kernel::forget_pages(u32 inode) {
-    const auto begin = page_cache_.lower_bound({inode, 0}), end = page_cache_.lower_bound({inode + 1, 0});
+    const auto begin = page_cache.lower_bound({inode, 0}), end = page_cache.lower_bound({inode + 1, 0});
     for (auto page = begin; page != end; ++page) release_frame(page->second);
-    page_cache_.erase(begin, end);
+    page_cache.erase(begin, end);
 }
 
 /// Ends the process that holds the most memory. Returns its index.
 u32 Kernel::end_largest(Machine& machine) {
-    u32 largest = current_;
+    u32 largest = current;
     u64 most = 0;
-    for (u32 i = 1; i < tasks_.size(); ++i) {
+    for (u32 i = 1; i < tasks.size(); ++i) {
         u64 pages = 0;
-        for (const auto& [begin, vma] : tasks_[i].memory.vmas) visit_pages(machine, tasks_[i].memory, begin, vma.end, [&](u64, u64) { ++pages; });
+        for (const auto& [begin, vma] : tasks[i].memory.vmas) visit_pages(machine, tasks[i].memory, begin, vma.end, [&](u64, u64) { ++pages; });
         if (pages > most) largest = i, most = pages;
     }
-    event(machine, EventKind::ProcessExit, tasks_[largest], fmt::format("memory is full: {} holds the most, {} pages, and has to end", tasks_[largest].name, most));
+    event(machine, EventKind::ProcessExit, tasks[largest], fmt::format("memory is full: {} holds the most, {} pages, and has to end", tasks[largest].name, most));
     end_task(machine, largest, kSigKill);
     return largest;
 }
@@ -137,7 +137,7 @@ i64 Kernel::fault_in(Machine& machine, Task& task, u64 va, Access access) {
     if (!(entry & pte::V)) return populate(machine, task, vma, page, access);
     if (access == Access::Store && !(entry & pte::W)) { // copy on write
         const u64 old = pte::address(entry);
-        if (vma.shared || frame_users_[frame_index(old)] == 1) return map_page(machine, task.memory, page, old, vma.prot) ? 0 : -kENOMEM;
+        if (vma.shared || frame_users[frame_index(old)] == 1) return map_page(machine, task.memory, page, old, vma.prot) ? 0 : -kENOMEM;
         const auto fresh = allocate_frame(machine);
         if (!fresh) return -kENOMEM;
         std::array<u8, kPageSize> bytes;
@@ -160,7 +160,7 @@ i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Acc
     // A whole page of a file that is only read is shared with everyone who maps it.
     if (whole && access != Access::Store && (file_page & kPageMask) == 0) {
         const auto key = std::pair(vma.inode, file_page >> kPageShift);
-        if (const auto cached = page_cache_.find(key); cached != page_cache_.end()) {
+        if (const auto cached = page_cache.find(key); cached != page_cache.end()) {
             share_frame(cached->second);
             return map_page(machine, task.memory, page, cached->second, vma.prot & static_cast<u8>(~kWrite)) ? 0 : -kENOMEM;
         }
@@ -168,7 +168,7 @@ i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Acc
     const auto frame = allocate_frame(machine);
     if (!frame) return -kENOMEM;
     if (from_file) {
-        const Content content = vfs_.content(vma.inode);
+        const Content content = vfs.content(vma.inode);
         const u64 bytes = std::min(kPageSize, vma.file_end - page);
         if (content && file_page < content->size()) {
             const u64 count = std::min<u64>(bytes, content->size() - file_page);
@@ -177,7 +177,7 @@ i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Acc
     }
     u8 prot = vma.prot;
     if (whole && access != Access::Store && (file_page & kPageMask) == 0) {
-        page_cache_[{vma.inode, file_page >> kPageShift}] = *frame;
+        page_cache[{vma.inode, file_page >> kPageShift}] = *frame;
         share_frame(*frame);
         prot &= static_cast<u8>(~kWrite);
     }
@@ -239,7 +239,7 @@ void Kernel::free_space(Machine& machine, AddressSpace& memory) {
 /// A task lets go of memory: it goes back to the one who lent it (vfork) and still waits, or is freed.
 void Kernel::release_space(Machine& machine, Task& task, AddressSpace& memory) {
     const auto lender = task.lender ? task_by_pid(std::exchange(task.lender, 0), 0) : std::nullopt;
-    if (lender && tasks_[*lender].waits_for == WaitFor::Memory) tasks_[*lender].memory = std::exchange(memory, {});
+    if (lender && tasks[*lender].waits_for == WaitFor::Memory) tasks[*lender].memory = std::exchange(memory, {});
     else free_space(machine, memory);
 }
 

@@ -14,7 +14,7 @@ struct Call {
     u32 index;                       ///< of the task
     std::array<u64, 6> arguments;
 
-    Task& task() const { return kernel.tasks_[index]; }
+    Task& task() const { return kernel.tasks[index]; }
     u64 arg(unsigned i) const { return arguments[i]; }
     i32 int_arg(unsigned i) const { return static_cast<i32>(arguments[i]); }
     u32 fd_arg(unsigned i) const { return static_cast<u32>(arguments[i]); }

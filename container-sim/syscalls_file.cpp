@@ -67,10 +67,10 @@ Attempt Call::ioctl() const {
 Attempt Call::pipe2() const {
     if (arg(1) & ~(kCloseOnExec | kNonBlock)) return -kEINVAL;
     std::size_t index = 0;
-    while (index < kernel.pipes_.size() && kernel.pipes_[index].used) ++index;
+    while (index < kernel.pipes.size() && kernel.pipes[index].used) ++index;
     if (index >= Kernel::kMaxFiles) return -kENFILE;
-    if (index == kernel.pipes_.size()) kernel.pipes_.emplace_back();
-    kernel.pipes_[index] = {"", 1, 1, true};
+    if (index == kernel.pipes.size()) kernel.pipes.emplace_back();
+    kernel.pipes[index] = {"", 1, 1, true};
     std::array<i32, 2> fds{-1, -1};
     i64 error = -kEFAULT;
     for (unsigned end = 0; end < 2; ++end) {
@@ -86,7 +86,7 @@ Attempt Call::pipe2() const {
     if (told) return 0;
     for (i32 fd : fds)
         if (fd >= 0) kernel.close_file(task().files[static_cast<u32>(fd)].file - 1), task().files[static_cast<u32>(fd)] = {};
-    kernel.pipes_[index] = {};
+    kernel.pipes[index] = {};
     return error;
 }
 
@@ -94,7 +94,7 @@ Attempt Call::pipe2() const {
 
 /// At most a line at a time, as a terminal gives it; at the end of what will be typed, nothing.
 void Call::read_tty(std::vector<u8>& bytes, u32 tty, u64 most) const {
-    std::string& input = kernel.ttys_[tty].input;
+    std::string& input = kernel.ttys[tty].input;
     const std::size_t line = input.find('\n');
     const std::size_t count = std::min<std::size_t>(most, line == std::string::npos ? input.size() : line + 1);
     bytes.assign(input.begin(), input.begin() + static_cast<std::ptrdiff_t>(count));
@@ -106,7 +106,7 @@ Attempt Call::read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const {
     std::vector<u8> data;
     if (file.kind == FileKind::PipeWrite || (file.flags & kAccess) == kWriteOnly) return -kEBADF;
     if (file.kind == FileKind::PipeRead) {
-        Pipe& pipe = kernel.pipes_[file.object];
+        Pipe& pipe = kernel.pipes[file.object];
         if (!bytes) return 0;
         if (pipe.buffer.empty() && pipe.writers) {
             if (file.flags & kNonBlock) return -kEAGAIN;
@@ -120,7 +120,7 @@ Attempt Call::read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const {
     }
     if (file.kind == FileKind::Tty) {
         if (!bytes) return 0;
-        if (kernel.ttys_[file.object].input.empty() && !kernel.ttys_[file.object].closed) {
+        if (kernel.ttys[file.object].input.empty() && !kernel.ttys[file.object].closed) {
             task().waits_for = WaitFor::TtyInput, task().wait_object = file.object;
             return Attempt::block();
         }
@@ -135,7 +135,7 @@ Attempt Call::read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const {
     if (type == InodeType::ProcFile) {
         if (at < file.generated.size()) data.assign(file.generated.begin() + static_cast<std::ptrdiff_t>(at), file.generated.begin() + static_cast<std::ptrdiff_t>(at + std::min<u64>(bytes, file.generated.size() - at)));
     } else if (type == InodeType::File) {
-        const Content content = kernel.vfs_.content(file.location.inode);
+        const Content content = kernel.vfs.content(file.location.inode);
         if (!content) return -kEIO;
         if (at < content->size()) data.assign(content->begin() + static_cast<std::ptrdiff_t>(at), content->begin() + static_cast<std::ptrdiff_t>(at + std::min<u64>(bytes, content->size() - at)));
     }
@@ -146,7 +146,7 @@ Attempt Call::read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const {
 
 /// All of it goes in, however often the writer has to wait; up to PIPE_BUF bytes in one piece (pipe(7)).
 Attempt Call::write_pipe(OpenFile& file, u64 from, u64 bytes) const {
-    Pipe& pipe = kernel.pipes_[file.object];
+    Pipe& pipe = kernel.pipes[file.object];
     u64& done = task().resume;
     if (!bytes) return 0;
     if (!pipe.readers) {
@@ -174,7 +174,7 @@ Attempt Call::write_file(OpenFile& file, u64 from, u64 bytes, const u64* offset)
     if (!kernel.copy_in(machine, task(), from, data)) return -kEFAULT;
     if (file.kind == FileKind::Tty) {
         constexpr std::size_t kMostPrinted = 1 << 20;
-        std::string& output = kernel.ttys_[file.object].output;
+        std::string& output = kernel.ttys[file.object].output;
         if (output.size() > kMostPrinted) output.erase(0, kMostPrinted / 2);
         output.append(data.begin(), data.end());
         return static_cast<i64>(bytes);
@@ -184,9 +184,9 @@ Attempt Call::write_file(OpenFile& file, u64 from, u64 bytes, const u64* offset)
     if (type != InodeType::File) return -kEINVAL;
     if (data.empty()) return 0;
     const u32 inode = file.location.inode;
-    const u64 at = file.flags & kAppend ? kernel.vfs_.at(inode).size : offset ? *offset : file.offset;
-    i64 written = kernel.vfs_.write(inode, at, data);
-    if (written == -kENOSPC && kernel.reclaim_inodes()) written = kernel.vfs_.write(inode, at, data);
+    const u64 at = file.flags & kAppend ? kernel.vfs.at(inode).size : offset ? *offset : file.offset;
+    i64 written = kernel.vfs.write(inode, at, data);
+    if (written == -kENOSPC && kernel.reclaim_inodes()) written = kernel.vfs.write(inode, at, data);
     if (written > 0) kernel.forget_pages(inode);
     if (written > 0 && !offset) file.offset = at + static_cast<u64>(written);
     return written;
@@ -253,7 +253,7 @@ Attempt Call::lseek() const {
     if (file->kind != FileKind::Inode) return -kESPIPE;
     if (arg(2) > 2) return -kEINVAL;
     const InodeType type = kernel.type_of(file->location.inode);
-    const i64 size = static_cast<i64>(type == InodeType::ProcFile ? file->generated.size() : file->location.inode >> 31 ? 0 : kernel.vfs_.at(file->location.inode).size);
+    const i64 size = static_cast<i64>(type == InodeType::ProcFile ? file->generated.size() : file->location.inode >> 31 ? 0 : kernel.vfs.at(file->location.inode).size);
     const i64 from = arg(2) == 0 ? 0 : arg(2) == 1 ? static_cast<i64>(file->offset) : size;
     const i64 distance = static_cast<i64>(arg(1));
     constexpr i64 kFarthest = i64{1} << 50;

@@ -136,8 +136,8 @@ i64 Call::fill_stat(Location at, u64 to) const {
     const InodeType type = kernel.type_of(at.inode);
     const bool made_up = at.inode >> 31;
     stat.device = at.mount, stat.inode = at.inode, stat.links = 1, stat.block_size = 4096;
-    stat.mode = mode_of(type, made_up ? 0555 : kernel.vfs_.at(at.inode).mode);
-    if (!made_up) stat.size = static_cast<i64>(kernel.vfs_.at(at.inode).size);
+    stat.mode = mode_of(type, made_up ? 0555 : kernel.vfs.at(at.inode).mode);
+    if (!made_up) stat.size = static_cast<i64>(kernel.vfs.at(at.inode).size);
     stat.special = device_of(type);
     stat.blocks = (stat.size + 511) / 512;
     return write_user(to, stat) ? 0 : -kEFAULT;
@@ -181,7 +181,7 @@ Attempt Call::readlinkat() const {
         const Kernel::Found found = find(int_arg(0), path, false);
         if (found.error) return found.error;
         if (kernel.type_of(found.location.inode) != InodeType::Symlink) return -kEINVAL;
-        target = kernel.vfs_.at(found.location.inode).target;
+        target = kernel.vfs.at(found.location.inode).target;
     }
     const u64 count = std::min<u64>(static_cast<u32>(arg(3)), target.size());
     return kernel.copy_out(machine, task(), arg(2), std::span(reinterpret_cast<const u8*>(target.data()), count)) ? Attempt(static_cast<i64>(count)) : Attempt(-kEFAULT);
@@ -194,7 +194,7 @@ Attempt Call::faccessat() const {
     if (const i64 length = path_arg(1, path); length < 0) return length;
     const Kernel::Found found = find(int_arg(0), path, true);
     if (found.error || !(arg(2) & kExecute) || kernel.type_of(found.location.inode) != InodeType::File) return found.error;
-    return kernel.vfs_.at(found.location.inode).mode & 0111 ? 0 : -kEACCES;
+    return kernel.vfs.at(found.location.inode).mode & 0111 ? 0 : -kEACCES;
 }
 
 Attempt Call::getcwd() const {
@@ -254,7 +254,7 @@ Attempt Call::symlinkat() const {
     if (target.empty()) return -kENOENT;
     const i64 made = make(int_arg(1), path, InodeType::Symlink, 0777);
     if (made < 0) return made;
-    Inode& link = kernel.vfs_.at(static_cast<u32>(made));
+    Inode& link = kernel.vfs.at(static_cast<u32>(made));
     link.size = target.size();
     link.target = std::move(target);
     return 0;
@@ -275,7 +275,7 @@ Attempt Call::fchmodat() const {
 
 i64 Call::change_mode(u32 inode, u32 mode) const {
     if (inode >> 31) return -kEPERM; // of /proc
-    kernel.vfs_.at(inode).mode = mode & 07777;
+    kernel.vfs.at(inode).mode = mode & 07777;
     return 0;
 }
 
@@ -290,8 +290,8 @@ Attempt Call::utimensat() const {
 
 /// Gives a file another length; what is mapped of it from now on is read anew.
 i64 Call::resize(u32 inode, u64 bytes) const {
-    i64 error = kernel.vfs_.truncate(inode, bytes);
-    if (error == -kENOSPC && kernel.reclaim_inodes()) error = kernel.vfs_.truncate(inode, bytes);
+    i64 error = kernel.vfs.truncate(inode, bytes);
+    if (error == -kENOSPC && kernel.reclaim_inodes()) error = kernel.vfs.truncate(inode, bytes);
     if (!error) kernel.forget_pages(inode);
     return error;
 }
@@ -316,12 +316,12 @@ Attempt Call::unlinkat() const {
     if (kernel.type_of(found.directory.inode) != InodeType::Directory) return -kEPERM; // of /proc
     if (found.name == "..") return -kENOTEMPTY;
     if (is_busy(found)) return found.name == "." && path.find_first_not_of('/') != std::string::npos ? -kEINVAL : -kEBUSY;
-    return kernel.vfs_.unlink(found.directory.inode, found.name, arg(2) & kRemoveDir);
+    return kernel.vfs.unlink(found.directory.inode, found.name, arg(2) & kRemoveDir);
 }
 
 /// True for what no name in its folder stands for, and for what something is mounted on.
 bool Call::is_busy(const Kernel::Found& found) const {
-    const auto& children = kernel.vfs_.at(found.directory.inode).children;
+    const auto& children = kernel.vfs.at(found.directory.inode).children;
     const auto entry = children.find(found.name);
     return entry == children.end() || entry->second != found.location.inode;
 }
@@ -340,9 +340,9 @@ Attempt Call::renameat2() const {
     if (is_busy(from) || (!to.error && is_busy(to))) return -kEBUSY;
     const bool moves_folder = kernel.type_of(from.location.inode) == InodeType::Directory;
     if (!moves_folder && to.error && to_path.back() == '/') return -kENOTDIR;
-    for (u32 up = folder.inode; up != kernel.vfs_.at(up).parent; up = kernel.vfs_.at(up).parent)
+    for (u32 up = folder.inode; up != kernel.vfs.at(up).parent; up = kernel.vfs.at(up).parent)
         if (up == from.location.inode) return -kEINVAL; // into itself
-    return kernel.vfs_.rename(from.directory.inode, from.name, folder.inode, to.name);
+    return kernel.vfs.rename(from.directory.inode, from.name, folder.inode, to.name);
 }
 
 } // namespace trapeze::container

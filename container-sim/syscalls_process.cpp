@@ -35,7 +35,7 @@ Attempt Call::getpid() const {
 }
 Attempt Call::gettid() const { return task().pids.back(); }
 Attempt Call::getppid() const {
-    const Task& parent = kernel.tasks_[task().parent];
+    const Task& parent = kernel.tasks[task().parent];
     const i32 seen = kernel.pid_in(parent, task().namespaces.pid);
     if (task().namespaces.pid) lookup(fmt::format("getppid: {} in pid namespace {}; outside it is {}", seen, namespace_inode(NamespaceKind::Pid, task().namespaces.pid), parent.pid));
     return seen;
@@ -50,7 +50,7 @@ Attempt Call::getpgid() const { return task().pids.back(); }
 Attempt Call::getsid() const { return task().pids.back(); }
 Attempt Call::setsid() const { return task().pids.back(); }
 Attempt Call::sched_yield() const {
-    kernel.slice_left_ = 0;
+    kernel.slice_left = 0;
     return 0;
 }
 Attempt Call::sched_setaffinity() const {
@@ -118,8 +118,8 @@ Attempt Call::getrandom() const {
     const u64 count = std::min<u64>(arg(1), Kernel::kMaxTransfer);
     std::vector<u8> bytes(count);
     for (u8& byte : bytes) {
-        kernel.random_ = kernel.random_ * 6364136223846793005 + 1442695040888963407;
-        byte = static_cast<u8>(kernel.random_ >> 33);
+        kernel.random_state = kernel.random_state * 6364136223846793005 + 1442695040888963407;
+        byte = static_cast<u8>(kernel.random_state >> 33);
     }
     return kernel.copy_out(machine, task(), arg(0), bytes) ? Attempt(static_cast<i64>(count)) : Attempt(-kEFAULT);
 }
@@ -144,10 +144,10 @@ Attempt Call::uname() const {
     } name{};
     static_assert(sizeof name == 390);
     const auto set = [](char (&to)[65], const std::string& text) { std::memcpy(to, text.data(), std::min<std::size_t>(text.size(), 64)); };
-    const std::string& own = kernel.uts_namespaces_[task().namespaces.uts].hostname;
+    const std::string& own = kernel.uts_namespaces[task().namespaces.uts].hostname;
     set(name.system, "Linux"), set(name.node, own), set(name.release, "6.12.0-trapeze"), set(name.version, "#1"), set(name.machine, "riscv64"), set(name.domain, "(none)");
     if (task().namespaces.uts)
-        lookup(fmt::format("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces_[0].hostname));
+        lookup(fmt::format("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces[0].hostname));
     return write_user(arg(0), name) ? Attempt(0) : Attempt(-kEFAULT);
 }
 
@@ -155,9 +155,9 @@ Attempt Call::sethostname() const {
     if (static_cast<i64>(arg(1)) < 0 || arg(1) > 64) return -kEINVAL;
     std::string name(arg(1), '\0');
     if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(name.data()), name.size()))) return -kEFAULT;
-    kernel.uts_namespaces_[task().namespaces.uts].hostname = name;
+    kernel.uts_namespaces[task().namespaces.uts].hostname = name;
     if (task().namespaces.uts)
-        lookup(fmt::format("sethostname: \"{}\" for uts namespace {}; outside it stays \"{}\"", name, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces_[0].hostname));
+        lookup(fmt::format("sethostname: \"{}\" for uts namespace {}; outside it stays \"{}\"", name, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces[0].hostname));
     return 0;
 }
 
@@ -166,21 +166,21 @@ Attempt Call::sethostname() const {
 /// New uts and mnt namespaces for a task, as its flags ask; the pid namespace is for its children. 0 or an error.
 i64 Call::new_namespaces(Task& target, u64 flags) const {
     constexpr std::size_t kMost = 4096;
-    if (kernel.uts_namespaces_.size() > kMost || kernel.mount_namespaces_.size() > kMost || kernel.pid_namespaces_.size() > kMost) return -kENOSPC;
+    if (kernel.uts_namespaces.size() > kMost || kernel.mount_namespaces.size() > kMost || kernel.pid_namespaces.size() > kMost) return -kENOSPC;
     if (flags & kCloneNewPid) {
         // Once its children go elsewhere, a task makes no further pid namespace (pid_namespaces(7)).
         if (target.pid_namespace_of_children != target.namespaces.pid) return -kEINVAL;
-        if (kernel.pid_namespaces_[target.pid_namespace_of_children].level + 1 >= kMaxPidLevels) return -kENOSPC;
-        kernel.pid_namespaces_.push_back({target.pid_namespace_of_children, kernel.pid_namespaces_[target.pid_namespace_of_children].level + 1, 1, false});
-        target.pid_namespace_of_children = static_cast<u32>(kernel.pid_namespaces_.size() - 1);
+        if (kernel.pid_namespaces[target.pid_namespace_of_children].level + 1 >= kMaxPidLevels) return -kENOSPC;
+        kernel.pid_namespaces.push_back({target.pid_namespace_of_children, kernel.pid_namespaces[target.pid_namespace_of_children].level + 1, 1, false});
+        target.pid_namespace_of_children = static_cast<u32>(kernel.pid_namespaces.size() - 1);
     }
     if (flags & kCloneNewUts) {
-        kernel.uts_namespaces_.push_back(kernel.uts_namespaces_[target.namespaces.uts]);
-        target.namespaces.uts = static_cast<u32>(kernel.uts_namespaces_.size() - 1);
+        kernel.uts_namespaces.push_back(kernel.uts_namespaces[target.namespaces.uts]);
+        target.namespaces.uts = static_cast<u32>(kernel.uts_namespaces.size() - 1);
     }
     if (flags & kCloneNewNs) {
-        kernel.mount_namespaces_.push_back(kernel.mount_namespaces_[target.namespaces.mnt]);
-        target.namespaces.mnt = static_cast<u32>(kernel.mount_namespaces_.size() - 1);
+        kernel.mount_namespaces.push_back(kernel.mount_namespaces[target.namespaces.mnt]);
+        target.namespaces.mnt = static_cast<u32>(kernel.mount_namespaces.size() - 1);
     }
     return 0;
 }
@@ -200,11 +200,11 @@ Attempt Call::clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 chil
     if (flags & kCloneThread || (lends && !(flags & kCloneVfork))) return -kEINVAL;
     if (flags & kCloneNewNs && flags & kCloneFs) return -kEINVAL;
     if (flags & kNewRefused) return -kEPERM;
-    if (kernel.pid_namespaces_[task().pid_namespace_of_children].dead) return -kENOMEM;
+    if (kernel.pid_namespaces[task().pid_namespace_of_children].dead) return -kENOMEM;
     const auto child_index = kernel.new_task();
     if (!child_index) return -kEAGAIN;
     Task& parent = task(); // after new_task: the table may have moved
-    Task& child = kernel.tasks_[*child_index];
+    Task& child = kernel.tasks[*child_index];
     child = parent;
     child.memory = {};
     child.state = TaskState::Free;
@@ -217,7 +217,7 @@ Attempt Call::clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 chil
     child.parent = index;
     kernel.give_pids(child, child.pid_namespace_of_children);
     for (const Descriptor& descriptor : child.files)
-        if (descriptor.file) ++kernel.files_[descriptor.file - 1].users;
+        if (descriptor.file) ++kernel.files[descriptor.file - 1].users;
     child.state = TaskState::Runnable;
     child.restarted = false;
     child.clear_tid = flags & kCloneChildClearTid ? child_tid : 0;
@@ -266,8 +266,8 @@ Attempt Call::wait4() const {
     if (static_cast<u32>(arg(2)) & ~kAll) return -kEINVAL;
     bool any = false;
     i32 awaited = 0;
-    for (u32 i = 1; i < kernel.tasks_.size(); ++i) {
-        Task& child = kernel.tasks_[i];
+    for (u32 i = 1; i < kernel.tasks.size(); ++i) {
+        Task& child = kernel.tasks[i];
         if (child.state == TaskState::Free || child.parent != index || i == index) continue;
         const i32 pid = kernel.pid_in(child, task().namespaces.pid);
         if (int_arg(0) > 0 && pid != int_arg(0)) continue;
@@ -289,7 +289,7 @@ Attempt Call::wait4() const {
 
 /// Default actions. An init ignores what it does not handle; only SIGKILL from an outer namespace ends it (pid_namespaces(7)).
 i64 Call::send_signal(u32 target_index, int number) const {
-    Task& target = kernel.tasks_[target_index];
+    Task& target = kernel.tasks[target_index];
     if (number < 0 || number > 64) return -kEINVAL;
     if (number == 0) return 0;
     const bool is_init = target.pids.back() == 1;
@@ -307,14 +307,14 @@ Attempt Call::kill() const {
     const i32 pid = int_arg(0);
     if (pid > 0) {
         const auto target = kernel.task_by_pid(pid, task().namespaces.pid);
-        if (!target || kernel.tasks_[*target].state == TaskState::Zombie) return target ? Attempt(0) : Attempt(-kESRCH);
+        if (!target || kernel.tasks[*target].state == TaskState::Zombie) return target ? Attempt(0) : Attempt(-kESRCH);
         if (const i64 error = send_signal(*target, int_arg(1))) return error;
         return *target == index && task().state == TaskState::Zombie ? Attempt::gone() : Attempt(0);
     }
     if (pid != -1) return -kESRCH; // no process groups
     bool any = false;
-    for (u32 i = 1; i < kernel.tasks_.size(); ++i) // stays inside the namespace, spares its init and the caller
-        if (i != index && kernel.tasks_[i].state != TaskState::Free && kernel.pid_in(kernel.tasks_[i], task().namespaces.pid) > 1) any = send_signal(i, int_arg(1)) == 0 || any;
+    for (u32 i = 1; i < kernel.tasks.size(); ++i) // stays inside the namespace, spares its init and the caller
+        if (i != index && kernel.tasks[i].state != TaskState::Free && kernel.pid_in(kernel.tasks[i], task().namespaces.pid) > 1) any = send_signal(i, int_arg(1)) == 0 || any;
     return any ? Attempt(0) : Attempt(-kESRCH);
 }
 
@@ -403,7 +403,7 @@ Attempt Call::sysinfo() const {
         u32 pad3;
     } info{};
     info.uptime = static_cast<i64>(machine.cycles() / 100'000'000);
-    info.total = machine.ram.size(), info.free = machine.ram.size() - kernel.frames_used_ * kPageSize;
+    info.total = machine.ram.size(), info.free = machine.ram.size() - kernel.used_frames * kPageSize;
     info.processes = static_cast<u16>(kernel.processes().size()), info.unit = 1;
     return write_user(arg(0), info) ? Attempt(0) : Attempt(-kEFAULT);
 }
