@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=${TRAPEZE_BUILD_DIR:-$root/build}
-peers=$build/peers
+peers=${TRAPEZE_PEERS_DIR:-$build/peers}
 trapeze=$root/trapeze
 mkdir -p "$peers"
 
