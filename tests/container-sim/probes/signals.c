@@ -425,7 +425,7 @@ CHECK(signal_orphaned_stopped_group_gets_hup) {
         prctl(PR_SET_CHILD_SUBREAPER, 1);
         pid_t middle = START({
             setsid();
-            START({ set_flag(0); raise(SIGSTOP); set_flag(2); nap(100); });
+            START({ setpgid(0, 0); set_flag(0); raise(SIGSTOP); set_flag(2); nap(100); });
             await_flag(0);
             nap(20);
         });
