@@ -12,12 +12,12 @@ namespace trapeze::container {
 
 namespace {
 
-constexpr u64 kStackTop = 0x3f'ffff'f000, kStackBytes = u64{8} << 20, kMapBelow = 0x3f'0000'0000, kPieBase = 0x2a'0000'0000;
+constexpr u64 kStackTop = 0x3f'ffff'e000, kStackBytes = u64{8} << 20, kMapBelow = 0x3f'0000'0000, kPieBase = 0x2a'0000'0000;
 
 // The auxiliary vector (getauxval(3)).
 enum Aux : u64 { kNull = 0, kPhdr = 3, kPhent = 4, kPhnum = 5, kPageSz = 6, kEntry = 9, kUid = 11, kEuid = 12, kGid = 13, kEgid = 14, kHwcap = 16, kClktck = 17,
-                 kSecure = 23, kRandom = 25, kExecfn = 31 };
-constexpr u64 kIgnored = 1; // SIG_IGN
+                 kSecure = 23, kRandom = 25, kExecfn = 31, kBase = 7 };
+constexpr u64 kInterpreterRoom = u64{16} << 20; ///< below kMapBelow
 constexpr u64 kHwcapImafdc = 1 << 0 | 1 << 2 | 1 << 3 | 1 << 5 | 1 << 8 | 1 << 12;
 
 u8 protection(const ElfImage::Segment& segment) { return static_cast<u8>((segment.read ? 1 : 0) | (segment.write ? 3 : 0) | (segment.execute ? 4 : 0)); }
@@ -27,23 +27,37 @@ u8 protection(const ElfImage::Segment& segment) { return static_cast<u8>((segmen
 /// What execve is about to do, all of it checked.
 struct LoadPlan {
     ElfImage elf;
+    Content content;
+    Location location;
     u32 inode = 0;
     u64 bias = 0;
     std::string path; ///< as execve was given it
+    std::optional<ElfImage> interpreter; ///< of a dynamic program (PT_INTERP): it runs first
+    u32 interpreter_inode = 0;
+    u64 interpreter_bias = 0;
+    u64 entry() const { return interpreter ? interpreter_bias + interpreter->entry : bias + elf.entry; }
 };
 
-bool Kernel::load_segments(Machine& machine, AddressSpace& memory, const LoadPlan& plan) {
-    for (const ElfImage::Segment& segment : plan.elf.segments) {
-        const u64 address = plan.bias + segment.virtual_address;
+bool Kernel::load_image(Machine& machine, AddressSpace& memory, const ElfImage& elf, u32 inode, u64 bias, u64 most) {
+    for (const ElfImage::Segment& segment : elf.segments) {
+        const u64 address = bias + segment.virtual_address;
         const u64 begin = address & ~kPageMask, end = (address + segment.memory_size + kPageMask) & ~kPageMask;
-        if (end > kMapBelow || end < begin || ((segment.file_offset ^ address) & kPageMask)) return false;
+        if (end > most || end < begin || ((segment.file_offset ^ address) & kPageMask)) return false;
         // A page that two segments share belongs to the later one, as the kernel maps them in order.
         unmap(machine, memory, begin, end);
-        memory.vmas[begin] = {begin, end, protection(segment), segment.file_size ? plan.inode : 0, segment.file_offset & ~kPageMask, address + segment.file_size};
-        memory.break_begin = std::max(memory.break_begin, end);
+        memory.vmas[begin] = {begin, end, protection(segment), segment.file_size ? inode : 0, segment.file_offset & ~kPageMask, address + segment.file_size};
     }
-    memory.break_end = memory.break_begin;
     return true;
+}
+
+bool Kernel::load_segments(Machine& machine, AddressSpace& memory, const LoadPlan& plan) {
+    if (!load_image(machine, memory, plan.elf, plan.inode, plan.bias, kMapBelow - kInterpreterRoom)) return false;
+    for (const ElfImage::Segment& segment : plan.elf.segments)
+        memory.break_begin = std::max(memory.break_begin, (plan.bias + segment.virtual_address + segment.memory_size + kPageMask) & ~kPageMask);
+    memory.break_end = memory.break_begin;
+    if (!plan.interpreter) return true;
+    memory.map_below = plan.interpreter_bias;
+    return load_image(machine, memory, *plan.interpreter, plan.interpreter_inode, plan.interpreter_bias, kMapBelow);
 }
 
 i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment) {
@@ -58,10 +72,7 @@ i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, cons
     for (const std::string& text : environment) add(text);
     add(plan.path);
     const u64 random_at = strings.size();
-    for (int i = 0; i < 16; ++i) {
-        random_state = random_state * 6364136223846793005 + 1442695040888963407;
-        strings.push_back(static_cast<u8>(random_state >> 33));
-    }
+    for (int i = 0; i < 16; ++i) strings.push_back(random_byte());
     if (strings.size() > kMaxStrings) return -E2BIG;
     const u64 base = (kStackTop - strings.size()) & ~u64{15};
     std::vector<u64> words{arguments.size()};
@@ -71,64 +82,180 @@ i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, cons
     words.push_back(0);
     const auto aux = [&](u64 kind, u64 value) { words.push_back(kind), words.push_back(value); };
     aux(kPhdr, plan.bias + plan.elf.program_headers_address), aux(kPhent, 56), aux(kPhnum, plan.elf.program_header_count), aux(kPageSz, kPageSize);
-    aux(kEntry, plan.bias + plan.elf.entry), aux(kUid, 0), aux(kEuid, 0), aux(kGid, 0), aux(kEgid, 0), aux(kHwcap, kHwcapImafdc), aux(kClktck, 100);
-    aux(kSecure, 0), aux(kRandom, base + random_at), aux(kExecfn, base + offsets.back()), aux(kNull, 0);
+    aux(kEntry, plan.bias + plan.elf.entry), aux(kUid, uid_in(task, task.credentials.uid)), aux(kEuid, uid_in(task, task.credentials.euid)), aux(kGid, gid_in(task, task.credentials.gid)), aux(kEgid, gid_in(task, task.credentials.egid)), aux(kHwcap, kHwcapImafdc), aux(kClktck, 100);
+    aux(kBase, plan.interpreter ? plan.interpreter_bias : 0), aux(kSecure, task.credentials.uid != task.credentials.euid || task.credentials.gid != task.credentials.egid), aux(kRandom, base + random_at), aux(kExecfn, base + offsets.back()), aux(kNull, 0);
     const u64 sp = (base - words.size() * 8) & ~u64{15};
     if (!copy_out(machine, task, base, strings)) return -kENOMEM;
     if (!copy_out(machine, task, sp, std::span(reinterpret_cast<const u8*>(words.data()), words.size() * 8))) return -kENOMEM;
     return static_cast<i64>(sp);
 }
 
-i64 Kernel::execute(Machine& machine, Task& task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment) {
-    const Found found = walk(task, task.cwd, path, true);
+/// What a path names as a program: an ELF file, checked, with its interpreter if it asks for one.
+i64 Kernel::plan_program(const Task& task, const std::string& path, LoadPlan& plan) {
+    const Found found = walk(task, context_of(task).cwd, path, true);
     if (found.error) return found.error;
     if (type_of(found.location.inode) != InodeType::File || !(vfs.at(found.location.inode).mode & 0111)) return -kEACCES;
-    const Content content = vfs.content(found.location.inode);
-    if (!content) return -EIO;
-    if (content->size() > 2 && (*content)[0] == '#' && (*content)[1] == '!') { // a script: its first line names the interpreter
-        const std::string line(content->begin() + 2, std::find(content->begin(), content->begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(content->size(), 256)), '\n'));
-        const std::size_t begin = line.find_first_not_of(' '), end = line.find(' ', begin == std::string::npos ? 0 : begin);
-        if (begin == std::string::npos || line.substr(begin, end - begin) == path) return -kENOEXEC;
-        std::vector<std::string> script{line.substr(begin, end - begin)};
-        if (end != std::string::npos && line.find_first_not_of(' ', end) != std::string::npos) script.push_back(line.substr(line.find_first_not_of(' ', end)));
-        script.push_back(path);
-        if (arguments.size() > 1) script.insert(script.end(), arguments.begin() + 1, arguments.end());
-        const Found interpreter = walk(task, task.cwd, script[0], true);
-        if (interpreter.error) return interpreter.error;
-        const Content inner = type_of(interpreter.location.inode) == InodeType::File ? vfs.content(interpreter.location.inode) : nullptr;
-        if (!inner || !looks_like_elf(*inner)) return -kENOEXEC;
-        return execute(machine, task, script[0], script, environment);
+    plan.inode = found.location.inode, plan.path = path, plan.location = found.location;
+    plan.content = vfs.content(plan.inode);
+    if (!plan.content) return -kEIO;
+    return 0;
+}
+
+/// The program that PT_INTERP names, at the top of where mmap places things.
+i64 Kernel::plan_interpreter(const Task& task, LoadPlan& plan) {
+    LoadPlan loader;
+    if (const i64 error = plan_program(task, plan.elf.interpreter, loader)) return error;
+    auto elf = parse_elf(*loader.content, plan.elf.interpreter);
+    if (!elf || !elf->interpreter.empty() || elf->is_executable) return -kELIBBAD;
+    u64 end = 0;
+    for (const ElfImage::Segment& segment : elf->segments) end = std::max(end, segment.virtual_address + segment.memory_size);
+    if (end > kInterpreterRoom) return -kENOMEM;
+    plan.interpreter_bias = (kMapBelow - end) & ~kPageMask;
+    plan.interpreter = std::move(*elf), plan.interpreter_inode = loader.inode;
+    return 0;
+}
+
+/// A script: its first line names the program that runs it, with at most one argument, and then the script's own path.
+i64 Kernel::execute_script(Machine& machine, u32 index, const LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment, unsigned depth) {
+    constexpr unsigned kMostScripts = 5;
+    constexpr std::size_t kLine = 256;
+    if (depth >= kMostScripts) return -kELOOP;
+    const auto begin = plan.content->begin() + 2;
+    const std::string line(begin, std::find(begin, plan.content->begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(plan.content->size(), kLine)), '\n'));
+    const std::size_t first = line.find_first_not_of(" \t"), end = line.find_first_of(" \t", first == std::string::npos ? 0 : first);
+    if (first == std::string::npos) return -kENOEXEC;
+    std::vector<std::string> words{line.substr(first, end - first)};
+    if (end != std::string::npos && line.find_first_not_of(" \t", end) != std::string::npos) {
+        std::string rest = line.substr(line.find_first_not_of(" \t", end));
+        rest.erase(rest.find_last_not_of(" \t") + 1);
+        words.push_back(rest);
     }
-    auto elf = parse_elf(*content, path);
+    words.push_back(plan.path);
+    if (arguments.size() > 1) words.insert(words.end(), arguments.begin() + 1, arguments.end());
+    return execute(machine, index, std::string(words[0]), words, environment, depth + 1);
+}
+
+/// Set-user-ID and set-group-ID programs of others. True: an id has changed. Inodes have no owner yet: all are root's.
+bool Kernel::set_ids_of(const Inode& program, Credentials& own) const {
+    constexpr u32 kSetUid = 04000, kSetGid = 02000, kGroupExecutes = 010;
+    const u32 euid = program.mode & kSetUid ? 0 : own.euid, egid = (program.mode & (kSetGid | kGroupExecutes)) == (kSetGid | kGroupExecutes) ? 0 : own.egid;
+    const bool changes = euid != own.euid || egid != own.egid;
+    own.euid = euid, own.egid = egid;
+    return changes;
+}
+
+/// capabilities(7), "Transformation of capabilities during execve()", with set-user-ID programs; file capabilities are not there.
+void Kernel::transform_credentials(Task& task, const Inode& program) {
+    Credentials& own = task.credentials;
+    const u32 root = map_into_kernel(user_namespaces[own.user_namespace].uids, 0);
+    const bool changes = !own.no_new_privileges && set_ids_of(program, own);
+    const bool as_root = !(own.securebits & secbit::kNoRoot) && root != kNoId && (own.uid == root || own.euid == root);
+    const u64 ambient = changes ? 0 : own.ambient;
+    const u64 file = as_root ? own.inheritable | own.bounding : 0;
+    own.permitted = as_root ? file : ambient;
+    own.effective = as_root && own.euid == root ? own.permitted : ambient;
+    own.ambient = ambient;
+    own.suid = own.fsuid = own.euid;
+    own.sgid = own.fsgid = own.egid;
+    own.securebits &= ~secbit::kKeepCaps;
+    process_of(task).dumpable = !changes;
+}
+
+/// Everything but the program itself that execve changes: other threads end, what was shared is the task's own, handlers are forgotten.
+void Kernel::leave_old_program(Machine& machine, u32 index) {
+    const u32 process = tasks[index].process;
+    const std::vector<u32> threads = processes[process].threads;
+    for (u32 thread : threads) {
+        if (thread == index) continue;
+        if (thread == processes[process].leader) take_lead(machine, index);
+        else end_thread(machine, thread, 0);
+    }
+    Task& task = tasks[index];
+    SignalActions actions = signal_actions[task.actions];
+    for (SignalAction& action : actions) action = {action.handler == sa::kIgnore ? sa::kIgnore : sa::kDefault, 0, 0}; // what was ignored stays so
+    if (signal_actions.release(task.actions)) signal_actions.erase(task.actions);
+    task.actions = signal_actions.add(actions);
+    if (descriptor_tables.users(task.descriptors) > 1) {
+        const u32 own = copy_descriptors(task.descriptors);
+        release_descriptors(machine, std::exchange(task.descriptors, own));
+    }
+    task.alternate_stack = {};
+    task.clear_tid = task.robust_list = 0;
+    processes[process].has_executed = true;
+    processes[process].exit_signal = kSigChld;
+    close_on_exec(machine, task);
+}
+
+/// The leader's pid is the process's, so a thread that begins a program takes it over (execve(2), "the thread ID changes").
+void Kernel::take_lead(Machine& machine, u32 index) {
+    Process& process = process_of(tasks[index]);
+    const u32 leader = process.leader;
+    std::swap(tasks[index].tid, tasks[leader].tid);
+    pids.at(tasks[index].tid).task = index, pids.at(tasks[leader].tid).task = leader;
+    process.leader = index;
+    end_thread(machine, leader, 0);
+}
+
+i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth) {
+    LoadPlan plan;
+    if (const i64 error = plan_program(tasks[index], path, plan)) return error;
+    if (plan.content->size() > 2 && (*plan.content)[0] == '#' && (*plan.content)[1] == '!') return execute_script(machine, index, plan, arguments, environment, depth);
+    auto elf = parse_elf(*plan.content, path);
     if (!elf) return -kENOEXEC;
-    if (!elf->interpreter.empty()) return -kENOENT; // dynamic programs: the loader is not there
-    LoadPlan plan{std::move(*elf), found.location.inode, 0, path};
+    plan.elf = std::move(*elf);
     plan.bias = plan.elf.is_executable ? 0 : kPieBase;
-    AddressSpace old = std::exchange(task.memory, {});
-    task.memory.map_below = kMapBelow;
+    if (!plan.elf.interpreter.empty())
+        if (const i64 error = plan_interpreter(tasks[index], plan)) return error;
+    const u32 old = tasks[index].memory;
+    const Credentials before = tasks[index].credentials;
+    const u32 fresh = spaces.add({});
+    tasks[index].memory = fresh;
+    transform_credentials(tasks[index], vfs.at(plan.inode));
+    spaces[fresh].map_below = kMapBelow;
     i64 sp = -kENOEXEC;
-    if (load_segments(machine, task.memory, plan)) {
-        task.memory.vmas[kStackTop - kStackBytes] = {kStackTop - kStackBytes, kStackTop, 3, 0, 0, 0};
-        sp = build_stack(machine, task, plan, arguments, environment);
+    if (load_segments(machine, spaces[fresh], plan)) {
+        spaces[fresh].vmas[kStackTop - kStackBytes] = {kStackTop - kStackBytes, kStackTop, 3, 0, 0, 0};
+        map_trampoline(machine, spaces[fresh]);
+        sp = build_stack(machine, tasks[index], plan, arguments, environment);
     }
     if (sp < 0) {
-        free_space(machine, task.memory);
-        task.memory = std::move(old);
+        tasks[index].memory = old, tasks[index].credentials = before;
+        release_space(machine, fresh);
         return sp;
     }
-    release_space(machine, task, old);
+    tasks[index].memory = old;
+    leave_old_program(machine, index);
+    Task& task = tasks[index];
+    task.memory = fresh;
+    release_space(machine, old);
+    wake({WaitKind::Vfork, static_cast<u64>(task.tid)});
     task.x = {};
     task.f = {};
     task.x[2] = static_cast<u64>(sp);
-    task.pc = plan.bias + plan.elf.entry;
+    task.pc = plan.entry();
     task.fcsr = 0;
-    for (auto& action : task.actions) action = {action[0] == kIgnored ? kIgnored : 0, 0, 0}; // what was ignored stays so
-    task.clear_tid = 0;
-    task.executable = path_of(task, found.location);
+    Process& process = process_of(task);
+    process.executable = path_of(task, plan.location);
+    process.executable_inode = plan.inode;
     task.name = path.substr(path.find_last_of('/') + 1).substr(0, 15);
-    task.arguments = std::move(arguments);
-    close_all(task, true);
+    process.arguments = std::move(arguments);
+    process.environment = environment;
     return 0;
+}
+
+/// The page with rt_sigreturn's code, which Linux keeps in its vDSO: li a7, 139; ecall.
+void Kernel::map_trampoline(Machine& machine, AddressSpace& memory) {
+    if (!trampoline) {
+        const auto frame = allocate_frame(machine);
+        if (!frame) return;
+        constexpr u32 kLoadNumber = 0x08b00893, kEcall = 0x00000073;
+        machine.ram.write_value(*frame - kRamBase, kLoadNumber);
+        machine.ram.write_value(*frame - kRamBase + 4, kEcall);
+        trampoline = *frame;
+    }
+    if (!map_page(machine, memory, kTrampoline, trampoline, 5)) return;
+    share_frame(trampoline);
+    memory.vmas[kTrampoline] = {.begin = kTrampoline, .end = kTrampoline + kPageSize, .prot = 5};
 }
 
 Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec) {
@@ -138,39 +265,57 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     if (spec.arguments.empty()) return Error{"a container needs a program; name one behind the root folder"};
     const auto root = vfs.import_folder(spec.rootfs);
     if (!root) return Error{root.error()};
-    const auto index = new_task();
-    if (!index) return Error{"there is no room for another process"};
 
     // The steps of a runtime, in its order: namespaces, root, the first process, its program.
-    pid_namespaces.push_back({0, 1, 1, false});
-    uts_namespaces.push_back({spec.hostname});
+    const auto index = new_task();
+    if (!index) return Error{"there is no room for another process"};
+    const auto process_index = new_process(0);
+    if (!process_index) return Error{"there is no room for another process"};
+    const u32 pid_namespace = make_namespace(NamespaceKind::Pid, 0, 0), uts = make_namespace(NamespaceKind::Uts, 0, 0), mnt = make_namespace(NamespaceKind::Mnt, 0, 0);
+    uts_namespaces[uts].hostname = spec.hostname;
     MountNamespace mounts;
     Mount mount;
     mount.root = root.value(), mount.is_root = true, mount.type = "rootfs", mount.source = spec.rootfs;
     mounts.root_mount = vfs.new_mount_id();
     mounts.mounts[mounts.root_mount] = mount;
-    add_standard_mounts(mounts, static_cast<u32>(pid_namespaces.size() - 1));
-    mount_namespaces.push_back(mounts);
+    add_standard_mounts(mounts, pid_namespace);
+    mount_namespaces[mnt] = mounts;
 
     Task& task = tasks[*index];
-    task.container = static_cast<u32>(ttys.size());
+    Process& process = processes[*process_index];
+    task.process = *process_index;
+    process.leader = *index, process.threads = {*index};
+    process.container = static_cast<u32>(ttys.size()), process.started = machine.cycles();
+    process.limits[kLimitStack] = {8 << 20, ~u64{0}}, process.limits[kLimitFiles] = {kMaxDescriptors, kMaxDescriptors}, process.limits[kLimitCore] = {0, ~u64{0}};
     ttys.emplace_back();
-    ttys.back().init = *index;
-    task.tty = task.container;
-    task.namespaces = {0, static_cast<u32>(uts_namespaces.size() - 1), static_cast<u32>(mount_namespaces.size() - 1)};
-    give_pids(task, static_cast<u32>(pid_namespaces.size() - 1));
-    task.root = task.cwd = {mounts.root_mount, root.value()};
-    task.state = TaskState::Runnable;
+    ttys.back().init = *process_index;
+    task.namespaces.uts = uts, task.namespaces.mnt = mnt;
+    for (NamespaceKind kind : {NamespaceKind::Ipc, NamespaceKind::Net, NamespaceKind::Cgroup, NamespaceKind::Time, NamespaceKind::Time, NamespaceKind::User}) use_namespace(kind, 0);
+    task.pid_namespace_of_children = pid_namespace;
+    give_pid(*index, pid_namespace);
+    process.pid = task.tid;
+    set_group(process, process.pid);
+    set_session(process, process.pid);
+    task.descriptors = descriptor_tables.add({});
+    const Location at{mounts.root_mount, root.value()};
+    task.context = contexts.add({at, at});
+    task.actions = signal_actions.add({});
     OpenFile console;
-    console.kind = FileKind::Tty, console.object = task.tty, console.flags = 2;
+    console.kind = FileKind::Tty, console.object = process.container, console.flags = 2;
     const i64 file = new_file(console);
     for (int i = 0; i < 3 && file >= 0; ++i) new_descriptor(task, static_cast<u32>(file), false);
-    if (const i64 result = execute(machine, task, find_program(task, spec), spec.arguments, spec.environment); result < 0) {
-        task.state = TaskState::Free;
-        return explain_start(task, spec, -result);
+    if (file >= 0) close_file(machine, static_cast<u32>(file));
+    const u32 own = task.process;
+    task.state = TaskState::Blocked;
+    if (const i64 result = execute(machine, *index, find_program(task, spec), spec.arguments, spec.environment); result < 0) {
+        const Error error = explain_start(tasks[*index], spec, -result);
+        ttys[processes[own].container].init = 0;
+        end_process(machine, own, 127 << 8);
+        return error;
     }
-    event(machine, EventKind::ProcessStart, task, fmt::format("{} starts as pid 1 of {}, host name {}, root {}", task.name, spec.hostname, spec.hostname, spec.rootfs));
-    return task.pid;
+    make_runnable(*index);
+    event(machine, EventKind::ProcessStart, tasks[*index], fmt::format("{} starts as pid 1 of {}, host name {}, root {}", tasks[*index].name, spec.hostname, spec.hostname, spec.rootfs));
+    return processes[own].pid;
 }
 
 /// A name without a slash is looked for in the folders of PATH, as execvp(3) does.
@@ -182,7 +327,7 @@ std::string Kernel::find_program(const Task& task, const ContainerSpec& spec) co
         for (std::size_t begin = 5; begin <= variable.size();) {
             const std::size_t end = std::min(variable.find(':', begin), variable.size());
             const std::string path = variable.substr(begin, end - begin) + "/" + name;
-            const Found found = walk(task, task.cwd, path, true);
+            const Found found = walk(task, context_of(task).cwd, path, true);
             if (!found.error && type_of(found.location.inode) == InodeType::File) return path;
             begin = end + 1;
         }
@@ -194,7 +339,7 @@ std::string Kernel::find_program(const Task& task, const ContainerSpec& spec) co
 Error Kernel::explain_start(const Task& task, const ContainerSpec& spec, i64 error) {
     constexpr int kNotFound = 127, kNotRunnable = 126;
     const std::string path = find_program(task, spec), name = fmt::format("{}: {}", spec.rootfs, path);
-    const Found found = walk(task, task.cwd, path, true);
+    const Found found = walk(task, context_of(task).cwd, path, true);
     if (found.error == -kENOENT || found.error == -kENOTDIR)
         return {fmt::format("{}: there is no such program in this root file system; name it by its path inside, such as /bin/sh, or put it into a folder of PATH", name), kNotFound};
     if (found.error == -kELOOP) return {fmt::format("{}: its symbolic links lead in a circle; mend them", name), kNotRunnable};
@@ -211,7 +356,7 @@ Error Kernel::explain_start(const Task& task, const ContainerSpec& spec, i64 err
     const auto elf = parse_elf(*content, name);
     if (!elf) return {elf.error(), kNotRunnable};
     if (!elf.value().interpreter.empty())
-        return {fmt::format("{}: this program is dynamically linked (it asks for {}), and only static ones run here; link it with -static", name, elf.value().interpreter), kNotRunnable};
+        return {fmt::format("{}: this program is dynamically linked and asks for {}, which is not in this root file system or does not fit; put it there with its libraries, or link the program with -static", name, elf.value().interpreter), kNotRunnable};
     return {fmt::format("{}: its segments lie where a process has no room for them; link it as usual, with riscv64-linux-gnu-gcc -static", name), kNotRunnable};
 }
 

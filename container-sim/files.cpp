@@ -43,26 +43,28 @@ u32 Kernel::proc_child(const Task& task, Location at, const std::string& name) c
     if (inode & kProc) {
         if (proc_entry(inode) == kSys) return name == "kernel" ? proc_inode(0, kSysKernel) : 0;
         if (proc_entry(inode) == kSysKernel) return name == "hostname" ? proc_inode(0, kHostname) : 0;
-        const Task& shown = tasks[proc_task(inode)]; // it may have ended while its folder was open, and another may be in its place
-        if (shown.state == TaskState::Free || !pid_in(shown, pids)) return 0;
+        const Process& shown = processes[proc_task(inode)]; // it may have ended while its folder was open, and another may be in its place
+        if (!shown.used || !pid_in(shown, pids)) return 0;
         for (const ProcName& file : kTaskFiles)
             if (name == file.name) return proc_inode(proc_task(inode), file.entry);
         return 0;
     }
-    const u32 self = static_cast<u32>(&task - tasks.data());
+    const u32 self = task.process;
     if (name == "self") return pid_in(task, pids) ? proc_inode(self, kFolder) : 0;
     for (const ProcName& file : kRootFiles)
         if (name == file.name) return proc_inode(self, file.entry);
     const i32 pid = static_cast<i32>(std::strtol(name.c_str(), nullptr, 10));
-    const auto found = pid > 0 && name == fmt::format("{}", pid) ? task_by_pid(pid, pids) : std::nullopt;
+    const auto found = pid > 0 && name == fmt::format("{}", pid) ? process_by_pid(pid, pids) : std::nullopt;
     return found ? proc_inode(*found, kFolder) : 0;
 }
 
 std::string Kernel::proc_text(const Task& reader, Location at) const {
-    const u32 index = proc_task(at.inode), pids = proc_namespace(reader, at);
-    const Task& task = tasks[index];
-    const i32 pid = pid_in(task, pids), parent = pid_in(tasks[task.parent], pids);
-    const char state = task.state == TaskState::Zombie ? 'Z' : task.state == TaskState::Blocked ? 'S' : 'R';
+    const u32 index = proc_task(at.inode), seen_in = proc_namespace(reader, at);
+    const Process& process = processes[index];
+    const Task& task = tasks[process.leader];
+    const i32 pid = pid_in(process, seen_in), parent = pid_in(processes[process.parent], seen_in);
+    const std::vector<i32>& numbers = pids.at(process.pid).numbers;
+    const char state = process.zombie ? 'Z' : process.stopped ? 'T' : task.state == TaskState::Blocked ? 'S' : 'R';
     switch (proc_entry(at.inode)) {
     case kStat: {
         std::string text = fmt::format("{} ({}) {} {} {} {}", pid, task.name, state, parent, pid, pid);
@@ -71,10 +73,10 @@ std::string Kernel::proc_text(const Task& reader, Location at) const {
     }
     case kStatus:
         return fmt::format("Name:\t{}\nState:\t{}\nTgid:\t{}\nPid:\t{}\nPPid:\t{}\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nNSpid:\t{}\nThreads:\t1\n", task.name, state, pid, pid, parent,
-                           fmt::join(task.pids.begin() + std::min<std::ptrdiff_t>(pid_namespaces[pids].level, static_cast<std::ptrdiff_t>(task.pids.size())), task.pids.end(), "\t"));
+                           fmt::join(numbers.begin() + std::min<std::ptrdiff_t>(pid_namespaces[seen_in].level, static_cast<std::ptrdiff_t>(numbers.size())), numbers.end(), "\t"));
     case kCmdline: {
         std::string text;
-        for (const std::string& argument : task.arguments) text += argument + '\0';
+        for (const std::string& argument : process.arguments) text += argument + '\0';
         return text;
     }
     case kComm: return task.name + "\n";
@@ -96,11 +98,12 @@ std::string Kernel::proc_text(const Task& reader, Location at) const {
 /// What a namespace decided about a file of /proc, and what it would be outside; empty when none did.
 std::string Kernel::proc_note(const Task& reader, Location at) const {
     const u32 pids = proc_namespace(reader, at);
-    const Task& task = tasks[proc_task(at.inode)];
+    const Process& process = processes[proc_task(at.inode)];
+    const Task& task = tasks[process.leader];
     switch (proc_entry(at.inode)) {
     case kStat: case kStatus: case kCmdline: case kComm:
         if (!pids) return {};
-        return fmt::format("process {} of pid namespace {}, for which this /proc was mounted; outside it is {}", pid_in(task, pids), namespace_inode(NamespaceKind::Pid, pids), task.pid);
+        return fmt::format("process {} of pid namespace {}, for which this /proc was mounted; outside it is {}", pid_in(process, pids), namespace_inode(NamespaceKind::Pid, pids), process.pid);
     case kHostname:
         if (!reader.namespaces.uts) return {};
         return fmt::format("\"{}\" in uts namespace {}; outside it is \"{}\"", uts_namespaces[reader.namespaces.uts].hostname,
@@ -128,9 +131,9 @@ std::vector<Kernel::Entry> Kernel::list(const Task& reader, Location at) const {
     const Inode& inode = vfs.at(at.inode);
     if (inode.type == InodeType::ProcRoot) {
         const u32 pids = proc_namespace(reader, at);
-        for (u32 i = 1; i < tasks.size(); ++i)
-            if (const i32 pid = tasks[i].state == TaskState::Free ? 0 : pid_in(tasks[i], pids)) add(fmt::format("{}", pid), proc_inode(i, kFolder));
-        const u32 self = static_cast<u32>(&reader - tasks.data());
+        for (u32 i = 1; i < processes.size(); ++i)
+            if (const i32 pid = processes[i].used ? pid_in(processes[i], pids) : 0) add(fmt::format("{}", pid), proc_inode(i, kFolder));
+        const u32 self = reader.process;
         if (pid_in(reader, pids)) add("self", proc_inode(self, kFolder));
         for (const ProcName& file : kRootFiles) add(file.name, proc_inode(self, file.entry));
         return entries;
@@ -156,7 +159,7 @@ Location Kernel::cross_mounts(const Task& task, Location at) const {
 
 /// "..": never above the task's root, and out of a mount to where it is mounted.
 Location Kernel::step_up(const Task& task, Location at) const {
-    if (at == task.root) return at;
+    if (at == context_of(task).root) return at;
     if (at.inode & kProc) {
         if (proc_entry(at.inode) == kSysKernel) return {at.mount, proc_inode(0, kSys)};
         return {at.mount, mounts_of(task).mounts.at(at.mount).root};
@@ -165,7 +168,7 @@ Location Kernel::step_up(const Task& task, Location at) const {
     for (auto mount = mounts.find(at.mount); mount != mounts.end() && mount->second.root == at.inode; mount = mounts.find(at.mount)) {
         if (mount->second.is_root) return at;
         at = mount->second.on;
-        if (at == task.root) return at;
+        if (at == context_of(task).root) return at;
     }
     return {at.mount, vfs.at(at.inode).parent};
 }
@@ -180,7 +183,7 @@ Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& p
     constexpr std::size_t kMaxName = 255;
     Found found;
     if (path.empty()) return found.error = -kENOENT, found;
-    Location at = path[0] == '/' ? task.root : from;
+    Location at = path[0] == '/' ? context_of(task).root : from;
     found.directory = at, found.name = ".";
     for (std::size_t begin = 0; begin < path.size();) {
         const std::size_t end = std::min(path.find('/', begin), path.size());
@@ -223,7 +226,7 @@ Kernel::Found Kernel::walk(const Task& task, Location from, const std::string& p
 
 std::string Kernel::path_of(const Task& task, Location at) const {
     std::string path;
-    for (unsigned depth = 0; depth < 256 && !(at == task.root); ++depth) {
+    for (unsigned depth = 0; depth < 256 && !(at == context_of(task).root); ++depth) {
         Location here = at;
         const auto& mounts = mounts_of(task).mounts;
         while (mounts.contains(here.mount) && mounts.at(here.mount).root == here.inode && !mounts.at(here.mount).is_root) here = mounts.at(here.mount).on;
@@ -231,7 +234,7 @@ std::string Kernel::path_of(const Task& task, Location at) const {
         if (up == at) break;
         std::string name = "?";
         if (here.inode & kProc) {
-            name = fmt::format("{}", pid_in(tasks[proc_task(here.inode)], task.namespaces.pid));
+            name = fmt::format("{}", pid_in(processes[proc_task(here.inode)], task.namespaces.pid));
         } else {
             for (const auto& [entry, child] : vfs.at(vfs.at(here.inode).parent).children)
                 if (child == here.inode) name = entry;
@@ -248,12 +251,12 @@ std::string Kernel::path_of(const Task& task, Location at) const {
 bool Kernel::reclaim_inodes() {
     std::vector<bool> used(vfs.inodes());
     const auto use = [&](u32 inode) { if (inode < used.size()) used[inode] = true; };
-    for (const OpenFile& file : files)
-        if (file.users) use(file.location.inode);
-    for (const Task& task : tasks) {
-        use(task.root.inode), use(task.cwd.inode);
-        for (const auto& [begin, vma] : task.memory.vmas) use(vma.inode);
-    }
+    for (u32 i = 0; i < files.end(); ++i)
+        if (files.contains(i) && files[i].kind == FileKind::Inode) use(files[i].location.inode);
+    for (u32 i = 0; i < contexts.end(); ++i)
+        if (contexts.contains(i)) use(contexts[i].root.inode), use(contexts[i].cwd.inode);
+    for (u32 i = 0; i < spaces.end(); ++i)
+        for (const auto& [begin, vma] : spaces[i].vmas) use(vma.inode);
     bool any = false;
     for (u32 inode = 1; inode < used.size(); ++inode)
         if (vfs.at(inode).unlinked && !used[inode]) {
@@ -267,65 +270,6 @@ bool Kernel::reclaim_inodes() {
 i64 Kernel::create_inode(u32 directory, const std::string& name, InodeType type, u32 mode) {
     const i64 made = vfs.create(directory, name, type, mode);
     return made == -kENOSPC && reclaim_inodes() ? vfs.create(directory, name, type, mode) : made;
-}
-
-// --- Descriptors ----------------------------------------------------------------------------------------------------------------
-
-/// A new open file description with no user yet: new_descriptor adds the first.
-i64 Kernel::new_file(OpenFile file) {
-    file.users = 0;
-    if ((file.kind == FileKind::Inode) && type_of(file.location.inode) == InodeType::Tty) file.kind = FileKind::Tty;
-    for (std::size_t i = 0; i < files.size(); ++i)
-        if (!files[i].users) return files[i] = std::move(file), static_cast<i64>(i);
-    if (files.size() >= kMaxFiles) return -kENFILE;
-    files.push_back(std::move(file));
-    return static_cast<i64>(files.size() - 1);
-}
-
-i64 Kernel::new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least) {
-    for (u32 fd = least; fd < kMaxDescriptors; ++fd) {
-        if (fd >= task.files.size()) task.files.resize(fd + 1);
-        if (task.files[fd].file) continue;
-        task.files[fd] = {file + 1, close_on_exec};
-        ++files[file].users;
-        return fd;
-    }
-    return -kEMFILE;
-}
-
-OpenFile* Kernel::file_of(Task& task, u32 fd) { return fd < task.files.size() && task.files[fd].file ? &files[task.files[fd].file - 1] : nullptr; }
-
-/// Which of `events` (POLLIN 1, POLLOUT 4) hold, with POLLHUP 0x10 and POLLERR 8.
-i16 Kernel::poll_file(const OpenFile& file, i16 events) const {
-    constexpr i16 kIn = 1, kOut = 4, kError = 8, kHangUp = 0x10;
-    i16 now = 0;
-    switch (file.kind) {
-    case FileKind::Tty: now = kOut | (ttys[file.object].input.empty() && !ttys[file.object].closed ? 0 : kIn); break;
-    case FileKind::PipeRead: now = (pipes[file.object].buffer.empty() ? 0 : kIn) | (pipes[file.object].writers ? 0 : kHangUp); break;
-    case FileKind::PipeWrite: now = (pipes[file.object].buffer.size() + kPipeAtomic <= kPipeBytes ? kOut : 0) | (pipes[file.object].readers ? 0 : kError); break;
-    case FileKind::Inode: now = kIn | kOut; break;
-    }
-    return static_cast<i16>(now & (events | kError | kHangUp));
-}
-
-void Kernel::close_file(u32 file) {
-    OpenFile& open = files[file];
-    if (!open.users || --open.users) return;
-    if (open.kind == FileKind::PipeRead) --pipes[open.object].readers;
-    if (open.kind == FileKind::PipeWrite) --pipes[open.object].writers;
-    if (open.kind == FileKind::PipeRead || open.kind == FileKind::PipeWrite) {
-        Pipe& pipe = pipes[open.object];
-        if (!pipe.readers && !pipe.writers) pipe = {};
-    }
-    open = {};
-}
-
-void Kernel::close_all(Task& task, bool only_on_exec) {
-    for (Descriptor& descriptor : task.files)
-        if (descriptor.file && (!only_on_exec || descriptor.close_on_exec)) {
-            close_file(descriptor.file - 1);
-            descriptor = {};
-        }
 }
 
 } // namespace trapeze::container

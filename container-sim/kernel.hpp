@@ -1,21 +1,25 @@
-// The simulated kernel: host code in seat S of the machine that runs Linux processes in U-mode, in pid, uts and mnt namespaces. A
-// system call is the same stop as a VM exit. A value: it copies together with its Machine.
+// The simulated kernel: host code in seat S of the machine that runs Linux processes in U-mode. A system call is the same stop as a VM
+// exit. A value: it copies together with its Machine.
 //
 // Usage:
 //   auto kernel = Kernel::boot(machine);
 //   kernel->start_container(machine, {.hostname = "web", .rootfs = "rootfs", .arguments = {"/bin/sh"}});
 //   kernel->run(machine, 1'000'000);
 //
-// Known gaps: one hart; one thread a process; signals have their default actions only (handlers are kept, not called), and none stops;
-// every process is root; a system call that needs memory when none is left fails with EFAULT. Each system call's own gap stands in its
-// row (syscalls.def).
+// Known gaps: one hart. Each system call's own gap stands in its row (syscalls.def).
 #pragma once
 
+#include "container-sim/pool.hpp"
 #include "container-sim/spec.hpp"
 #include "container-sim/task.hpp"
 #include "emulator/machine.hpp"
 
+#include <deque>
 #include <set>
+
+namespace trapeze {
+struct ElfImage;
+}
 
 namespace trapeze::container {
 
@@ -29,7 +33,7 @@ struct KernelStop {
 struct Attempt {
     i64 value = 0;
     bool blocked = false;
-    bool no_return = false; ///< the task has ended or begun another program: its registers stay
+    bool no_return = false; ///< the task has ended, begun another program or gone back to where a signal found it: its registers stay
     Attempt(i64 v) : value(v) {}
     static Attempt block() {
         Attempt attempt(0);
@@ -62,12 +66,15 @@ class Kernel {
     /// wait4 status of a container's init; nullopt while it runs.
     std::optional<int> exit_status(u32 container) const;
 
-    std::vector<ProcessView> processes() const;
+    std::vector<ProcessView> processes_seen() const;
     u64 frames_used() const { return used_frames; }
     u64 system_calls() const { return calls_made; }
 
     static constexpr u64 kSlice = 200'000;       ///< instructions of a time slice
-    static constexpr std::size_t kMaxTasks = 1000, kMaxFiles = 4096, kMaxDescriptors = 256, kMaxTexts = 256, kMaxVmas = 1024;
+    static constexpr u64 kNanosecondsPerCycle = 10; ///< a 100 MHz machine
+    static constexpr u64 kEpochSeconds = 1'767'225'600; ///< CLOCK_REALTIME when the machine starts: 2026-01-01 00:00 UTC
+    static constexpr std::size_t kMaxTasks = 32'768, kMaxFiles = 65'536, kMaxDescriptors = 1024, kMaxTexts = 4096, kMaxVmas = 65'530;
+    static constexpr i32 kMaxPid = 32'768;
     static constexpr std::size_t kMaxStrings = 128 << 10; ///< bytes of a program's arguments and environment
     static constexpr u64 kMaxTransfer = 1 << 20; ///< bytes that one call moves; a short count tells the rest
 
@@ -75,28 +82,103 @@ class Kernel {
     struct Tty {
         std::string input, output;
         bool closed = false;
-        u32 init = 0; ///< task
+        u32 init = 0; ///< process
     };
 
     void set_up(Machine& machine);
+    void set_up_host();
 
     // scheduler.cpp
-    bool ready(Machine& machine, Task& task) const;
-    std::optional<u32> choose(Machine& machine);
+    void make_runnable(u32 task);
+    void block(u32 task);
+    void wake(WaitKey key);
+    void wake_task(u32 task, Wakened why);
+    void leave_queues(Task& task);
+    std::optional<u32> choose();
+    void expire_timers(Machine& machine);
     bool skip_idle(Machine& machine);
-    i16 poll_file(const OpenFile& file, i16 events) const;
     void load(Machine& machine, Task& task);
     void save(Machine& machine, Task& task);
     void handle_trap(Machine& machine, const Trap& trap);
-    void system_call(Machine& machine, Task& task);
-    std::optional<u32> new_task();
-    void end_task(Machine& machine, u32 index, int status);
-    void kill_namespace(Machine& machine, u32 pid_namespace);
-    bool namespace_within(u32 inner, u32 outer) const;
-    i32 pid_in(const Task& task, u32 pid_namespace) const; ///< 0 when it cannot be seen from there
-    void give_pids(Task& task, u32 pid_namespace);
-    std::optional<u32> task_by_pid(i32 pid, u32 pid_namespace) const;
+    void begin_call(Machine& machine, u32 task);
+    void attempt_call(Machine& machine, u32 task);
+    void finish_call(Machine& machine, Task& task, i64 value);
     void event(Machine& machine, EventKind kind, const Task& task, std::string_view text);
+
+    // lifecycle.cpp
+    /// As many as an eighth of the memory has room for stacks of 16 KiB (/proc/sys/kernel/threads-max).
+    std::size_t max_tasks() const { return std::clamp<std::size_t>(frame_users.size() / 32, 20, kMaxTasks); }
+    std::optional<u32> new_task();
+    std::optional<u32> new_process(u32 parent);
+    bool give_pid(u32 task, u32 pid_namespace);
+    void use_pid(i32 pid) { ++pids[pid].users; }
+    void release_pid(i32 pid);
+    void set_group(Process& process, i32 group);
+    void set_session(Process& process, i32 session);
+    void end_thread(Machine& machine, u32 task, int code);
+    void end_process(Machine& machine, u32 process, int status); ///< all its threads, wait4 status
+    void become_zombie(Machine& machine, u32 process);
+    void reap(Machine& machine, u32 process);
+    void drop_task(Machine& machine, u32 task);
+    void notify_parent_of_end(Machine& machine, u32 process);
+    bool is_container_init(u32 process) const;
+    void end_session(Machine& machine, u32 process);
+    void release_task(Machine& machine, Task& task);
+    void kill_namespace(Machine& machine, u32 pid_namespace);
+    void set_parent(u32 child, u32 parent);
+    u32 reaper_of(const Process& process) const;
+    std::optional<u32> init_of(u32 pid_namespace) const; ///< process
+
+    // namespaces.cpp
+    bool namespace_within(u32 inner, u32 outer) const;
+    i32 pid_in(i32 pid, u32 pid_namespace) const;          ///< of the host's pid; 0 when it cannot be seen from there
+    i32 pid_in(const Task& task, u32 pid_namespace) const { return pid_in(task.tid, pid_namespace); }
+    i32 pid_in(const Process& process, u32 pid_namespace) const { return pid_in(process.pid, pid_namespace); }
+    std::optional<i32> host_pid(i32 pid, u32 pid_namespace) const;
+    std::optional<u32> task_by_pid(i32 pid, u32 pid_namespace) const;
+    std::optional<u32> process_by_pid(i32 pid, u32 pid_namespace) const;
+    void use_namespaces(const Task& task);
+    void release_namespaces(Machine& machine, Task& task);
+    void use_namespace(NamespaceKind kind, u32 index);
+    void release_namespace(Machine& machine, NamespaceKind kind, u32 index);
+    void erase_pid_namespace(u32 index);
+    u32 make_namespace(NamespaceKind kind, u32 from, u32 owner);
+    u32 namespaces_of_kind(NamespaceKind kind) const;
+    i64 write_id_map(const Task& writer, u32 target, bool groups, const std::string& text); ///< syscalls_namespace.cpp
+    i64 write_setgroups(const Task& writer, u32 target, const std::string& text);
+    i64 parse_id_map(const std::string& text, std::vector<IdRange>& ranges) const;
+    const NamespaceHead& namespace_head(NamespaceKind kind, u32 index) const;
+    u64 namespace_inode(NamespaceKind kind, u32 index) const { return namespace_head(kind, index).inode; }
+    u32 namespace_of(const Task& task, NamespaceKind kind) const;
+    /// capabilities(7): whether a task has it over what this user namespace owns. The one place that decides.
+    bool capable(const Task& task, u32 user_namespace, Capability capability) const { return capable(task.credentials, user_namespace, capability); }
+    bool capable(const Credentials& who, u32 user_namespace, Capability capability) const;
+    u32 uid_in(const Task& reader, u32 kernel_uid) const;  ///< as the reader's user namespace shows it, or 65534
+    u32 gid_in(const Task& reader, u32 kernel_gid) const;
+
+    // signals.cpp
+    void send_to_process(Machine& machine, u32 process, const SignalInfo& info);
+    void send_to_task(Machine& machine, u32 task, const SignalInfo& info);
+    void send_to_group(Machine& machine, i32 group, const SignalInfo& info);
+    void force_signal(Machine& machine, u32 task, int number, int code, u64 address);
+    bool is_ignored(const Process& process, const SignalInfo& info) const;
+    void prepare_signal(Machine& machine, u32 process, int number);
+    u64 deliverable(const Task& task) const;               ///< pending and not blocked
+    void deliver_signals(Machine& machine, u32 task);
+    bool push_frame(Machine& machine, Task& task, const SignalInfo& info, const SignalAction& action);
+    bool pop_frame(Machine& machine, Task& task);
+    void stop_process(Machine& machine, u32 process, int number);
+    void continue_process(Machine& machine, u32 process);
+    void tell_parent(Machine& machine, u32 process, int code, int status);
+    void wake_for_signal(u32 task);
+
+    // futex.cpp
+    i64 wake_futex(WaitKey key, u32 most, u32 bits);
+
+    void walk_robust_list(Machine& machine, u32 task);
+
+    // tty.cpp
+    void hang_up(Machine& machine, u32 tty, i32 session);
 
     // memory.cpp
     static constexpr u64 kReservedFrames = 16; ///< the first ones: nothing is ever mapped there
@@ -109,27 +191,38 @@ class Kernel {
     u64 frame_index(u64 physical) const { return (physical - kRamBase) >> kPageShift; }
     std::optional<u64> entry_address(Machine& machine, AddressSpace& memory, u64 va, bool make);
     bool map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physical, u8 prot);
-    i64 fault_in(Machine& machine, Task& task, u64 va, Access access);
-    i64 populate(Machine& machine, Task& task, const Vma& vma, u64 page, Access access);
+    i64 fault_in(Machine& machine, AddressSpace& memory, u64 va, Access access);
+    i64 populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page, Access access);
     void protect_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end, u8 prot);
     void unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end);
     void discard_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end);
     void free_space(Machine& machine, AddressSpace& memory);
-    void release_space(Machine& machine, Task& task, AddressSpace& memory);
+    void release_space(Machine& machine, u32 space);
     void free_table(Machine& machine, u64 table, int level);
     bool copy_space(Machine& machine, AddressSpace& to, const AddressSpace& from);
-    bool copy_in(Machine& machine, Task& task, u64 va, std::span<u8> out);
-    bool copy_out(Machine& machine, Task& task, u64 va, std::span<const u8> in);
-    i64 copy_text(Machine& machine, Task& task, u64 va, std::string& out, std::size_t most);
+    bool copy_in(Machine& machine, const Task& task, u64 va, std::span<u8> out);
+    bool copy_out(Machine& machine, const Task& task, u64 va, std::span<const u8> in);
+    i64 copy_text(Machine& machine, const Task& task, u64 va, std::string& out, std::size_t most);
     u64 find_gap(const AddressSpace& memory, u64 bytes) const;
+    std::optional<u64> physical_of(Machine& machine, const Task& task, u64 va); ///< of a page that is there
 
     // exec.cpp
+    static constexpr u64 kTrampoline = 0x3f'ffff'f000; ///< page of rt_sigreturn's code, above the stack
     void add_standard_mounts(MountNamespace& mounts, u32 pid_namespace);
     std::string find_program(const Task& task, const ContainerSpec& spec) const;
     Error explain_start(const Task& task, const ContainerSpec& spec, i64 error);
-    i64 execute(Machine& machine, Task& task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment);
+    i64 execute(Machine& machine, u32 task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth = 0);
+    i64 plan_program(const Task& task, const std::string& path, struct LoadPlan& plan);
+    i64 plan_interpreter(const Task& task, struct LoadPlan& plan);
+    i64 execute_script(Machine& machine, u32 task, const struct LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment, unsigned depth);
+    void transform_credentials(Task& task, const Inode& program);
+    bool set_ids_of(const Inode& program, Credentials& own) const;
+    void leave_old_program(Machine& machine, u32 task);
+    void take_lead(Machine& machine, u32 task);
+    bool load_image(Machine& machine, AddressSpace& memory, const ElfImage& elf, u32 inode, u64 bias, u64 most);
     bool load_segments(Machine& machine, AddressSpace& memory, const struct LoadPlan& plan);
     i64 build_stack(Machine& machine, Task& task, const struct LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment);
+    void map_trampoline(Machine& machine, AddressSpace& memory);
 
     // files.cpp
     struct Found {
@@ -157,26 +250,65 @@ class Kernel {
     bool reclaim_inodes();
     i64 create_inode(u32 directory, const std::string& name, InodeType type, u32 mode);
     std::string path_of(const Task& task, Location at) const;
-    i64 new_file(OpenFile file);
-    i64 new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least = 0);
-    OpenFile* file_of(Task& task, u32 fd);
-    void close_file(u32 file);
-    void close_all(Task& task, bool only_on_exec);
     const MountNamespace& mounts_of(const Task& task) const { return mount_namespaces[task.namespaces.mnt]; }
 
+    // descriptors.cpp
+    i64 new_file(OpenFile file);
+    i64 install(Machine& machine, Task& task, OpenFile file, bool close_on_exec);
+    u32 copy_descriptors(u32 table);
+    i64 new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least = 0);
+    OpenFile* file_of(const Task& task, u32 fd);
+    void close_file(Machine& machine, u32 file);
+    void close_descriptor(Machine& machine, Task& task, u32 fd);
+    void close_on_exec(Machine& machine, Task& task);
+    void release_descriptors(Machine& machine, u32 table);
+
+    u8 random_byte() {
+        random_state = random_state * 6364136223846793005 + 1442695040888963407;
+        return static_cast<u8>(random_state >> 33);
+    }
+    DescriptorTable& descriptors_of(const Task& task) { return descriptor_tables[task.descriptors]; }
+    const FileSystemContext& context_of(const Task& task) const { return contexts[task.context]; }
+    FileSystemContext& context_of(const Task& task) { return contexts[task.context]; }
+    AddressSpace& memory_of(const Task& task) { return spaces[task.memory]; }
+    const AddressSpace& memory_of(const Task& task) const { return spaces[task.memory]; }
+    const DescriptorTable& descriptors_of(const Task& task) const { return descriptor_tables[task.descriptors]; }
+    Process& process_of(const Task& task) { return processes[task.process]; }
+    const Process& process_of(const Task& task) const { return processes[task.process]; }
+
     std::vector<Task> tasks;
-    std::vector<PidNamespace> pid_namespaces;
-    std::vector<UtsNamespace> uts_namespaces;
+    std::vector<Process> processes;
+    std::set<u32> free_tasks, free_processes;
+    std::map<i32, PidRecord> pids;            ///< by pid in the host's namespace
+    Pool<AddressSpace> spaces;                ///< 0 is nobody's
+    Pool<DescriptorTable> descriptor_tables;
+    Pool<FileSystemContext> contexts;
+    Pool<SignalActions> signal_actions;
+    Pool<PidNamespace> pid_namespaces;
+    Pool<UtsNamespace> uts_namespaces;
+    Pool<UserNamespace> user_namespaces;
+    Pool<TimeNamespace> time_namespaces;
+    Pool<CgroupNamespace> cgroup_namespaces;
+    Pool<NamespaceHead> ipc_namespaces, net_namespaces, mnt_namespace_heads; ///< mnt: in step with mount_namespaces
+    u64 next_namespace_inode = kFirstNewNamespace;
     std::vector<MountNamespace> mount_namespaces;
     Vfs vfs;
-    std::vector<OpenFile> files;
-    std::vector<Pipe> pipes;
-    std::vector<Tty> ttys;       ///< one a container; 0 is the host's
+    Pool<OpenFile> files;
+    Pool<Pipe> pipes;
+    std::vector<Tty> ttys;        ///< one a container; 0 is the host's
+
+    WaitQueues queues;
+    std::set<std::pair<u64, u32>> timers; ///< (deadline in cycles, task)
+    std::set<std::pair<u64, u32>> alarms; ///< (deadline in cycles, process)
+    std::deque<u32> run_queue;
+
     std::vector<u32> frame_users;
-    u64 next_frame = 0;          ///< where to look for a free one
+    u64 next_frame = 0;           ///< where to look for a free one
     u64 used_frames = 0;
     std::map<std::pair<u32, u64>, u64> page_cache; ///< (inode, page of the file) to its frame
-    u32 current = 0;             ///< task on the hart; ~0: none
+    u64 trampoline = 0;           ///< frame of rt_sigreturn's code
+    u32 current = 0;              ///< task on the hart; ~0: none
+    u32 loaded_space = ~u32{0};   ///< whose tables the hart has
     u64 slice_left = 0;
     u64 calls_made = 0;
     u64 random_state = 0x9e3779b97f4a7c15; ///< getrandom's state: the same in each run

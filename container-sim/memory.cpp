@@ -81,15 +81,18 @@ void Kernel::forget_pages(u32 inode) {
 
 /// Ends the process that holds the most memory. Returns its index.
 u32 Kernel::end_largest(Machine& machine) {
-    u32 largest = current;
+    u32 largest = tasks[current].process;
     u64 most = 0;
-    for (u32 i = 1; i < tasks.size(); ++i) {
+    for (u32 i = 1; i < processes.size(); ++i) {
+        if (!processes[i].used || processes[i].zombie) continue;
+        AddressSpace& memory = memory_of(tasks[processes[i].threads.front()]);
         u64 pages = 0;
-        for (const auto& [begin, vma] : tasks[i].memory.vmas) visit_pages(machine, tasks[i].memory, begin, vma.end, [&](u64, u64) { ++pages; });
+        for (const auto& [begin, vma] : memory.vmas) visit_pages(machine, memory, begin, vma.end, [&](u64, u64) { ++pages; });
         if (pages > most) largest = i, most = pages;
     }
-    event(machine, EventKind::ProcessExit, tasks[largest], fmt::format("memory is full: {} holds the most, {} pages, and has to end", tasks[largest].name, most));
-    end_task(machine, largest, kSigKill);
+    const Task& victim = tasks[processes[largest].leader];
+    event(machine, EventKind::ProcessExit, victim, fmt::format("memory is full: {} holds the most, {} pages, and has to end", victim.name, most));
+    end_process(machine, largest, kSigKill);
     return largest;
 }
 
@@ -124,36 +127,36 @@ bool Kernel::map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physic
 }
 
 /// Brings in the page of `va` for this access. 0, or -kEFAULT when the process may not, or -kENOMEM.
-i64 Kernel::fault_in(Machine& machine, Task& task, u64 va, Access access) {
-    auto found = task.memory.vmas.upper_bound(va);
-    if (found == task.memory.vmas.begin()) return -kEFAULT;
+i64 Kernel::fault_in(Machine& machine, AddressSpace& memory, u64 va, Access access) {
+    auto found = memory.vmas.upper_bound(va);
+    if (found == memory.vmas.begin()) return -kEFAULT;
     const Vma vma = (--found)->second;
     const u8 wanted = access == Access::Store ? kWrite : access == Access::Fetch ? kExec : kRead;
     if (va >= vma.end || !(vma.prot & wanted)) return -kEFAULT;
     const u64 page = va & ~kPageMask;
-    const auto address = entry_address(machine, task.memory, page, true);
+    const auto address = entry_address(machine, memory, page, true);
     if (!address) return -kENOMEM;
     const u64 entry = read_entry(machine, *address);
-    if (!(entry & pte::V)) return populate(machine, task, vma, page, access);
+    if (!(entry & pte::V)) return populate(machine, memory, vma, page, access);
     if (access == Access::Store && !(entry & pte::W)) { // copy on write
         const u64 old = pte::address(entry);
-        if (vma.shared || frame_users[frame_index(old)] == 1) return map_page(machine, task.memory, page, old, vma.prot) ? 0 : -kENOMEM;
+        if (vma.shared || frame_users[frame_index(old)] == 1) return map_page(machine, memory, page, old, vma.prot) ? 0 : -kENOMEM;
         const auto fresh = allocate_frame(machine);
         if (!fresh) return -kENOMEM;
         std::array<u8, kPageSize> bytes;
         machine.ram.read(offset_of(old), bytes);
         machine.ram.write(offset_of(*fresh), bytes);
         release_frame(old);
-        return map_page(machine, task.memory, page, *fresh, vma.prot) ? 0 : -kENOMEM;
+        return map_page(machine, memory, page, *fresh, vma.prot) ? 0 : -kENOMEM;
     }
     // It is there already: the hart's translation was older.
     machine.hart().flush_translations();
     const u64 needed = access == Access::Fetch ? pte::X : access == Access::Load ? pte::R : pte::W;
-    if (!(entry & needed)) return map_page(machine, task.memory, page, pte::address(entry), access == Access::Store ? vma.prot : static_cast<u8>(vma.prot & ~kWrite)) ? 0 : -kENOMEM;
+    if (!(entry & needed)) return map_page(machine, memory, page, pte::address(entry), access == Access::Store ? vma.prot : static_cast<u8>(vma.prot & ~kWrite)) ? 0 : -kENOMEM;
     return 0;
 }
 
-i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Access access) {
+i64 Kernel::populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page, Access access) {
     const bool from_file = vma.inode && page < vma.file_end;
     const bool whole = from_file && page + kPageSize <= vma.file_end;
     const u64 file_page = vma.file_offset + (page - vma.begin);
@@ -162,7 +165,7 @@ i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Acc
         const auto key = std::pair(vma.inode, file_page >> kPageShift);
         if (const auto cached = page_cache.find(key); cached != page_cache.end()) {
             share_frame(cached->second);
-            return map_page(machine, task.memory, page, cached->second, vma.prot & static_cast<u8>(~kWrite)) ? 0 : -kENOMEM;
+            return map_page(machine, memory, page, cached->second, vma.prot & static_cast<u8>(~kWrite)) ? 0 : -kENOMEM;
         }
     }
     const auto frame = allocate_frame(machine);
@@ -181,7 +184,7 @@ i64 Kernel::populate(Machine& machine, Task& task, const Vma& vma, u64 page, Acc
         share_frame(*frame);
         prot &= static_cast<u8>(~kWrite);
     }
-    return map_page(machine, task.memory, page, *frame, prot) ? 0 : -kENOMEM;
+    return map_page(machine, memory, page, *frame, prot) ? 0 : -kENOMEM;
 }
 
 void Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
@@ -236,11 +239,12 @@ void Kernel::free_space(Machine& machine, AddressSpace& memory) {
     machine.hart().flush_translations();
 }
 
-/// A task lets go of memory: it goes back to the one who lent it (vfork) and still waits, or is freed.
-void Kernel::release_space(Machine& machine, Task& task, AddressSpace& memory) {
-    const auto lender = task.lender ? task_by_pid(std::exchange(task.lender, 0), 0) : std::nullopt;
-    if (lender && tasks[*lender].waits_for == WaitFor::Memory) tasks[*lender].memory = std::exchange(memory, {});
-    else free_space(machine, memory);
+/// A task lets go of its address space; with the last one it is freed.
+void Kernel::release_space(Machine& machine, u32 space) {
+    if (!space || !spaces.release(space)) return;
+    free_space(machine, spaces[space]);
+    spaces.erase(space);
+    if (loaded_space == space) loaded_space = ~u32{0};
 }
 
 /// fork: both sides keep the frames, and neither may write them in place (but what they share by MAP_SHARED). False: memory is full.
@@ -264,11 +268,11 @@ bool Kernel::copy_space(Machine& machine, AddressSpace& to, const AddressSpace& 
 
 // --- Between the kernel and a process: page by page, every pointer checked -------------------------------------------------
 
-bool Kernel::copy_in(Machine& machine, Task& task, u64 va, std::span<u8> out) {
+bool Kernel::copy_in(Machine& machine, const Task& task, u64 va, std::span<u8> out) {
     for (std::size_t done = 0; done < out.size();) {
         const u64 at = va + done;
-        if (at < va || fault_in(machine, task, at, Access::Load) < 0) return false;
-        const auto address = entry_address(machine, task.memory, at, false);
+        if (at < va || fault_in(machine, memory_of(task), at, Access::Load) < 0) return false;
+        const auto address = entry_address(machine, memory_of(task), at, false);
         const u64 entry = address ? read_entry(machine, *address) : 0;
         if (!(entry & pte::V)) return false;
         const std::size_t chunk = std::min<std::size_t>(out.size() - done, kPageSize - (at & kPageMask));
@@ -278,11 +282,11 @@ bool Kernel::copy_in(Machine& machine, Task& task, u64 va, std::span<u8> out) {
     return true;
 }
 
-bool Kernel::copy_out(Machine& machine, Task& task, u64 va, std::span<const u8> in) {
+bool Kernel::copy_out(Machine& machine, const Task& task, u64 va, std::span<const u8> in) {
     for (std::size_t done = 0; done < in.size();) {
         const u64 at = va + done;
-        if (at < va || fault_in(machine, task, at, Access::Store) < 0) return false;
-        const auto address = entry_address(machine, task.memory, at, false);
+        if (at < va || fault_in(machine, memory_of(task), at, Access::Store) < 0) return false;
+        const auto address = entry_address(machine, memory_of(task), at, false);
         const u64 entry = address ? read_entry(machine, *address) : 0;
         if (!(entry & pte::W)) return false;
         const std::size_t chunk = std::min<std::size_t>(in.size() - done, kPageSize - (at & kPageMask));
@@ -292,7 +296,7 @@ bool Kernel::copy_out(Machine& machine, Task& task, u64 va, std::span<const u8> 
     return true;
 }
 
-i64 Kernel::copy_text(Machine& machine, Task& task, u64 va, std::string& out, std::size_t most) {
+i64 Kernel::copy_text(Machine& machine, const Task& task, u64 va, std::string& out, std::size_t most) {
     out.clear();
     while (out.size() < most) { // never over the end of a page: the next may not be there
         std::array<u8, 256> bytes;
@@ -304,6 +308,12 @@ i64 Kernel::copy_text(Machine& machine, Task& task, u64 va, std::string& out, st
         if (end != bytes.begin() + count) return static_cast<i64>(out.size());
     }
     return -kENAMETOOLONG;
+}
+
+std::optional<u64> Kernel::physical_of(Machine& machine, const Task& task, u64 va) {
+    const auto address = entry_address(machine, memory_of(task), va, false);
+    const u64 entry = address ? read_entry(machine, *address) : 0;
+    return entry & pte::V ? std::optional(pte::address(entry) | (va & kPageMask)) : std::nullopt;
 }
 
 u64 Kernel::find_gap(const AddressSpace& memory, u64 bytes) const {

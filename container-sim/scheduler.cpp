@@ -1,5 +1,5 @@
-// Running tasks: choosing one, loading it onto the hart, serving what it traps with. Round robin with time slices counted in
-// instructions; a task that waits is looked at again when its turn comes.
+// The kernel's main loop: choosing a task, running it on the hart, serving what it traps with. Round robin with time slices counted in
+// instructions. A task that waits is in no queue but those of what it waits for.
 #include "container-sim/abi.hpp"
 #include "container-sim/kernel.hpp"
 #include "container-sim/syscalls.hpp"
@@ -14,6 +14,7 @@ namespace {
 
 constexpr u32 kNobody = ~u32{0};
 constexpr u64 kPmpAllNapot = 0x1f;
+constexpr int kCodeAccess = 2, kCodeUnmapped = 1; // SEGV_ACCERR, SEGV_MAPERR
 
 int signal_of(const Trap& trap) {
     switch (static_cast<Cause>(trap.cause)) {
@@ -50,76 +51,115 @@ void Kernel::set_up(Machine& machine) {
     hart.occupy(Priv::S);
     frame_users.assign(machine.ram.size() >> kPageShift, 0);
     for (u64 i = 0; i < kReservedFrames; ++i) frame_users[i] = 1;
-    pid_namespaces.emplace_back();
-    uts_namespaces.push_back({"host"});
+    current = kNobody;
+    set_up_host();
+}
+
+/// The first namespaces, and task 0 of process 0, which stands for the host: parent of what the engine starts.
+void Kernel::set_up_host() {
+    const auto head = [](NamespaceKind kind) { return NamespaceHead{first_namespace_inode(kind), 0}; };
+    pid_namespaces.add({head(NamespaceKind::Pid)});
+    uts_namespaces.add({head(NamespaceKind::Uts), "host"});
+    user_namespaces.add({head(NamespaceKind::User), 0, 0, 0, 0, {{0, 0, ~u32{0}}}, {{0, 0, ~u32{0}}}});
+    time_namespaces.add({head(NamespaceKind::Time)});
+    cgroup_namespaces.add({head(NamespaceKind::Cgroup)});
+    ipc_namespaces.add(head(NamespaceKind::Ipc));
+    net_namespaces.add(head(NamespaceKind::Net));
+    mnt_namespace_heads.add(head(NamespaceKind::Mnt));
     mount_namespaces.emplace_back();
     Mount root;
     root.root = vfs.make_tree(), root.is_root = true, root.type = "tmpfs", root.source = "host";
     mount_namespaces[0].root_mount = vfs.new_mount_id();
     mount_namespaces[0].mounts[mount_namespaces[0].root_mount] = root;
     ttys.emplace_back();
-    tasks.emplace_back(); // task 0 stands for the host: parent of what the engine starts
-    tasks[0].pid = pid_namespaces[0].next_pid++;
-    tasks[0].name = "host", tasks[0].state = TaskState::Blocked, tasks[0].waits_for = WaitFor::Child;
-    tasks[0].root = tasks[0].cwd = {mount_namespaces[0].root_mount, root.root};
-    current = kNobody;
+    spaces.add({});
+    processes.emplace_back();
+    processes[0].used = true;
+    tasks.emplace_back();
+    Task& host = tasks[0];
+    host.name = "host", host.state = TaskState::Blocked;
+    host.descriptors = descriptor_tables.add({});
+    const Location at{mount_namespaces[0].root_mount, root.root};
+    host.context = contexts.add({at, at});
+    host.actions = signal_actions.add({});
+    give_pid(0, 0);
+    processes[0].pid = host.tid;
+    processes[0].threads = {0};
 }
 
 void Kernel::event(Machine& machine, EventKind kind, const Task& task, std::string_view text) {
     Event event;
     event.kind = kind;
-    event.time = machine.cycles(), event.pc = task.pc, event.a = static_cast<u64>(task.pid);
-    event.tag = task.container & 31;
+    event.time = machine.cycles(), event.pc = task.pc, event.a = static_cast<u64>(process_of(task).pid);
+    event.tag = process_of(task).container & 31;
     if (machine.trace.wants(kind)) event.detail = machine.trace.text(text);
     machine.trace.add(event);
 }
 
-// --- Scheduling ---------------------------------------------------------------------------------------------------------
+// --- Who runs and who waits ------------------------------------------------------------------------------------------------
 
-bool Kernel::ready(Machine& machine, Task& task) const {
-    if (task.state == TaskState::Runnable) return true;
-    if (task.state != TaskState::Blocked) return false;
-    const u32 index = static_cast<u32>(&task - tasks.data());
-    switch (task.waits_for) {
-    case WaitFor::Child: {
-        bool any = false, ended = false;
-        for (const Task& child : tasks) {
-            if (child.parent != index || child.state == TaskState::Free || &child == &task) continue;
-            if (task.wait_object && child.pid != static_cast<i32>(task.wait_object)) continue;
-            any = true;
-            ended |= child.state == TaskState::Zombie;
-        }
-        return index != 0 && (ended || !any);
-    }
-    case WaitFor::Memory: return task.memory.root != 0;
-    case WaitFor::PipeData: return !pipes[task.wait_object].buffer.empty() || !pipes[task.wait_object].writers;
-    case WaitFor::PipeRoom: return pipes[task.wait_object].buffer.size() + kPipeAtomic <= kPipeBytes || !pipes[task.wait_object].readers;
-    case WaitFor::TtyInput: return !ttys[task.wait_object].input.empty() || ttys[task.wait_object].closed;
-    case WaitFor::Time: return machine.cycles() >= task.wait_object;
-    case WaitFor::Poll:
-        return machine.cycles() >= task.wait_object ||
-               std::any_of(task.polled.begin(), task.polled.end(), [this](const Task::Polled& p) { return poll_file(files[p.file], p.events) != 0; });
-    default: return false;
-    }
+void Kernel::make_runnable(u32 index) {
+    Task& task = tasks[index];
+    task.state = TaskState::Runnable;
+    if (!task.queued && index != current) run_queue.push_back(index), task.queued = true;
 }
 
-std::optional<u32> Kernel::choose(Machine& machine) {
-    const u32 count = static_cast<u32>(tasks.size());
-    const u32 start = current == kNobody ? 0 : current;
-    for (u32 i = 1; i <= count; ++i) {
-        const u32 index = (start + i) % count;
-        if (index != 0 && ready(machine, tasks[index])) return index;
+/// The task's attempt could not finish: it sleeps until what `waits` names changes, or until its deadline.
+void Kernel::block(u32 index) {
+    Task& task = tasks[index];
+    task.state = TaskState::Blocked;
+    task.wakened = Wakened::No;
+    for (const WaitKey& key : task.waits) queues.add(key, index);
+    if (task.deadline != kForever) timers.insert({task.deadline, index});
+}
+
+void Kernel::leave_queues(Task& task) {
+    const u32 index = static_cast<u32>(&task - tasks.data());
+    for (const WaitKey& key : task.waits) queues.remove(key, index);
+    if (task.deadline != kForever) timers.erase({task.deadline, index});
+    task.waits.clear();
+    task.deadline = kForever;
+}
+
+void Kernel::wake_task(u32 index, Wakened why) {
+    Task& task = tasks[index];
+    if (task.state != TaskState::Blocked) return;
+    leave_queues(task);
+    task.wakened = why;
+    make_runnable(index);
+}
+
+void Kernel::wake(WaitKey key) {
+    for (u32 index : queues.waiting(key)) wake_task(index, Wakened::ByKey);
+}
+
+std::optional<u32> Kernel::choose() {
+    while (!run_queue.empty()) {
+        const u32 index = run_queue.front();
+        run_queue.pop_front();
+        tasks[index].queued = false;
+        if (tasks[index].state == TaskState::Free) free_tasks.insert(index);
+        if (tasks[index].state == TaskState::Runnable) return index;
     }
     return std::nullopt;
 }
 
+void Kernel::expire_timers(Machine& machine) {
+    while (!timers.empty() && timers.begin()->first <= machine.cycles()) wake_task(timers.begin()->second, Wakened::ByTime);
+    while (!alarms.empty() && alarms.begin()->first <= machine.cycles()) {
+        const u32 index = alarms.begin()->second;
+        alarms.erase(alarms.begin());
+        Process& process = processes[index];
+        process.alarm = process.alarm_interval ? machine.cycles() + process.alarm_interval : 0;
+        if (process.alarm) alarms.insert({process.alarm, index});
+        send_to_process(machine, index, {.number = kSigAlrm, .code = kCodeKernel});
+    }
+}
+
 /// When all wait, time passes to the first that waits for it. False: nobody does.
 bool Kernel::skip_idle(Machine& machine) {
-    u64 earliest = ~u64{0};
-    for (const Task& task : tasks)
-        if (task.state == TaskState::Blocked && (task.waits_for == WaitFor::Time || (task.waits_for == WaitFor::Poll && task.wait_object != ~u64{0})))
-            earliest = std::min(earliest, task.wait_object);
-    if (earliest == ~u64{0}) return false;
+    const u64 earliest = std::min(timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first);
+    if (earliest == kForever) return false;
     if (earliest > machine.cycles()) machine.charge(earliest - machine.cycles());
     return true;
 }
@@ -131,8 +171,10 @@ void Kernel::load(Machine& machine, Task& task) {
     s[Csr::fcsr] = task.fcsr;
     s.priv = Priv::U;
     s[Csr::mstatus] |= mstatus::FS;
+    if (loaded_space == task.memory) return;
+    loaded_space = task.memory;
     Bus bus = machine.bus();
-    hart.write_csr(Csr::satp, satp::kSv39 << 60 | task.memory.root >> kPageShift, bus);
+    hart.write_csr(Csr::satp, satp::kSv39 << 60 | memory_of(task).root >> kPageShift, bus);
     hart.flush_translations();
 }
 
@@ -145,28 +187,36 @@ void Kernel::save(Machine& machine, Task& task) {
 KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
     KernelStop stop;
     while (stop.executed < budget) {
+        expire_timers(machine);
         if (current == kNobody || slice_left == 0 || tasks[current].state != TaskState::Runnable) {
-            const u32 before = current;
-            const auto next = choose(machine);
+            const u32 before = std::exchange(current, kNobody);
+            if (before != kNobody && tasks[before].state == TaskState::Runnable) make_runnable(before);
+            const auto next = choose();
             if (!next) {
                 if (when_idle == WhenIdle::PassTime && skip_idle(machine)) continue;
-                const bool finished = std::none_of(tasks.begin() + 1, tasks.end(), [](const Task& t) { return t.state == TaskState::Blocked; });
+                const bool finished = std::none_of(processes.begin() + 1, processes.end(), [](const Process& p) { return p.used && !p.zombie; });
                 stop.state = finished ? RunState::Finished : RunState::Idle;
-                current = kNobody;
                 return stop;
             }
             current = *next;
             slice_left = kSlice;
-            Task& task = tasks[current];
-            task.state = TaskState::Runnable;
-            task.waits_for = WaitFor::Nothing;
-            if (before != current) event(machine, EventKind::ContextSwitch, task, task.name);
+            if (before != current) event(machine, EventKind::ContextSwitch, tasks[current], tasks[current].name);
+        }
+        if (tasks[current].in_call) {
+            attempt_call(machine, current);
+            continue;
+        }
+        if (deliverable(tasks[current])) {
+            deliver_signals(machine, current);
+            if (tasks[current].state != TaskState::Runnable) continue;
         }
         load(machine, tasks[current]);
         const Stop hart_stop = machine.run(std::min(budget - stop.executed, slice_left));
         stop.executed += hart_stop.executed;
         slice_left -= std::min(slice_left, hart_stop.executed);
         save(machine, tasks[current]);
+        tasks[current].run_cycles += hart_stop.executed;
+        process_of(tasks[current]).cycles += hart_stop.executed;
         if (hart_stop.kind == StopKind::SeatTrap) handle_trap(machine, hart_stop.trap);
         if (hart_stop.kind == StopKind::Halted) return stop.state = RunState::Finished, stop;
     }
@@ -179,137 +229,100 @@ void Kernel::handle_trap(Machine& machine, const Trap& trap) {
     machine.hart().return_from_trap(Priv::S);
     if (trap.is_interrupt()) return;
     switch (static_cast<Cause>(trap.cause)) {
-    case Cause::EcallFromU: return system_call(machine, task);
+    case Cause::EcallFromU: return begin_call(machine, current);
     case Cause::InstructionPageFault: case Cause::LoadPageFault: case Cause::StorePageFault: {
         const Access access = trap.is(Cause::StorePageFault) ? Access::Store : trap.is(Cause::LoadPageFault) ? Access::Load : Access::Fetch;
-        i64 result = fault_in(machine, task, trap.tval, access);
-        while (result == -kENOMEM && end_largest(machine) != current) result = fault_in(machine, task, trap.tval, access);
-        if (result == -kEFAULT) end_task(machine, current, kSigSegv);
+        ++process_of(task).faults;
+        i64 result = fault_in(machine, memory_of(task), trap.tval, access);
+        while (result == -kENOMEM && end_largest(machine) != task.process) result = fault_in(machine, memory_of(task), trap.tval, access);
+        if (result == -kEFAULT) force_signal(machine, current, kSigSegv, memory_of(task).vmas.contains(trap.tval & ~kPageMask) ? kCodeAccess : kCodeUnmapped, trap.tval);
         return;
     }
     default:
-        event(machine, EventKind::ProcessExit, task, fmt::format("{} at 0x{:x} ends {}", cause_name(trap.cause), trap.epc, task.name));
-        end_task(machine, current, signal_of(trap));
+        event(machine, EventKind::ProcessExit, task, fmt::format("{} at 0x{:x} in {}", cause_name(trap.cause), trap.epc, task.name));
+        force_signal(machine, current, signal_of(trap), trap.is(Cause::IllegalInstruction) || trap.is(Cause::Breakpoint) ? 1 : kCodeKernel, trap.epc);
     }
 }
 
-void Kernel::system_call(Machine& machine, Task& task) {
-    if (!task.restarted) ++calls_made;
-    const u32 index = current;
+// --- System calls -------------------------------------------------------------------------------------------------------------
+
+void Kernel::begin_call(Machine& machine, u32 index) {
+    Task& task = tasks[index];
+    ++calls_made;
+    task.call = task.x[17];
+    task.in_call = true;
+    task.resume = task.resume_more = 0;
+    task.wakened = Wakened::No;
+    const bool wanted = machine.trace.wants(EventKind::SyscallEnter);
     Call call{*this, machine, index, {}};
     std::copy_n(task.x.begin() + 10, 6, call.arguments.begin());
-    const SyscallRow* row = syscall_row(task.x[17]);
-    const std::string entry = machine.trace.wants(EventKind::SyscallEnter) && !task.restarted ? call.text(row, task.x[17]) : std::string();
-    if (!task.restarted) event(machine, EventKind::SyscallEnter, task, entry);
+    event(machine, EventKind::SyscallEnter, task, wanted ? call.text(syscall_row(task.call), task.call) : std::string());
+    attempt_call(machine, index);
+}
+
+/// One attempt. A task that a signal has woken makes it once more, so that what is ready counts and partial work is told; if it would
+/// wait again, the signal goes first, and the call ends with EINTR or begins anew as `restart` and the handler's SA_RESTART have it.
+void Kernel::attempt_call(Machine& machine, u32 index) {
+    Call call{*this, machine, index, {}};
+    std::copy_n(tasks[index].x.begin() + 10, 6, call.arguments.begin());
+    const SyscallRow* row = syscall_row(tasks[index].call);
     const Attempt attempt = row ? row->handler(call) : Attempt(-kENOSYS);
-    Task& after = tasks[index]; // the table may have grown
-    if (attempt.no_return) return;
-    if (attempt.blocked) {
-        after.state = TaskState::Blocked;
-        after.restarted = true;
-        return; // pc stays at the ecall: waking makes the same attempt again
+    Task& task = tasks[index]; // the table may have grown
+    if (task.state == TaskState::Free || task.state == TaskState::Zombie) return;
+    if (attempt.no_return) {
+        task.in_call = false;
+        return;
     }
-    after.restarted = false;
-    after.resume = 0;
-    after.x[10] = static_cast<u64>(attempt.value);
-    after.pc += 4;
-    if (machine.trace.wants(EventKind::SyscallExit)) event(machine, EventKind::SyscallExit, after, call.result_text(row, after.x[17], attempt.value));
-    else event(machine, EventKind::SyscallExit, after, "");
+    if (!attempt.blocked) return finish_call(machine, task, attempt.value);
+    if (!deliverable(task)) return block(index);
+    task.waits.clear();
+    task.deadline = kForever;
+    deliver_signals(machine, index);
+    if (tasks[index].in_call && tasks[index].state == TaskState::Runnable && !deliverable(tasks[index])) return; // no handler ran: it is attempted again
 }
 
-// --- Tasks ---------------------------------------------------------------------------------------------------------------
-
-std::optional<u32> Kernel::new_task() {
-    for (u32 i = 1; i < tasks.size(); ++i)
-        if (tasks[i].state == TaskState::Free) return tasks[i] = Task(), i;
-    if (tasks.size() >= kMaxTasks) return std::nullopt;
-    tasks.emplace_back();
-    return static_cast<u32>(tasks.size() - 1);
-}
-
-bool Kernel::namespace_within(u32 inner, u32 outer) const {
-    while (inner != outer && inner != 0) inner = pid_namespaces[inner].parent;
-    return inner == outer;
-}
-
-i32 Kernel::pid_in(const Task& task, u32 pid_namespace) const {
-    if (task.pids.empty() || !namespace_within(task.namespaces.pid, pid_namespace)) return 0;
-    const unsigned level = pid_namespaces[pid_namespace].level;
-    return level < task.pids.size() ? task.pids[level] : 0;
-}
-
-/// A pid in its namespace and in each one above it (pid_namespaces(7)).
-void Kernel::give_pids(Task& task, u32 pid_namespace) {
-    task.namespaces.pid = task.pid_namespace_of_children = pid_namespace;
-    task.pids.assign(pid_namespaces[pid_namespace].level + 1, 0);
-    for (u32 at = pid_namespace;; at = pid_namespaces[at].parent) {
-        task.pids[pid_namespaces[at].level] = pid_namespaces[at].next_pid++;
-        if (at == 0) break;
-    }
-    task.pid = task.pids[0];
-}
-
-std::optional<u32> Kernel::task_by_pid(i32 pid, u32 pid_namespace) const {
-    for (u32 i = 1; i < tasks.size(); ++i)
-        if (tasks[i].state != TaskState::Free && pid_in(tasks[i], pid_namespace) == pid) return i;
-    return std::nullopt;
-}
-
-/// The task becomes a zombie; its children go to its namespace's init; if it is that init, its namespace ends with it.
-void Kernel::end_task(Machine& machine, u32 index, int status) {
-    Task& task = tasks[index];
-    if (task.state == TaskState::Zombie || task.state == TaskState::Free) return;
-    event(machine, EventKind::ProcessExit, task, fmt::format("{} ends, {}", task.name, status & 0x7f ? fmt::format("by signal {}", status & 0x7f) : fmt::format("status {}", status >> 8)));
-    close_all(task, false);
-    release_space(machine, task, task.memory);
-    task.state = TaskState::Zombie;
-    task.exit_status = status;
-    u32 reaper = 0;
-    for (u32 i = 1; i < tasks.size(); ++i)
-        if (i != index && tasks[i].state != TaskState::Free && tasks[i].state != TaskState::Zombie && tasks[i].namespaces.pid == task.namespaces.pid && tasks[i].pids.back() == 1) reaper = i;
-    for (Task& child : tasks)
-        if (child.state != TaskState::Free && child.parent == index && &child != &task) {
-            child.parent = reaper;
-            if (!reaper && child.state == TaskState::Zombie) child.state = TaskState::Free;
-        }
-    if (task.pids.back() == 1 && task.namespaces.pid != 0) kill_namespace(machine, task.namespaces.pid);
-    if (task.parent == 0 && !(task.container && ttys[task.container].init == index)) task.state = TaskState::Free; // nobody waits
-}
-
-void Kernel::kill_namespace(Machine& machine, u32 pid_namespace) {
-    pid_namespaces[pid_namespace].dead = true;
-    for (u32 i = 1; i < tasks.size(); ++i)
-        if (tasks[i].state != TaskState::Free && tasks[i].state != TaskState::Zombie && namespace_within(tasks[i].namespaces.pid, pid_namespace))
-            end_task(machine, i, kSigKill);
+void Kernel::finish_call(Machine& machine, Task& task, i64 value) {
+    task.in_call = false;
+    task.resume = task.resume_more = 0;
+    task.x[10] = static_cast<u64>(value);
+    task.pc += 4;
+    if (!machine.trace.wants(EventKind::SyscallExit)) return event(machine, EventKind::SyscallExit, task, "");
+    const Call call{*this, machine, static_cast<u32>(&task - tasks.data()), {}};
+    event(machine, EventKind::SyscallExit, task, call.result_text(syscall_row(task.call), task.call, value));
 }
 
 // --- What readers see, and the consoles ------------------------------------------------------------------------------------
 
-std::vector<ProcessView> Kernel::processes() const {
-    static constexpr const char* kStates[] = {"free", "running", "waiting", "ended"};
+std::vector<ProcessView> Kernel::processes_seen() const {
     std::vector<ProcessView> views;
-    for (u32 i = 1; i < tasks.size(); ++i) {
-        const Task& task = tasks[i];
-        if (task.state == TaskState::Free) continue;
-        views.push_back({task.pid, tasks[task.parent].pid, task.pids, task.name, kStates[static_cast<std::size_t>(task.state)],
-                         uts_namespaces[task.namespaces.uts].hostname, mounts_of(task).mounts.at(mounts_of(task).root_mount).source, task.namespaces, task.container,
-                         task.exit_status});
+    for (u32 i = 1; i < processes.size(); ++i) {
+        const Process& process = processes[i];
+        if (!process.used) continue;
+        const Task& task = tasks[process.leader];
+        const auto record = pids.find(process.pid);
+        const char* state = process.zombie ? "ended" : process.stopped ? "stopped" : task.state == TaskState::Runnable ? "running" : "waiting";
+        views.push_back({process.pid, processes[process.parent].pid, record->second.numbers, task.name, state, uts_namespaces[task.namespaces.uts].hostname,
+                         mounts_of(task).mounts.at(mounts_of(task).root_mount).source, task.namespaces, task.credentials.user_namespace, process.container, process.exit_status});
     }
     return views;
 }
 
 std::optional<int> Kernel::exit_status(u32 container) const {
     if (container == 0 || container >= ttys.size()) return std::nullopt;
-    const Task& init = tasks[ttys[container].init];
-    return init.state == TaskState::Zombie ? std::optional(init.exit_status) : std::nullopt;
+    const Process& init = processes[ttys[container].init];
+    return init.zombie ? std::optional(init.exit_status) : std::nullopt;
 }
 
 void Kernel::type(u32 container, std::string_view text) {
     constexpr std::size_t kMost = 64 << 10;
-    if (container < ttys.size()) ttys[container].input.append(text.substr(0, kMost - std::min(kMost, ttys[container].input.size())));
+    if (container >= ttys.size()) return;
+    ttys[container].input.append(text.substr(0, kMost - std::min(kMost, ttys[container].input.size())));
+    wake({WaitKind::Tty, container});
 }
 void Kernel::close_input(u32 container) {
-    if (container < ttys.size()) ttys[container].closed = true;
+    if (container >= ttys.size()) return;
+    ttys[container].closed = true;
+    wake({WaitKind::Tty, container});
 }
 std::string Kernel::take_output(u32 container) { return container < ttys.size() ? std::exchange(ttys[container].output, {}) : std::string(); }
 

@@ -74,7 +74,8 @@ std::string Call::text(const SyscallRow* row, u64 number) const {
 std::string Call::result_text(const SyscallRow* row, u64 number, i64 value) const {
     const std::string name = row ? row->name : fmt::format("call {}", number);
     if (value >= 0) return value > 0xffff ? fmt::format("{} = 0x{:x}", name, value) : fmt::format("{} = {}", name, value);
-    return fmt::format("{} = -1, error {}", name, -value);
+    const char* error = errno_name(-value);
+    return error ? fmt::format("{} = -1 {}", name, error) : fmt::format("{} = {}", name, value);
 }
 
 void Call::lookup(const std::string& sentence) const { kernel.event(machine, EventKind::NamespaceLookup, task(), sentence); }

@@ -27,31 +27,92 @@ struct Call {
 #define SYSCALL(number, name, ...) Attempt name() const;
 #include "container-sim/syscalls.def"
 
-  private:
+    // What handlers and the operations of files share.
     template <class T> bool read_user(u64 va, T& out) const { return kernel.copy_in(machine, task(), va, std::span(reinterpret_cast<u8*>(&out), sizeof out)); }
     template <class T> bool write_user(u64 va, const T& in) const { return kernel.copy_out(machine, task(), va, std::span(reinterpret_cast<const u8*>(&in), sizeof in)); }
+    /// The attempt cannot finish before one of these changes, or before `deadline` (cycles). Pre: it has had no effect but on resume.
+    Attempt wait_any(std::vector<WaitKey> keys, u64 deadline = kForever, Restart restart = Restart::IfAsked) const {
+        task().waits = std::move(keys), task().deadline = deadline, task().restart = restart;
+        return Attempt::block();
+    }
+    Attempt wait(WaitKey key, u64 deadline = kForever, Restart restart = Restart::IfAsked) const { return wait_any({key}, deadline, restart); }
     i64 path_arg(unsigned i, std::string& out) const { return kernel.copy_text(machine, task(), arg(i), out, 4096); }
-    i64 base_of(i32 fd, Location& out) const;
-    Kernel::Found find(i32 fd, const std::string& path, bool follow) const;
+    i64 strings(u64 array, std::vector<std::string>& out) const;
+
+    // syscalls_file.cpp
+    u32 file_number(u32 fd) const;
     Attempt read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const;
     Attempt write_file(OpenFile& file, u64 from, u64 bytes, const u64* offset) const;
-    Attempt write_pipe(OpenFile& file, u64 from, u64 bytes) const;
+    Attempt vectored(bool writing) const;
+    i16 poll_file(const OpenFile& file, i16 events) const;
+    void add_wait_key(std::vector<WaitKey>& keys, const OpenFile& file) const;
+    i64 take_mask(u64 at, u64 size) const;
+    Attempt end_masked(i64 value) const;
+
+    // syscalls_path.cpp
+    i64 base_of(i32 fd, Location& out) const;
+    Kernel::Found find(i32 fd, const std::string& path, bool follow) const;
     i64 make(i32 fd, const std::string& path, InodeType type, u32 mode) const;
     i64 resize(u32 inode, u64 bytes) const;
     i64 change_mode(u32 inode, u32 mode) const;
     bool is_busy(const Kernel::Found& found) const;
     void note_proc(const std::string& path, Location at) const;
-    Attempt vectored(bool writing) const;
+    void note_root(const std::string& path) const;
     i64 fill_stat(Location at, u64 to) const;
     i64 fill_stat_of(const OpenFile& file, u64 to) const;
-    i64 strings(u64 array, std::vector<std::string>& out) const;
-    Attempt sleep(u64 request, bool absolute) const;
+
+    // syscalls_time.cpp
+    i64 deadline_of(u64 timeout, u64& deadline) const;
     bool is_clock(i32 id) const;
-    i64 send_signal(u32 target, int number) const;
-    Attempt clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 child_tid) const;
-    i64 new_namespaces(Task& task, u64 flags) const;
-    void note_root(const std::string& path) const;
-    void read_tty(std::vector<u8>& bytes, u32 tty, u64 most) const;
+    i64 clock_offset(i32 id) const;
+    u64 clock_now(i32 id) const;
+    Attempt sleep(i32 clock, u64 request, u64 remaining, bool absolute) const;
+
+    // syscalls_signal.cpp
+    bool may_signal(u32 process, int number) const;
+    SignalInfo own_signal(int number, int code) const;
+    i64 signal_process(u32 process, const SignalInfo& info) const;
+    i64 read_siginfo(u64 at, int number, SignalInfo& info) const;
+    void apply_mask(u64 mask) const;
+
+    // syscalls_identity.cpp
+    u32 kernel_uid(u32 inside) const;
+    u32 kernel_gid(u32 inside) const;
+    bool has(Capability capability) const; ///< over the caller's own user namespace
+    i64 note_id(const char* call, u32 kernel_id, u32 seen) const;
+    i64 change_uids(u32 uid, u32 euid, u32 suid) const;
+    i64 change_gids(u32 gid, u32 egid, u32 sgid) const;
+    Attempt change_ambient() const;
+
+    // syscalls_process.cpp
+    i64 change_name(std::string UtsNamespace::*which, const char* call) const;
+    i64 check_clone(u64 flags) const;
+    bool share_parts(Task& child, const Task& maker, u64 flags) const;
+    i64 child_process(u32 child, u64 flags, u64 exit_signal) const;
+    Attempt clone_task(const struct CloneArguments& wanted) const;
+    Attempt finish_clone(u32 child, const struct CloneArguments& wanted) const;
+    void abandon_child(u32 child) const;
+    i64 find_child(bool (*accepts)(const Kernel&, const Process&, i32), i32 wanted, u64 options, u32& child, int& status) const;
+    void consume(u32 child, int status, u64 options) const;
+
+    // syscalls_namespace.cpp
+    i64 enter_new_user_namespace(Task& target) const;
+    i64 new_namespaces(u32 target, u64 flags, bool for_child) const;
+    void unshare_descriptors() const;
+    void unshare_context() const;
+    i64 check_entry(NamespaceKind kind, u32 target) const;
+    void enter(NamespaceKind kind, u32 target) const;
+
+    // handles.cpp
+    i64 open_namespace(NamespaceKind kind, u32 index) const;
+    i64 open_pid(u32 process, u32 flags) const;
+    i64 process_behind(u32 fd, u32& process) const;
+
+    // futex.cpp
+    i64 futex_key(u64 address, WaitKey& key) const;
+    Attempt wait_futex(u32 bits, bool absolute) const;
+    Attempt requeue_futex(bool compare) const;
+    Attempt wake_op_futex() const;
 };
 
 struct SyscallRow {

@@ -1,6 +1,6 @@
-// System calls on open files: descriptors, reading and writing, pipes and terminals, waiting for any of them.
+// System calls on open files: descriptors, reading and writing, and waiting for any of them.
 #include "container-sim/abi.hpp"
-#include "container-sim/syscalls.hpp"
+#include "container-sim/file_operations.hpp"
 
 #include <algorithm>
 
@@ -8,188 +8,83 @@ namespace trapeze::container {
 
 Attempt Call::close() const {
     if (!kernel.file_of(task(), fd_arg(0))) return -kEBADF;
-    Descriptor& descriptor = task().files[fd_arg(0)];
-    kernel.close_file(descriptor.file - 1);
-    descriptor = {};
+    kernel.close_descriptor(machine, task(), fd_arg(0));
     return 0;
 }
 
-Attempt Call::dup() const { return kernel.file_of(task(), fd_arg(0)) ? kernel.new_descriptor(task(), task().files[fd_arg(0)].file - 1, false) : -kEBADF; }
+Attempt Call::close_range() const {
+    constexpr u64 kUnshare = 2, kOnExec = 4;
+    const u32 first = fd_arg(0), last = fd_arg(1);
+    if (arg(2) & ~(kUnshare | kOnExec) || first > last) return -kEINVAL;
+    if (arg(2) & kUnshare) unshare_descriptors();
+    auto& entries = kernel.descriptors_of(task()).entries;
+    for (u32 fd = first; fd < entries.size() && fd <= last; ++fd) {
+        if (arg(2) & kOnExec) entries[fd].close_on_exec = true;
+        else kernel.close_descriptor(machine, task(), fd);
+    }
+    return 0;
+}
+
+u32 Call::file_number(u32 fd) const { return kernel.descriptors_of(task()).entries[fd].file - 1; }
+
+Attempt Call::dup() const { return kernel.file_of(task(), fd_arg(0)) ? kernel.new_descriptor(task(), file_number(fd_arg(0)), false) : -kEBADF; }
 
 Attempt Call::dup3() const {
     const u32 from = fd_arg(0), to = fd_arg(1);
     if (arg(2) & ~kCloseOnExec || from == to) return -kEINVAL;
-    if (!kernel.file_of(task(), from) || to >= Kernel::kMaxDescriptors) return -kEBADF;
-    const u32 file = task().files[from].file;
-    if (kernel.file_of(task(), to)) {
-        kernel.close_file(task().files[to].file - 1);
-        task().files[to] = {};
-    }
-    return kernel.new_descriptor(task(), file - 1, arg(2) & kCloseOnExec, to);
+    if (!kernel.file_of(task(), from) || to >= std::min<u64>(kernel.process_of(task()).limits[kLimitFiles].current, Kernel::kMaxDescriptors)) return -kEBADF;
+    if (kernel.file_of(task(), to)) kernel.close_descriptor(machine, task(), to);
+    return kernel.new_descriptor(task(), file_number(from), arg(2) & kCloseOnExec, to);
 }
 
 Attempt Call::fcntl() const {
-    enum : u64 { kDup = 0, kGetFd = 1, kSetFd = 2, kGetFl = 3, kSetFl = 4, kDupCloexec = 1030 };
+    enum : u64 { kDup = 0, kGetFd = 1, kSetFd = 2, kGetFl = 3, kSetFl = 4, kDupCloexec = 1030, kGetPipeSize = 1032, kGetSeals = 1034 };
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
-    Descriptor& descriptor = task().files[fd_arg(0)];
+    Descriptor& descriptor = kernel.descriptors_of(task()).entries[fd_arg(0)];
     switch (arg(1)) {
     case kDup: case kDupCloexec:
-        if (arg(2) >= Kernel::kMaxDescriptors) return -kEINVAL;
+        if (arg(2) >= kernel.process_of(task()).limits[kLimitFiles].current) return -kEINVAL;
         return kernel.new_descriptor(task(), descriptor.file - 1, arg(1) == kDupCloexec, static_cast<u32>(arg(2)));
     case kGetFd: return descriptor.close_on_exec;
     case kSetFd: return descriptor.close_on_exec = arg(2) & 1, 0;
     case kGetFl: return file->flags & ~static_cast<u32>(kCreate | kExclusive | kNoTerminal | kTruncate | kCloseOnExec);
     case kSetFl: return file->flags = static_cast<u32>((file->flags & ~(kAppend | kNonBlock)) | (arg(2) & (kAppend | kNonBlock))), 0;
+    case kGetPipeSize: return file->kind == FileKind::PipeRead || file->kind == FileKind::PipeWrite ? Attempt(kPipeBytes) : Attempt(-kEBADF);
     default: return -kEINVAL;
     }
 }
 
 Attempt Call::ioctl() const {
-    enum : u64 { kTcGets = 0x5401, kTcSets = 0x5402, kTcSetsw = 0x5403, kWindowSize = 0x5413, kTcGets2 = 0x802c542a };
+    constexpr u64 kNonBlocking = 0x5421, kCloseOnExecSet = 0x5451, kCloseOnExecClear = 0x5450; // FIONBIO, FIOCLEX, FIONCLEX
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
-    if (file->kind != FileKind::Tty) return -kENOTTY;
+    Descriptor& descriptor = kernel.descriptors_of(task()).entries[fd_arg(0)];
+    i32 value = 0;
     switch (arg(1)) {
-    case kTcGets: case kTcGets2: {
-        std::array<u32, 11> termios{0x500, 0x5, 0xbf, 0x8a3b}; // input, output, control and local modes of a fresh terminal
-        return kernel.copy_out(machine, task(), arg(2), std::span(reinterpret_cast<const u8*>(termios.data()), arg(1) == kTcGets ? 36 : 44)) ? Attempt(0) : Attempt(-kEFAULT);
+    case kNonBlocking:
+        if (!read_user(arg(2), value)) return -kEFAULT;
+        return file->flags = static_cast<u32>(value ? file->flags | kNonBlock : file->flags & ~kNonBlock), 0;
+    case kCloseOnExecSet: return descriptor.close_on_exec = true, 0;
+    case kCloseOnExecClear: return descriptor.close_on_exec = false, 0;
+    default: break;
     }
-    case kTcSets: case kTcSetsw: return 0;
-    case kWindowSize: {
-        const std::array<u16, 4> size{24, 80, 0, 0};
-        return write_user(arg(2), size) ? Attempt(0) : Attempt(-kEFAULT);
-    }
-    default: return -kENOTTY;
-    }
-}
-
-Attempt Call::pipe2() const {
-    if (arg(1) & ~(kCloseOnExec | kNonBlock)) return -kEINVAL;
-    std::size_t index = 0;
-    while (index < kernel.pipes.size() && kernel.pipes[index].used) ++index;
-    if (index >= Kernel::kMaxFiles) return -kENFILE;
-    if (index == kernel.pipes.size()) kernel.pipes.emplace_back();
-    kernel.pipes[index] = {"", 1, 1, true};
-    std::array<i32, 2> fds{-1, -1};
-    i64 error = -kEFAULT;
-    for (unsigned end = 0; end < 2; ++end) {
-        OpenFile file;
-        file.kind = end ? FileKind::PipeWrite : FileKind::PipeRead;
-        file.object = static_cast<u32>(index), file.flags = static_cast<u32>(arg(1) & kNonBlock) | end;
-        const i64 number = kernel.new_file(file);
-        const i64 fd = number < 0 ? number : kernel.new_descriptor(task(), static_cast<u32>(number), arg(1) & kCloseOnExec);
-        if (fd < 0) error = fd;
-        fds[end] = static_cast<i32>(fd);
-    }
-    const bool told = fds[0] >= 0 && fds[1] >= 0 && write_user(arg(0), fds);
-    if (told) return 0;
-    for (i32 fd : fds)
-        if (fd >= 0) kernel.close_file(task().files[static_cast<u32>(fd)].file - 1), task().files[static_cast<u32>(fd)] = {};
-    kernel.pipes[index] = {};
-    return error;
+    const auto operation = file_operations(file->kind).ioctl;
+    return operation ? operation(*this, *file, arg(1), arg(2)) : Attempt(-kENOTTY);
 }
 
 // --- Reading and writing ----------------------------------------------------------------------------------------------------------
 
-/// At most a line at a time, as a terminal gives it; at the end of what will be typed, nothing.
-void Call::read_tty(std::vector<u8>& bytes, u32 tty, u64 most) const {
-    std::string& input = kernel.ttys[tty].input;
-    const std::size_t line = input.find('\n');
-    const std::size_t count = std::min<std::size_t>(most, line == std::string::npos ? input.size() : line + 1);
-    bytes.assign(input.begin(), input.begin() + static_cast<std::ptrdiff_t>(count));
-    input.erase(0, count);
-}
-
 Attempt Call::read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const {
-    bytes = std::min(bytes, Kernel::kMaxTransfer);
-    std::vector<u8> data;
-    if (file.kind == FileKind::PipeWrite || (file.flags & kAccess) == kWriteOnly) return -kEBADF;
-    if (file.kind == FileKind::PipeRead) {
-        Pipe& pipe = kernel.pipes[file.object];
-        if (!bytes) return 0;
-        if (pipe.buffer.empty() && pipe.writers) {
-            if (file.flags & kNonBlock) return -kEAGAIN;
-            task().waits_for = WaitFor::PipeData, task().wait_object = file.object;
-            return Attempt::block();
-        }
-        data.assign(pipe.buffer.begin(), pipe.buffer.begin() + static_cast<std::ptrdiff_t>(std::min<u64>(bytes, pipe.buffer.size())));
-        if (!kernel.copy_out(machine, task(), to, data)) return -kEFAULT;
-        pipe.buffer.erase(0, data.size());
-        return static_cast<i64>(data.size());
-    }
-    if (file.kind == FileKind::Tty) {
-        if (!bytes) return 0;
-        if (kernel.ttys[file.object].input.empty() && !kernel.ttys[file.object].closed) {
-            task().waits_for = WaitFor::TtyInput, task().wait_object = file.object;
-            return Attempt::block();
-        }
-        read_tty(data, file.object, bytes);
-        return kernel.copy_out(machine, task(), to, data) ? Attempt(static_cast<i64>(data.size())) : Attempt(-kEFAULT);
-    }
-    const InodeType type = kernel.type_of(file.location.inode);
-    if (kernel.is_folder(file.location.inode)) return -kEISDIR;
-    if (type == InodeType::Null) return 0;
-    if (type == InodeType::Zero) data.assign(bytes, 0);
-    u64& at = offset ? *offset : file.offset;
-    if (type == InodeType::ProcFile) {
-        if (at < file.generated.size()) data.assign(file.generated.begin() + static_cast<std::ptrdiff_t>(at), file.generated.begin() + static_cast<std::ptrdiff_t>(at + std::min<u64>(bytes, file.generated.size() - at)));
-    } else if (type == InodeType::File) {
-        const Content content = kernel.vfs.content(file.location.inode);
-        if (!content) return -kEIO;
-        if (at < content->size()) data.assign(content->begin() + static_cast<std::ptrdiff_t>(at), content->begin() + static_cast<std::ptrdiff_t>(at + std::min<u64>(bytes, content->size() - at)));
-    }
-    if (!kernel.copy_out(machine, task(), to, data)) return -kEFAULT;
-    at += data.size();
-    return static_cast<i64>(data.size());
+    if ((file.flags & kAccess) == kWriteOnly) return -kEBADF;
+    const auto operation = file_operations(file.kind).read;
+    return operation ? operation(*this, file, to, std::min(bytes, Kernel::kMaxTransfer), offset) : file.kind == FileKind::PipeWrite ? Attempt(-kEBADF) : Attempt(-kEINVAL);
 }
 
-/// All of it goes in, however often the writer has to wait; up to PIPE_BUF bytes in one piece (pipe(7)).
-Attempt Call::write_pipe(OpenFile& file, u64 from, u64 bytes) const {
-    Pipe& pipe = kernel.pipes[file.object];
-    u64& done = task().resume;
-    if (!bytes) return 0;
-    if (!pipe.readers) {
-        send_signal(index, kSigPipe);
-        if (task().state == TaskState::Zombie) return Attempt::gone();
-        return done ? Attempt(static_cast<i64>(std::exchange(done, 0))) : Attempt(-kEPIPE);
-    }
-    const u64 left = bytes - done, room = kPipeBytes - pipe.buffer.size();
-    std::vector<u8> data(room < std::min<u64>(left, kPipeAtomic) ? 0 : std::min(left, room));
-    if (!kernel.copy_in(machine, task(), from + done, data)) return done ? Attempt(static_cast<i64>(std::exchange(done, 0))) : Attempt(-kEFAULT);
-    pipe.buffer.append(data.begin(), data.end());
-    done += data.size();
-    if (done == bytes || (done && file.flags & kNonBlock)) return static_cast<i64>(std::exchange(done, 0));
-    if (file.flags & kNonBlock) return -kEAGAIN;
-    task().waits_for = WaitFor::PipeRoom, task().wait_object = file.object;
-    return Attempt::block();
-}
-
-/// At `*offset` (pwrite64), or where the file stands.
 Attempt Call::write_file(OpenFile& file, u64 from, u64 bytes, const u64* offset) const {
-    bytes = std::min(bytes, Kernel::kMaxTransfer);
-    if (file.kind == FileKind::PipeRead || (file.flags & kAccess) == 0) return -kEBADF;
-    if (file.kind == FileKind::PipeWrite) return write_pipe(file, from, bytes);
-    std::vector<u8> data(bytes);
-    if (!kernel.copy_in(machine, task(), from, data)) return -kEFAULT;
-    if (file.kind == FileKind::Tty) {
-        constexpr std::size_t kMostPrinted = 1 << 20;
-        std::string& output = kernel.ttys[file.object].output;
-        if (output.size() > kMostPrinted) output.erase(0, kMostPrinted / 2);
-        output.append(data.begin(), data.end());
-        return static_cast<i64>(bytes);
-    }
-    const InodeType type = kernel.type_of(file.location.inode);
-    if (type == InodeType::Null || type == InodeType::Zero) return static_cast<i64>(bytes);
-    if (type != InodeType::File) return -kEINVAL;
-    if (data.empty()) return 0;
-    const u32 inode = file.location.inode;
-    const u64 at = file.flags & kAppend ? kernel.vfs.at(inode).size : offset ? *offset : file.offset;
-    i64 written = kernel.vfs.write(inode, at, data);
-    if (written == -kENOSPC && kernel.reclaim_inodes()) written = kernel.vfs.write(inode, at, data);
-    if (written > 0) kernel.forget_pages(inode);
-    if (written > 0 && !offset) file.offset = at + static_cast<u64>(written);
-    return written;
+    if ((file.flags & kAccess) == 0) return -kEBADF;
+    const auto operation = file_operations(file.kind).write;
+    return operation ? operation(*this, file, from, std::min(bytes, Kernel::kMaxTransfer), offset) : file.kind == FileKind::PipeRead ? Attempt(-kEBADF) : Attempt(-kEINVAL);
 }
 
 Attempt Call::read() const {
@@ -204,7 +99,7 @@ Attempt Call::pread64() const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
     if (static_cast<i64>(arg(3)) < 0) return -kEINVAL;
-    if (file->kind != FileKind::Inode) return -kESPIPE;
+    if (!file_operations(file->kind).seekable) return -kESPIPE;
     u64 offset = arg(3);
     return read_file(*file, arg(1), arg(2), &offset);
 }
@@ -212,7 +107,7 @@ Attempt Call::pwrite64() const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
     if (static_cast<i64>(arg(3)) < 0) return -kEINVAL;
-    if (file->kind != FileKind::Inode) return -kESPIPE;
+    if (!file_operations(file->kind).seekable) return -kESPIPE;
     const u64 offset = arg(3);
     return write_file(*file, arg(1), arg(2), &offset);
 }
@@ -225,21 +120,23 @@ Attempt Call::vectored(bool writing) const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
     if (arg(2) > kMostParts) return -kEINVAL;
-    i64 total = 0;
+    // What earlier attempts have moved is told by resume_more; resume is the part's own.
+    i64 total = static_cast<i64>(task().resume_more);
+    u64 skip = task().resume_more;
     for (u64 i = 0; i < arg(2); ++i) {
         Part part{};
         if (!read_user(arg(1) + i * sizeof part, part)) return total ? total : -kEFAULT;
+        const u64 done = std::min(skip, part.bytes);
+        skip -= done, part.base += done, part.bytes -= done;
         if (!part.bytes) continue;
-        part.bytes = std::min(part.bytes, Kernel::kMaxTransfer - static_cast<u64>(total));
+        part.bytes = std::min(part.bytes, Kernel::kMaxTransfer - std::min(Kernel::kMaxTransfer, static_cast<u64>(total)));
         const Attempt one = writing ? write_file(*file, part.base, part.bytes, nullptr) : read_file(*file, part.base, part.bytes, nullptr);
+        if (one.blocked && writing) return task().resume_more = static_cast<u64>(total), one;
         if (one.no_return || (one.blocked && !total)) return one;
-        if (one.blocked || one.value < 0) {
-            task().waits_for = WaitFor::Nothing;
-            total += static_cast<i64>(std::exchange(task().resume, 0)); // what a pipe has taken of this part
-            return total ? total : one.value;
-        }
+        if (one.blocked || one.value < 0) return task().waits.clear(), total ? total : one.value;
+        task().resume = 0;
         total += one.value;
-        if (static_cast<u64>(one.value) < part.bytes || static_cast<u64>(total) == Kernel::kMaxTransfer) break;
+        if (static_cast<u64>(one.value) < part.bytes || static_cast<u64>(total) >= Kernel::kMaxTransfer) break;
     }
     return total;
 }
@@ -250,7 +147,7 @@ Attempt Call::sendfile() const { return -kEINVAL; }
 Attempt Call::lseek() const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
-    if (file->kind != FileKind::Inode) return -kESPIPE;
+    if (!file_operations(file->kind).seekable) return -kESPIPE;
     if (arg(2) > 2) return -kEINVAL;
     const InodeType type = kernel.type_of(file->location.inode);
     const i64 size = static_cast<i64>(type == InodeType::ProcFile ? file->generated.size() : file->location.inode >> 31 ? 0 : kernel.vfs.at(file->location.inode).size);
@@ -271,36 +168,93 @@ Attempt Call::ftruncate() const {
     return resize(file->location.inode, arg(1));
 }
 
+// --- Waiting for any of several ----------------------------------------------------------------------------------------------------
+
+i16 Call::poll_file(const OpenFile& file, i16 events) const {
+    const auto operation = file_operations(file.kind).poll;
+    const i16 now = operation ? operation(kernel, file) : static_cast<i16>(kPollIn | kPollOut);
+    return static_cast<i16>(now & (events | kPollError | kPollHangUp));
+}
+
+void Call::add_wait_key(std::vector<WaitKey>& keys, const OpenFile& file) const {
+    if (const auto key = file_operations(file.kind).wait_key) keys.push_back(key(file));
+}
+
+/// ppoll's and pselect6's signal mask: a pointer to it, null for none, applied at the first attempt.
+i64 Call::take_mask(u64 at, u64 size) const {
+    if (!at || task().restore_blocked) return 0;
+    u64 mask = 0;
+    if (size != 8) return -kEINVAL;
+    if (!read_user(at, mask)) return -kEFAULT;
+    apply_mask(mask);
+    return 0;
+}
+
+/// A call that had a mask of its own ends without a handler: the old mask is back at once.
+Attempt Call::end_masked(i64 value) const {
+    if (task().restore_blocked) task().blocked_signals = *std::exchange(task().restore_blocked, std::nullopt);
+    return value;
+}
+
 Attempt Call::ppoll() const {
     struct PollFd {
         i32 fd;
         i16 events, happened;
     };
-    constexpr i16 kInvalid = 0x20;
-    constexpr u64 kCyclesPerSecond = 100'000'000, kNanosecondsPerCycle = 10;
     if (arg(1) > Kernel::kMaxDescriptors) return -kEINVAL;
     std::vector<PollFd> fds(arg(1));
     if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(fds.data()), fds.size() * sizeof(PollFd)))) return -kEFAULT;
+    u64 deadline = 0;
+    if (const i64 error = deadline_of(arg(2), deadline)) return error;
+    if (const i64 error = take_mask(arg(3), arg(4))) return error;
     i64 count = 0;
-    task().polled.clear();
+    std::vector<WaitKey> keys;
     for (PollFd& fd : fds) {
         const OpenFile* file = fd.fd < 0 ? nullptr : kernel.file_of(task(), static_cast<u32>(fd.fd));
-        fd.happened = fd.fd < 0 ? i16{0} : file ? kernel.poll_file(*file, fd.events) : kInvalid;
+        fd.happened = fd.fd < 0 ? i16{0} : file ? poll_file(*file, fd.events) : kPollInvalid;
         count += fd.happened != 0;
-        if (file) task().polled.push_back({task().files[static_cast<u32>(fd.fd)].file - 1, fd.events});
+        if (file) add_wait_key(keys, *file);
     }
-    if (!task().resume) {
-        std::array<i64, 2> time{};
-        if (arg(2) && !read_user(arg(2), time)) return -kEFAULT;
-        if (time[0] < 0 || time[1] < 0 || time[1] >= 1'000'000'000) return -kEINVAL;
-        const u64 cycles = std::min<u64>(static_cast<u64>(time[0]), 1'000'000'000) * kCyclesPerSecond + static_cast<u64>(time[1]) / kNanosecondsPerCycle;
-        task().resume = arg(2) ? machine.cycles() + cycles : ~u64{0};
+    if (!count && machine.cycles() < deadline) {
+        task().resume = deadline;
+        return wait_any(std::move(keys), deadline, Restart::IfUnhandled);
     }
-    if (!count && machine.cycles() < task().resume) {
-        task().waits_for = WaitFor::Poll, task().wait_object = task().resume;
-        return Attempt::block();
+    const bool told = kernel.copy_out(machine, task(), arg(0), std::span(reinterpret_cast<const u8*>(fds.data()), fds.size() * sizeof(PollFd)));
+    return end_masked(told ? count : -kEFAULT);
+}
+
+Attempt Call::pselect6() const {
+    constexpr u64 kBits = 1024;
+    if (arg(0) > kBits) return -kEINVAL;
+    std::array<std::array<u64, kBits / 64>, 3> wanted{}, ready{};
+    const std::size_t bytes = (arg(0) + 63) / 64 * 8;
+    for (unsigned set = 0; set < 3; ++set)
+        if (arg(1 + set) && !kernel.copy_in(machine, task(), arg(1 + set), std::span(reinterpret_cast<u8*>(wanted[set].data()), bytes))) return -kEFAULT;
+    u64 deadline = 0;
+    if (const i64 error = deadline_of(arg(4), deadline)) return error;
+    std::array<u64, 2> mask{};
+    if (arg(5) && !read_user(arg(5), mask)) return -kEFAULT;
+    if (const i64 error = take_mask(mask[0], mask[1])) return error;
+    constexpr std::array<i16, 3> kEvents{kPollIn | kPollHangUp | kPollError, kPollOut | kPollError, kPollPriority};
+    i64 count = 0;
+    std::vector<WaitKey> keys;
+    for (u64 fd = 0; fd < arg(0); ++fd)
+        for (unsigned set = 0; set < 3; ++set) {
+            if (!(wanted[set][fd / 64] >> fd % 64 & 1)) continue;
+            const OpenFile* file = kernel.file_of(task(), static_cast<u32>(fd));
+            if (!file) return end_masked(-kEBADF);
+            add_wait_key(keys, *file);
+            if (!(poll_file(*file, kEvents[set]) & kEvents[set])) continue;
+            ready[set][fd / 64] |= u64{1} << fd % 64;
+            ++count;
+        }
+    if (!count && machine.cycles() < deadline) {
+        task().resume = deadline;
+        return wait_any(std::move(keys), deadline, Restart::IfUnhandled);
     }
-    return kernel.copy_out(machine, task(), arg(0), std::span(reinterpret_cast<const u8*>(fds.data()), fds.size() * sizeof(PollFd))) ? Attempt(count) : Attempt(-kEFAULT);
+    for (unsigned set = 0; set < 3; ++set)
+        if (arg(1 + set) && !kernel.copy_out(machine, task(), arg(1 + set), std::span(reinterpret_cast<const u8*>(ready[set].data()), bytes))) return end_masked(-kEFAULT);
+    return end_masked(count);
 }
 
 } // namespace trapeze::container

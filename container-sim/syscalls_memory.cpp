@@ -19,7 +19,7 @@ bool covers_any(const AddressSpace& memory, u64 begin, u64 end) {
 } // namespace
 
 Attempt Call::brk() const {
-    AddressSpace& memory = task().memory;
+    AddressSpace& memory = kernel.memory_of(task());
     const u64 wanted = arg(0);
     if (wanted < memory.break_begin || wanted >= memory.map_below) return static_cast<i64>(memory.break_end);
     const u64 old_end = round_up(memory.break_end), new_end = round_up(wanted);
@@ -40,7 +40,7 @@ Attempt Call::brk() const {
 }
 
 Attempt Call::mmap() const {
-    AddressSpace& memory = task().memory;
+    AddressSpace& memory = kernel.memory_of(task());
     const u64 bytes = round_up(arg(1)), flags = arg(3);
     const bool shared = (flags & kKind) == kShared || (flags & kKind) == kSharedValidate;
     if (arg(5) & kPageMask) return -kEINVAL;
@@ -75,7 +75,7 @@ Attempt Call::mmap() const {
     memory.vmas[vma.begin] = vma;
     // What is shared has its frames from the start, so that those who come to share it by fork find the same ones.
     for (u64 page = vma.begin; vma.shared && page < vma.end; page += kPageSize)
-        if (kernel.populate(machine, task(), vma, page, Access::Store) < 0) {
+        if (kernel.populate(machine, memory, vma, page, Access::Store) < 0) {
             kernel.unmap(machine, memory, vma.begin, vma.end);
             return -kENOMEM;
         }
@@ -85,13 +85,13 @@ Attempt Call::mmap() const {
 Attempt Call::munmap() const {
     const u64 bytes = round_up(arg(1));
     if (arg(0) & kPageMask || !bytes || arg(0) >= kUserEnd || bytes > kUserEnd - arg(0)) return -kEINVAL;
-    if (task().memory.vmas.size() >= Kernel::kMaxVmas) return -kENOMEM;
-    kernel.unmap(machine, task().memory, arg(0), arg(0) + bytes);
+    if (kernel.memory_of(task()).vmas.size() >= Kernel::kMaxVmas) return -kENOMEM;
+    kernel.unmap(machine, kernel.memory_of(task()), arg(0), arg(0) + bytes);
     return 0;
 }
 
 Attempt Call::mprotect() const {
-    AddressSpace& memory = task().memory;
+    AddressSpace& memory = kernel.memory_of(task());
     const u64 begin = arg(0), bytes = round_up(arg(1)), end = begin + bytes;
     if (begin & kPageMask || end < begin || end > kUserEnd) return -kEINVAL;
     if (memory.vmas.size() >= Kernel::kMaxVmas) return -kENOMEM;
@@ -110,7 +110,7 @@ Attempt Call::mprotect() const {
         at->second.prot = protection(arg(2));
         covered = at->second.end;
     }
-    kernel.protect_pages(machine, task().memory, begin, std::min(covered, end), protection(arg(2))); // up to the first hole, as Linux does
+    kernel.protect_pages(machine, kernel.memory_of(task()), begin, std::min(covered, end), protection(arg(2))); // up to the first hole, as Linux does
     return covered < end ? Attempt(-kENOMEM) : Attempt(0);
 }
 
@@ -120,8 +120,8 @@ Attempt Call::madvise() const {
     if (begin & kPageMask || end < begin) return -kEINVAL;
     if (end > kUserEnd) return -kENOMEM;
     if (arg(2) != kDontNeed) return 0;
-    for (const auto& [at, vma] : task().memory.vmas) // private pages begin anew; shared ones are still the others'
-        if (!vma.shared && vma.begin < end && vma.end > begin) kernel.discard_pages(machine, task().memory, std::max(begin, vma.begin), std::min(end, vma.end));
+    for (const auto& [at, vma] : kernel.memory_of(task()).vmas) // private pages begin anew; shared ones are still the others'
+        if (!vma.shared && vma.begin < end && vma.end > begin) kernel.discard_pages(machine, kernel.memory_of(task()), std::max(begin, vma.begin), std::min(end, vma.end));
     return 0;
 }
 

@@ -39,7 +39,7 @@ static_assert(sizeof(Stat) == 128);
 } // namespace
 
 i64 Call::base_of(i32 fd, Location& out) const {
-    if (fd == kAtCwd) return out = task().cwd, 0;
+    if (fd == kAtCwd) return out = kernel.context_of(task()).cwd, 0;
     const OpenFile* file = kernel.file_of(task(), static_cast<u32>(fd));
     if (!file) return -kEBADF;
     if (file->kind != FileKind::Inode) return -kENOTDIR;
@@ -47,7 +47,7 @@ i64 Call::base_of(i32 fd, Location& out) const {
 }
 
 Kernel::Found Call::find(i32 fd, const std::string& path, bool follow) const {
-    Location base = task().root;
+    Location base = kernel.context_of(task()).root;
     if (path.empty() || path[0] != '/') {
         Kernel::Found failed;
         if ((failed.error = base_of(fd, base))) return failed;
@@ -60,7 +60,7 @@ void Call::note_root(const std::string& path) const {
     if (!task().namespaces.mnt || path.empty() || path[0] != '/') return;
     const auto& mounts = kernel.mounts_of(task());
     lookup(fmt::format("path \"{}\": from the root of mnt namespace {}, which is {}; outside it is the host's {}", path,
-                       namespace_inode(NamespaceKind::Mnt, task().namespaces.mnt), mounts.mounts.at(mounts.root_mount).source, path));
+                       kernel.namespace_inode(NamespaceKind::Mnt, task().namespaces.mnt), mounts.mounts.at(mounts.root_mount).source, path));
 }
 
 /// A file of /proc that a namespace decided.
@@ -78,7 +78,7 @@ Attempt Call::openat() const {
     if (missing && flags & kCreate) {
         if (kernel.type_of(found.location.inode) != InodeType::Directory) return -kEACCES;
         if (path.back() == '/') return -kEISDIR;
-        const i64 made = kernel.create_inode(found.location.inode, found.name, InodeType::File, static_cast<u32>(arg(3)) & 0777 & ~task().umask);
+        const i64 made = kernel.create_inode(found.location.inode, found.name, InodeType::File, static_cast<u32>(arg(3)) & 0777 & ~kernel.context_of(task()).umask);
         if (made < 0) return made;
         found.location.inode = static_cast<u32>(made);
     } else if (found.error) {
@@ -95,7 +95,7 @@ Attempt Call::openat() const {
     if (flags & kTruncate && type == InodeType::File && (flags & kAccess))
         if (const i64 error = resize(found.location.inode, 0)) return error;
     OpenFile file;
-    file.location = found.location, file.flags = static_cast<u32>(flags), file.object = task().tty;
+    file.location = found.location, file.flags = static_cast<u32>(flags), file.object = kernel.process_of(task()).container;
     if (type == InodeType::ProcFile) {
         file.generated = kernel.proc_text(task(), found.location);
         note_proc(path, found.location);
@@ -157,7 +157,7 @@ Attempt Call::newfstatat() const {
     if (arg(3) & ~(kSymlinkNoFollow | kNoAutomount | kEmptyPath | kStatSync)) return -kEINVAL;
     if (const i64 length = path_arg(1, path); length < 0) return length;
     if (path.empty() && arg(3) & kEmptyPath) {
-        if (int_arg(0) == kAtCwd) return fill_stat(task().cwd, arg(2));
+        if (int_arg(0) == kAtCwd) return fill_stat(kernel.context_of(task()).cwd, arg(2));
         const OpenFile* file = kernel.file_of(task(), fd_arg(0));
         return file ? fill_stat_of(*file, arg(2)) : -kEBADF;
     }
@@ -176,7 +176,7 @@ Attempt Call::readlinkat() const {
     if (int_arg(3) <= 0) return -kEINVAL;
     if (const i64 length = path_arg(1, path); length < 0) return length;
     if (path == "/proc/self/exe") {
-        target = task().executable;
+        target = kernel.process_of(task()).executable;
     } else {
         const Kernel::Found found = find(int_arg(0), path, false);
         if (found.error) return found.error;
@@ -198,7 +198,7 @@ Attempt Call::faccessat() const {
 }
 
 Attempt Call::getcwd() const {
-    const std::string path = kernel.path_of(task(), task().cwd);
+    const std::string path = kernel.path_of(task(), kernel.context_of(task()).cwd);
     if (arg(1) < path.size() + 1) return -kERANGE;
     return kernel.copy_out(machine, task(), arg(0), std::span(reinterpret_cast<const u8*>(path.c_str()), path.size() + 1)) ? Attempt(static_cast<i64>(path.size() + 1)) : Attempt(-kEFAULT);
 }
@@ -206,10 +206,10 @@ Attempt Call::getcwd() const {
 Attempt Call::chdir() const {
     std::string path;
     if (const i64 length = path_arg(0, path); length < 0) return length;
-    const Kernel::Found found = kernel.walk(task(), task().cwd, path, true);
+    const Kernel::Found found = kernel.walk(task(), kernel.context_of(task()).cwd, path, true);
     if (found.error) return found.error;
     if (!kernel.is_folder(found.location.inode)) return -kENOTDIR;
-    task().cwd = found.location;
+    kernel.context_of(task()).cwd = found.location;
     return 0;
 }
 
@@ -217,24 +217,24 @@ Attempt Call::fchdir() const {
     const OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
     if (file->kind != FileKind::Inode || !kernel.is_folder(file->location.inode)) return -kENOTDIR;
-    task().cwd = file->location;
+    kernel.context_of(task()).cwd = file->location;
     return 0;
 }
 
 Attempt Call::chroot() const {
     std::string path;
     if (const i64 length = path_arg(0, path); length < 0) return length;
-    const Kernel::Found found = kernel.walk(task(), task().cwd, path, true);
+    const Kernel::Found found = kernel.walk(task(), kernel.context_of(task()).cwd, path, true);
     if (found.error) return found.error;
     if (kernel.type_of(found.location.inode) != InodeType::Directory) return -kENOTDIR;
-    task().root = found.location;
+    kernel.context_of(task()).root = found.location;
     return 0;
 }
 
 Attempt Call::mkdirat() const {
     std::string path;
     if (const i64 length = path_arg(1, path); length < 0) return length;
-    return std::min<i64>(0, make(int_arg(0), path, InodeType::Directory, static_cast<u32>(arg(2)) & 01777 & ~task().umask));
+    return std::min<i64>(0, make(int_arg(0), path, InodeType::Directory, static_cast<u32>(arg(2)) & 01777 & ~kernel.context_of(task()).umask));
 }
 
 /// A new name for something other than a file. The inode, or an error.

@@ -1,4 +1,4 @@
-// System calls on processes, namespaces, time and signals.
+// System calls on processes: birth, programs, death, waiting; process groups and sessions; limits.
 #include "container-sim/abi.hpp"
 #include "container-sim/syscalls.hpp"
 
@@ -9,46 +9,66 @@
 
 namespace trapeze::container {
 
-namespace {
-
-constexpr u64 kCloneVm = 0x100, kCloneFs = 0x200, kCloneFiles = 0x400, kCloneSighand = 0x800, kCloneSysvsem = 0x40000, kCloneVfork = 0x4000, kCloneThread = 0x10000, kCloneNewNs = 0x20000, kCloneSetTls = 0x80000, kCloneParentSetTid = 0x100000,
-              kCloneChildClearTid = 0x200000, kCloneChildSetTid = 0x1000000, kCloneNewCgroup = 0x2000000, kCloneNewUts = 0x4000000, kCloneNewIpc = 0x8000000,
-              kCloneNewUser = 0x10000000, kCloneNewPid = 0x20000000, kCloneNewNet = 0x40000000;
-constexpr u64 kNewAll = kCloneNewNs | kCloneNewUts | kCloneNewPid;
-constexpr u64 kNewRefused = kCloneNewCgroup | kCloneNewIpc | kCloneNewUser | kCloneNewNet;
-constexpr u64 kNanosecondsPerCycle = 10; // a 100 MHz machine
-
-struct Timespec {
-    i64 seconds, nanoseconds;
-};
-Timespec to_timespec(u64 cycles) {
-    const u64 nanoseconds = cycles * kNanosecondsPerCycle;
-    return {static_cast<i64>(nanoseconds / 1'000'000'000), static_cast<i64>(nanoseconds % 1'000'000'000)};
-}
-
-} // namespace
+// --- Who am I ---------------------------------------------------------------------------------------------------------------
 
 Attempt Call::getpid() const {
-    const i32 own = task().pids.back();
-    if (task().namespaces.pid) lookup(fmt::format("getpid: {} in pid namespace {}; outside it is {}", own, namespace_inode(NamespaceKind::Pid, task().namespaces.pid), task().pid));
+    const i32 host = kernel.process_of(task()).pid, own = kernel.pid_in(host, task().namespaces.pid);
+    if (task().namespaces.pid) lookup(fmt::format("getpid: {} in pid namespace {}; outside it is {}", own, kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), host));
     return own;
 }
-Attempt Call::gettid() const { return task().pids.back(); }
+Attempt Call::gettid() const { return kernel.pid_in(task(), task().namespaces.pid); }
 Attempt Call::getppid() const {
-    const Task& parent = kernel.tasks[task().parent];
-    const i32 seen = kernel.pid_in(parent, task().namespaces.pid);
-    if (task().namespaces.pid) lookup(fmt::format("getppid: {} in pid namespace {}; outside it is {}", seen, namespace_inode(NamespaceKind::Pid, task().namespaces.pid), parent.pid));
+    const i32 host = kernel.processes[kernel.process_of(task()).parent].pid, seen = kernel.pid_in(host, task().namespaces.pid);
+    if (task().namespaces.pid) lookup(fmt::format("getppid: {} in pid namespace {}; outside it is {}", seen, kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), host));
     return seen;
 }
-Attempt Call::getuid() const { return 0; }
-Attempt Call::geteuid() const { return 0; }
-Attempt Call::getgid() const { return 0; }
-Attempt Call::getegid() const { return 0; }
-Attempt Call::getgroups() const { return int_arg(0) < 0 ? -kEINVAL : 0; }
-Attempt Call::setpgid() const { return 0; }
-Attempt Call::getpgid() const { return task().pids.back(); }
-Attempt Call::getsid() const { return task().pids.back(); }
-Attempt Call::setsid() const { return task().pids.back(); }
+
+// --- Process groups and sessions (setpgid(2), setsid(2)) -----------------------------------------------------------------------
+
+Attempt Call::setpgid() const {
+    const i32 own = kernel.pid_in(kernel.process_of(task()), task().namespaces.pid);
+    const i32 pid = int_arg(0) ? int_arg(0) : own, wanted = int_arg(1) ? int_arg(1) : pid;
+    if (wanted < 0) return -kEINVAL;
+    const auto target = kernel.process_by_pid(pid, task().namespaces.pid);
+    if (!target) return -kESRCH;
+    Process &process = kernel.processes[*target], &self = kernel.process_of(task());
+    if (*target != task().process) {
+        if (process.parent != task().process) return -kESRCH;
+        if (process.session != self.session) return -kEPERM;
+        if (process.has_executed) return -kEACCES;
+    }
+    if (process.session == process.pid) return -kEPERM; // a session's leader stays
+    const auto group = kernel.host_pid(wanted, task().namespaces.pid);
+    if (!group) return -kEPERM;
+    if (*group != process.pid) {
+        const bool there = std::any_of(kernel.processes.begin(), kernel.processes.end(), [&](const Process& p) { return p.used && p.group == *group && p.session == self.session; });
+        if (!there) return -kEPERM;
+    }
+    kernel.set_group(process, *group);
+    return 0;
+}
+
+Attempt Call::getpgid() const {
+    const auto target = int_arg(0) ? kernel.process_by_pid(int_arg(0), task().namespaces.pid) : std::optional(task().process);
+    return target ? Attempt(kernel.pid_in(kernel.processes[*target].group, task().namespaces.pid)) : Attempt(-kESRCH);
+}
+Attempt Call::getsid() const {
+    const auto target = int_arg(0) ? kernel.process_by_pid(int_arg(0), task().namespaces.pid) : std::optional(task().process);
+    return target ? Attempt(kernel.pid_in(kernel.processes[*target].session, task().namespaces.pid)) : Attempt(-kESRCH);
+}
+
+Attempt Call::setsid() const {
+    Process& process = kernel.process_of(task());
+    const bool leads = std::any_of(kernel.processes.begin(), kernel.processes.end(), [&](const Process& p) { return p.used && p.group == process.pid; });
+    if (leads) return -kEPERM;
+    kernel.set_session(process, process.pid);
+    kernel.set_group(process, process.pid);
+    process.tty = 0;
+    return kernel.pid_in(process, task().namespaces.pid);
+}
+
+// --- Scheduling and limits ---------------------------------------------------------------------------------------------------------
+
 Attempt Call::sched_yield() const {
     kernel.slice_left = 0;
     return 0;
@@ -56,71 +76,68 @@ Attempt Call::sched_yield() const {
 Attempt Call::sched_setaffinity() const {
     u64 harts = 0;
     if (!read_user(arg(2), harts)) return -kEFAULT;
+    if (int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid)) return -kESRCH;
     return harts & 1 ? Attempt(0) : Attempt(-kEINVAL);
 }
 Attempt Call::sched_getaffinity() const {
     if (arg(1) < 8 || arg(1) & 7) return -kEINVAL;
+    if (int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid)) return -kESRCH;
     return write_user(arg(2), u64{1}) ? Attempt(8) : Attempt(-kEFAULT);
 }
-Attempt Call::set_tid_address() const {
-    task().clear_tid = arg(0);
-    return task().pids.back();
-}
-Attempt Call::set_robust_list() const { return 0; }
-Attempt Call::futex() const {
-    constexpr u64 kCommand = 0x7f, kWait = 0, kWaitBitset = 9;
-    if ((arg(1) & kCommand) != kWait && (arg(1) & kCommand) != kWaitBitset) return 0;
-    u32 value = 0;
-    if (!read_user(arg(0), value)) return -kEFAULT;
-    return -kEAGAIN; // there is nobody else to change it
-}
-Attempt Call::umask() const { return std::exchange(task().umask, static_cast<u32>(arg(0) & 0777)); }
-Attempt Call::times() const {
-    const std::array<u64, 4> zeros{};
-    if (arg(0) && !write_user(arg(0), zeros)) return -kEFAULT;
-    return static_cast<i64>(machine.cycles() / 1'000'000);
+Attempt Call::sched_getscheduler() const { return int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid) ? Attempt(-kESRCH) : Attempt(0); }
+Attempt Call::sched_getparam() const { return write_user(arg(1), i32{0}) ? Attempt(0) : Attempt(-kEFAULT); }
+Attempt Call::sched_setscheduler() const { return arg(1) == 0 || arg(1) == 3 || arg(1) == 5 ? Attempt(0) : Attempt(-kEPERM); } // OTHER, BATCH, IDLE
+Attempt Call::getcpu() const {
+    if (arg(0) && !write_user(arg(0), u32{0})) return -kEFAULT;
+    return !arg(1) || write_user(arg(1), u32{0}) ? Attempt(0) : Attempt(-kEFAULT);
 }
 
-Attempt Call::prctl() const {
-    constexpr u64 kSetName = 15, kGetName = 16;
-    if (arg(0) == kSetName) {
-        std::string name;
-        if (const i64 length = kernel.copy_text(machine, task(), arg(1), name, 16); length < 0 && length != -kENAMETOOLONG) return length;
-        task().name = name.substr(0, 15);
-        return 0;
-    }
-    if (arg(0) == kGetName) {
-        std::array<char, 16> name{};
-        std::copy_n(task().name.begin(), std::min<std::size_t>(15, task().name.size()), name.begin());
-        return write_user(arg(1), name) ? Attempt(0) : Attempt(-kEFAULT);
-    }
-    return 0;
+Attempt Call::setpriority() const {
+    const auto target = arg(0) == 0 ? (int_arg(1) ? kernel.process_by_pid(int_arg(1), task().namespaces.pid) : std::optional(task().process)) : std::optional(task().process);
+    if (!target) return -kESRCH;
+    const i32 wanted = std::clamp(int_arg(2), -20, 19);
+    if (wanted < kernel.processes[*target].nice && !kernel.capable(task(), 0, Capability::SysNice)) return -kEACCES;
+    return kernel.processes[*target].nice = wanted, 0;
+}
+Attempt Call::getpriority() const {
+    const auto target = arg(0) == 0 && int_arg(1) ? kernel.process_by_pid(int_arg(1), task().namespaces.pid) : std::optional(task().process);
+    return target ? Attempt(20 - kernel.processes[*target].nice) : Attempt(-kESRCH);
 }
 
 Attempt Call::prlimit64() const {
-    struct Limit {
-        u64 current, most;
-    };
-    constexpr u64 kStack = 3, kFiles = 7, kKinds = 16, kInfinite = ~u64{0};
-    if (static_cast<u32>(arg(1)) >= kKinds) return -kEINVAL;
-    if (int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid)) return -kESRCH;
+    if (static_cast<u32>(arg(1)) >= kLimits) return -kEINVAL;
+    const auto target = int_arg(0) ? kernel.process_by_pid(int_arg(0), task().namespaces.pid) : std::optional(task().process);
+    if (!target) return -kESRCH;
     Limit wanted{};
     if (arg(2) && !read_user(arg(2), wanted)) return -kEFAULT;
-    if (wanted.current > wanted.most) return -kEINVAL;
-    const Limit limit = arg(1) == kStack ? Limit{8 << 20, kInfinite} : arg(1) == kFiles ? Limit{Kernel::kMaxDescriptors, Kernel::kMaxDescriptors} : Limit{kInfinite, kInfinite};
-    if (arg(3) && !write_user(arg(3), limit)) return -kEFAULT;
-    return 0;
+    if (wanted.current > wanted.most && arg(2)) return -kEINVAL;
+    Limit& limit = kernel.processes[*target].limits[arg(1)];
+    const Limit old = limit;
+    if (*target != task().process) {
+        const Credentials &own = task().credentials, &other = kernel.tasks[kernel.processes[*target].leader].credentials;
+        const bool same = own.uid == other.uid && own.uid == other.euid && own.uid == other.suid && own.gid == other.gid && own.gid == other.egid && own.gid == other.sgid;
+        if (!same && !kernel.capable(task(), other.user_namespace, Capability::SysResource)) return -kEPERM;
+    }
+    if (arg(2)) {
+        if (wanted.most > limit.most && !kernel.capable(task(), 0, Capability::SysResource)) return -kEPERM;
+        if (arg(1) == kLimitFiles && wanted.most > Kernel::kMaxFiles) return -kEPERM;
+        limit = wanted;
+    }
+    return !arg(3) || write_user(arg(3), old) ? Attempt(0) : Attempt(-kEFAULT);
 }
+
+Attempt Call::set_tid_address() const {
+    task().clear_tid = arg(0);
+    return kernel.pid_in(task(), task().namespaces.pid);
+}
+Attempt Call::umask() const { return std::exchange(kernel.context_of(task()).umask, static_cast<u32>(arg(0) & 0777)); }
 
 Attempt Call::getrandom() const {
     constexpr u64 kAllFlags = 7;
     if (arg(2) & ~kAllFlags) return -kEINVAL;
     const u64 count = std::min<u64>(arg(1), Kernel::kMaxTransfer);
     std::vector<u8> bytes(count);
-    for (u8& byte : bytes) {
-        kernel.random_state = kernel.random_state * 6364136223846793005 + 1442695040888963407;
-        byte = static_cast<u8>(kernel.random_state >> 33);
-    }
+    for (u8& byte : bytes) byte = kernel.random_byte();
     return kernel.copy_out(machine, task(), arg(0), bytes) ? Attempt(static_cast<i64>(count)) : Attempt(-kEFAULT);
 }
 
@@ -135,6 +152,7 @@ Attempt Call::riscv_hwprobe() const {
         if (!write_user(arg(0) + i * sizeof(Pair), Pair{-1, 0})) return -kEFAULT;
     return 0;
 }
+Attempt Call::riscv_flush_icache() const { return 0; }
 
 // --- Names -----------------------------------------------------------------------------------------------------------------
 
@@ -144,100 +162,233 @@ Attempt Call::uname() const {
     } name{};
     static_assert(sizeof name == 390);
     const auto set = [](char (&to)[65], const std::string& text) { std::memcpy(to, text.data(), std::min<std::size_t>(text.size(), 64)); };
-    const std::string& own = kernel.uts_namespaces[task().namespaces.uts].hostname;
-    set(name.system, "Linux"), set(name.node, own), set(name.release, "6.12.0-trapeze"), set(name.version, "#1"), set(name.machine, "riscv64"), set(name.domain, "(none)");
-    if (task().namespaces.uts)
-        lookup(fmt::format("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces[0].hostname));
+    const UtsNamespace& own = kernel.uts_namespaces[task().namespaces.uts];
+    set(name.system, "Linux"), set(name.node, own.hostname), set(name.release, "6.12.0-trapeze"), set(name.version, "#1"), set(name.machine, "riscv64"), set(name.domain, own.domainname);
+    if (task().namespaces.uts) lookup(fmt::format("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own.hostname, own.inode, kernel.uts_namespaces[0].hostname));
     return write_user(arg(0), name) ? Attempt(0) : Attempt(-kEFAULT);
 }
 
-Attempt Call::sethostname() const {
+i64 Call::change_name(std::string UtsNamespace::*which, const char* call) const {
+    UtsNamespace& own = kernel.uts_namespaces[task().namespaces.uts];
+    if (!kernel.capable(task(), own.owner, Capability::SysAdmin)) return -kEPERM;
     if (static_cast<i64>(arg(1)) < 0 || arg(1) > 64) return -kEINVAL;
     std::string name(arg(1), '\0');
     if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(name.data()), name.size()))) return -kEFAULT;
-    kernel.uts_namespaces[task().namespaces.uts].hostname = name;
-    if (task().namespaces.uts)
-        lookup(fmt::format("sethostname: \"{}\" for uts namespace {}; outside it stays \"{}\"", name, namespace_inode(NamespaceKind::Uts, task().namespaces.uts), kernel.uts_namespaces[0].hostname));
+    own.*which = name;
+    if (task().namespaces.uts) lookup(fmt::format("{}: \"{}\" for uts namespace {}; outside it stays \"{}\"", call, name, own.inode, kernel.uts_namespaces[0].*which));
+    return 0;
+}
+Attempt Call::sethostname() const { return change_name(&UtsNamespace::hostname, "sethostname"); }
+Attempt Call::setdomainname() const { return change_name(&UtsNamespace::domainname, "setdomainname"); }
+
+/// reboot(2) inside a pid namespace: its init ends by SIGHUP (restart) or SIGINT (halt, power off).
+Attempt Call::reboot() const {
+    constexpr u64 kMagic = 0xfee1dead;
+    enum : u64 { kRestart = 0x1234567, kHalt = 0xcdef0123, kPowerOff = 0x4321fedc, kRestart2 = 0xa1b2c3d4, kCadOff = 0, kCadOn = 0x89abcdef };
+    const u32 own = task().namespaces.pid;
+    if (!kernel.capable(task(), kernel.pid_namespaces[own].owner, Capability::SysBoot)) return -kEPERM;
+    const u64 magic2 = arg(1) & 0xffff'ffff, command = arg(2) & 0xffff'ffff;
+    if ((arg(0) & 0xffff'ffff) != kMagic || (magic2 != 672274793 && magic2 != 85072278 && magic2 != 369367448 && magic2 != 537993216)) return -kEINVAL;
+    if (own == 0) return -kEPERM; // the host's machine goes on
+    if (command != kRestart && command != kRestart2 && command != kHalt && command != kPowerOff) return -kEINVAL;
+    const int number = command == kRestart || command == kRestart2 ? kSigHup : kSigInt;
+    lookup(fmt::format("reboot: ends the init of pid namespace {} by {}; outside, the machine goes on", kernel.namespace_inode(NamespaceKind::Pid, own), signal_name(number)));
+    if (const auto init = kernel.init_of(own)) kernel.end_process(machine, *init, number);
+    return task().state == TaskState::Zombie || task().state == TaskState::Free ? Attempt::gone() : Attempt(0);
+}
+
+// --- Birth ------------------------------------------------------------------------------------------------------------------------
+
+/// struct clone_args
+struct CloneArguments {
+    u64 flags = 0, pidfd = 0, child_tid = 0, parent_tid = 0, exit_signal = 0, stack = 0, stack_size = 0, tls = 0, set_tid = 0, set_tid_size = 0, cgroup = 0;
+};
+static_assert(sizeof(CloneArguments) == 88);
+
+namespace {
+constexpr u64 kExitSignal = 0xff;
+}
+
+Attempt Call::clone() const {
+    CloneArguments wanted;
+    wanted.flags = arg(0) & 0xffff'ffff & ~kExitSignal, wanted.exit_signal = arg(0) & kExitSignal, wanted.stack = arg(1);
+    wanted.parent_tid = wanted.pidfd = arg(2), wanted.tls = arg(3), wanted.child_tid = arg(4);
+    if (wanted.flags & kClonePidFd && wanted.flags & kCloneParentSetTid) return -kEINVAL;
+    wanted.flags &= ~namespace_flag(NamespaceKind::Time); // clone's own low byte is the signal
+    return clone_task(wanted);
+}
+
+Attempt Call::clone3() const {
+    constexpr u64 kLeast = 64;
+    CloneArguments wanted;
+    if (arg(1) < kLeast) return -kEINVAL;
+    if (arg(1) > kPageSize) return -kE2BIG;
+    std::vector<u8> bytes(arg(1));
+    if (!kernel.copy_in(machine, task(), arg(0), bytes)) return -kEFAULT;
+    for (std::size_t i = sizeof wanted; i < bytes.size(); ++i)
+        if (bytes[i]) return -kE2BIG;
+    std::memcpy(&wanted, bytes.data(), std::min(bytes.size(), sizeof wanted));
+    if (wanted.exit_signal > kSignals || wanted.flags & kExitSignal & ~namespace_flag(NamespaceKind::Time)) return -kEINVAL;
+    if (wanted.flags & (kCloneThread | kCloneParent) && wanted.exit_signal) return -kEINVAL;
+    if (!wanted.stack != !wanted.stack_size || wanted.set_tid_size > kMaxPidLevels) return -kEINVAL;
+    if (wanted.flags & kCloneClearSighand && wanted.flags & kCloneSighand) return -kEINVAL;
+    if (wanted.stack) wanted.stack += wanted.stack_size;
+    return clone_task(wanted);
+}
+
+/// Flags that do not go together (clone(2), ERRORS).
+i64 Call::check_clone(u64 flags) const {
+    if (flags & kCloneThread && (flags & (kCloneVm | kCloneSighand)) != (kCloneVm | kCloneSighand)) return -kEINVAL;
+    if (flags & kCloneSighand && !(flags & kCloneVm)) return -kEINVAL;
+    const u64 fs = kCloneFs;
+    if (flags & fs && flags & (namespace_flag(NamespaceKind::Mnt) | namespace_flag(NamespaceKind::User))) return -kEINVAL;
+    if (flags & (kCloneThread | kCloneParent) && flags & (namespace_flag(NamespaceKind::Pid) | namespace_flag(NamespaceKind::User))) return -kEINVAL;
+    if (flags & kCloneThread && task().pid_namespace_of_children != task().namespaces.pid) return -kEINVAL;
+    if (flags & kCloneThread && task().time_namespace_of_children != task().namespaces.time) return -kEINVAL;
+    if (flags & kCloneParent && kernel.pids.at(kernel.process_of(task()).pid).numbers.back() == 1) return -kEINVAL; // an init has no siblings
+    const bool for_child = flags & namespace_flag(NamespaceKind::Pid);
+    if (kernel.pid_namespaces[task().pid_namespace_of_children].dead && !for_child) return -kENOMEM;
+    const Process& process = kernel.process_of(task());
+    const u64 limit = process.limits[kLimitProcesses].current;
+    if (task().credentials.uid != 0 && limit != ~u64{0} && !kernel.capable(task(), 0, Capability::SysResource)) {
+        u64 own = 0;
+        for (const Task& other : kernel.tasks) own += other.state != TaskState::Free && other.credentials.uid == task().credentials.uid;
+        if (own >= limit) return -kEAGAIN;
+    }
     return 0;
 }
 
-// --- Birth and death ------------------------------------------------------------------------------------------------------------
+/// The child's parts: shared or copied, as the flags ask. Pre: the child is a copy of its maker that holds nothing yet.
+bool Call::share_parts(Task& child, const Task& maker, u64 flags) const {
+    if (flags & kCloneVm) {
+        kernel.spaces.use(child.memory = maker.memory);
+    } else {
+        child.memory = kernel.spaces.add({});
+        if (!kernel.copy_space(machine, kernel.memory_of(child), kernel.memory_of(maker))) {
+            kernel.release_space(machine, std::exchange(child.memory, 0));
+            return false;
+        }
+    }
+    if (flags & kCloneFiles) kernel.descriptor_tables.use(child.descriptors = maker.descriptors);
+    else child.descriptors = kernel.copy_descriptors(maker.descriptors);
+    if (flags & kCloneFs) kernel.contexts.use(child.context = maker.context);
+    else child.context = kernel.contexts.add(FileSystemContext(kernel.context_of(maker)));
+    if (flags & kCloneSighand) {
+        kernel.signal_actions.use(child.actions = maker.actions);
+    } else {
+        child.actions = kernel.signal_actions.add(SignalActions(kernel.signal_actions[maker.actions]));
+        if (flags & kCloneClearSighand)
+            for (SignalAction& action : kernel.signal_actions[child.actions]) action = action.handler == sa::kIgnore ? action : SignalAction();
+    }
+    return true;
+}
 
-/// New uts and mnt namespaces for a task, as its flags ask; the pid namespace is for its children. 0 or an error.
-i64 Call::new_namespaces(Task& target, u64 flags) const {
-    constexpr std::size_t kMost = 4096;
-    if (kernel.uts_namespaces.size() > kMost || kernel.mount_namespaces.size() > kMost || kernel.pid_namespaces.size() > kMost) return -kENOSPC;
-    if (flags & kCloneNewPid) {
-        // Once its children go elsewhere, a task makes no further pid namespace (pid_namespaces(7)).
-        if (target.pid_namespace_of_children != target.namespaces.pid) return -kEINVAL;
-        if (kernel.pid_namespaces[target.pid_namespace_of_children].level + 1 >= kMaxPidLevels) return -kENOSPC;
-        kernel.pid_namespaces.push_back({target.pid_namespace_of_children, kernel.pid_namespaces[target.pid_namespace_of_children].level + 1, 1, false});
-        target.pid_namespace_of_children = static_cast<u32>(kernel.pid_namespaces.size() - 1);
+/// A process for the child, unless it is a thread of its maker's.
+i64 Call::child_process(u32 child, u64 flags, u64 exit_signal) const {
+    const u32 maker = task().process;
+    if (flags & kCloneThread) {
+        kernel.processes[maker].threads.push_back(child);
+        kernel.tasks[child].process = maker;
+        return 0;
     }
-    if (flags & kCloneNewUts) {
-        kernel.uts_namespaces.push_back(kernel.uts_namespaces[target.namespaces.uts]);
-        target.namespaces.uts = static_cast<u32>(kernel.uts_namespaces.size() - 1);
-    }
-    if (flags & kCloneNewNs) {
-        kernel.mount_namespaces.push_back(kernel.mount_namespaces[target.namespaces.mnt]);
-        target.namespaces.mnt = static_cast<u32>(kernel.mount_namespaces.size() - 1);
-    }
+    const u32 parent = flags & kCloneParent ? kernel.processes[maker].parent : maker;
+    const auto made = kernel.new_process(parent);
+    if (!made) return -kEAGAIN;
+    Process &process = kernel.processes[*made], &from = kernel.processes[maker];
+    process.leader = child, process.threads = {child};
+    process.tty = from.tty, process.arguments = from.arguments, process.environment = from.environment, process.executable = from.executable;
+    process.executable_inode = from.executable_inode, process.limits = from.limits, process.nice = from.nice, process.cgroup = from.cgroup;
+    process.container = from.container, process.dumpable = from.dumpable, process.oom_score_adjust = from.oom_score_adjust;
+    process.exit_signal = static_cast<i32>(exit_signal), process.started = machine.cycles();
+    kernel.tasks[child].process = *made;
     return 0;
 }
 
-Attempt Call::unshare() const {
-    constexpr u64 kSharedByThreads = kCloneVm | kCloneFs | kCloneFiles | kCloneSighand | kCloneThread | kCloneSysvsem; // there is one thread
-    if (arg(0) & ~(kNewAll | kNewRefused | kSharedByThreads)) return -kEINVAL;
-    if (arg(0) & kNewRefused) return -kEPERM;
-    return new_namespaces(task(), arg(0));
+Attempt Call::clone_task(const CloneArguments& wanted) const {
+    const u64 flags = wanted.flags;
+    if (task().resume) { // a vfork's child has begun a program or ended
+        const auto record = kernel.pids.find(static_cast<i32>(task().resume_more));
+        const bool waits = record != kernel.pids.end() && record->second.has_task && kernel.tasks[record->second.task].memory == task().memory;
+        if (waits) return wait({WaitKind::Vfork, task().resume_more});
+        return static_cast<i64>(task().resume);
+    }
+    if (const i64 error = check_clone(flags)) return error;
+    const auto made = kernel.new_task();
+    if (!made) return -kEAGAIN;
+    const u32 child_index = *made;
+    {
+        Task copy = task();
+        const bool queued = kernel.tasks[child_index].queued;
+        copy.memory = copy.descriptors = copy.context = copy.actions = 0;
+        copy.state = TaskState::Free, copy.queued = queued;
+        copy.pending = {}, copy.in_call = false, copy.waits.clear(), copy.deadline = kForever, copy.restore_blocked.reset();
+        copy.robust_list = 0, copy.clear_tid = 0, copy.run_cycles = 0, copy.tid = 0;
+        kernel.tasks[child_index] = std::move(copy);
+    }
+    const auto give_up = [&](i64 error) {
+        abandon_child(child_index);
+        return Attempt(error);
+    };
+    if (const i64 error = new_namespaces(child_index, flags, true)) return give_up(error);
+    if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM);
+    if (const i64 error = child_process(child_index, flags, wanted.exit_signal)) return give_up(error);
+    if (!kernel.give_pid(child_index, kernel.tasks[child_index].pid_namespace_of_children)) return give_up(-kEAGAIN);
+    return finish_clone(child_index, wanted);
 }
 
-Attempt Call::clone() const { return clone_task(arg(0), arg(1), arg(2), arg(3), arg(4)); }
-
-Attempt Call::clone_task(u64 flags, u64 stack, u64 parent_tid, u64 tls, u64 child_tid) const {
-    const bool lends = flags & kCloneVm;
-    if (task().resume) return static_cast<i64>(task().resume); // a vfork's child has given the memory back
-    if (flags & kCloneThread || (lends && !(flags & kCloneVfork))) return -kEINVAL;
-    if (flags & kCloneNewNs && flags & kCloneFs) return -kEINVAL;
-    if (flags & kNewRefused) return -kEPERM;
-    if (kernel.pid_namespaces[task().pid_namespace_of_children].dead) return -kENOMEM;
-    const auto child_index = kernel.new_task();
-    if (!child_index) return -kEAGAIN;
-    Task& parent = task(); // after new_task: the table may have moved
-    Task& child = kernel.tasks[*child_index];
-    child = parent;
-    child.memory = {};
-    child.state = TaskState::Free;
-    child.lender = 0;
-    if (const i64 error = new_namespaces(child, flags)) return error;
-    if (!lends && !kernel.copy_space(machine, child.memory, parent.memory)) {
-        kernel.free_space(machine, child.memory);
-        return -kENOMEM;
+/// What a child that could not be born holds already goes again.
+void Call::abandon_child(u32 index) const {
+    Task& child = kernel.tasks[index];
+    if (child.process != task().process && child.process && kernel.processes[child.process].leader == index) {
+        std::erase(kernel.processes[kernel.processes[child.process].parent].children, child.process);
+        kernel.processes[child.process] = Process();
+        kernel.free_processes.insert(child.process);
+    } else {
+        std::erase(kernel.process_of(task()).threads, index);
     }
-    child.parent = index;
-    kernel.give_pids(child, child.pid_namespace_of_children);
-    for (const Descriptor& descriptor : child.files)
-        if (descriptor.file) ++kernel.files[descriptor.file - 1].users;
-    child.state = TaskState::Runnable;
-    child.restarted = false;
-    child.clear_tid = flags & kCloneChildClearTid ? child_tid : 0;
+    if (child.memory) kernel.release_space(machine, child.memory);
+    if (child.descriptors) kernel.release_descriptors(machine, child.descriptors);
+    if (child.context && kernel.contexts.release(child.context)) kernel.contexts.erase(child.context);
+    if (child.actions && kernel.signal_actions.release(child.actions)) kernel.signal_actions.erase(child.actions);
+    kernel.release_namespaces(machine, child);
+    const bool queued = child.queued;
+    child = Task();
+    child.queued = queued;
+    kernel.free_tasks.insert(index);
+}
+
+Attempt Call::finish_clone(u32 child_index, const CloneArguments& wanted) const {
+    const u64 flags = wanted.flags;
+    Task &child = kernel.tasks[child_index], &maker = task();
+    Process& process = kernel.process_of(child);
+    child.time_namespace_of_children = child.namespaces.time;
+    if (!(flags & kCloneThread)) {
+        process.pid = child.tid;
+        kernel.set_group(process, kernel.process_of(maker).group);
+        kernel.set_session(process, kernel.process_of(maker).session);
+    }
+    child.clear_tid = flags & kCloneChildClearTid ? wanted.child_tid : 0;
     child.x[10] = 0;
     child.pc += 4;
-    if (stack) child.x[2] = stack;
-    if (flags & kCloneSetTls) child.x[4] = tls;
-    const i32 pid = kernel.pid_in(child, parent.namespaces.pid);
-    if (flags & kCloneParentSetTid) write_user(parent_tid, pid);
-    if (lends) child.memory = std::exchange(parent.memory, {}), child.lender = parent.pid;
+    if (wanted.stack) child.x[2] = wanted.stack;
+    if (flags & kCloneVm && !(flags & kCloneVfork)) child.alternate_stack = {};
+    if (flags & kCloneSetTls) child.x[4] = wanted.tls;
+    const i32 seen = kernel.pid_in(child, maker.namespaces.pid);
+    if (flags & kCloneParentSetTid) write_user(wanted.parent_tid, seen);
+    if (flags & kClonePidFd) write_user(wanted.pidfd, static_cast<i32>(open_pid(child.process, 0)));
     if (flags & kCloneChildSetTid) {
-        const i32 own = child.pids.back();
-        kernel.copy_out(machine, child, child_tid, std::span(reinterpret_cast<const u8*>(&own), sizeof own));
+        const i32 own = kernel.pid_in(child, child.namespaces.pid);
+        kernel.copy_out(machine, child, wanted.child_tid, std::span(reinterpret_cast<const u8*>(&own), sizeof own));
     }
-    kernel.event(machine, EventKind::ProcessStart, child, fmt::format("{} is born as pid {}, child of {}", child.name, child.pids.back(), parent.pid));
-    if (!lends) return pid;
-    parent.resume = static_cast<u64>(pid);
-    parent.waits_for = WaitFor::Memory;
-    return Attempt::block();
+    kernel.make_runnable(child_index);
+    kernel.event(machine, EventKind::ProcessStart, child, fmt::format("{} is born as {} {}, child of {}", child.name, flags & kCloneThread ? "thread" : "pid",
+                 kernel.pid_in(child, child.namespaces.pid), kernel.process_of(maker).pid));
+    if (!(flags & kCloneVfork)) return seen;
+    maker.resume = static_cast<u64>(seen), maker.resume_more = static_cast<u64>(child.tid);
+    return wait({WaitKind::Vfork, static_cast<u64>(child.tid)}, kForever, Restart::IfAsked);
 }
+
+// --- Programs and death ----------------------------------------------------------------------------------------------------------
 
 Attempt Call::execve() const {
     std::string path;
@@ -245,152 +396,134 @@ Attempt Call::execve() const {
     std::vector<std::string> words, environment;
     if (const i64 error = strings(arg(1), words)) return error;
     if (const i64 error = strings(arg(2), environment)) return error;
-    if (words.empty()) words.push_back(path);
+    if (words.empty()) words.emplace_back();
     note_root(path);
-    const i64 result = kernel.execute(machine, task(), path, words, environment);
+    const i64 result = kernel.execute(machine, index, path, words, environment);
     if (result < 0) return result;
-    task().restarted = false;
     kernel.event(machine, EventKind::ProcessStart, task(), fmt::format("{} begins", path));
     return Attempt::gone();
 }
 
 Attempt Call::exit() const {
-    kernel.end_task(machine, index, static_cast<int>(arg(0) & 0xff) << 8);
+    kernel.end_thread(machine, index, static_cast<int>(arg(0) & 0xff) << 8);
     return Attempt::gone();
 }
-Attempt Call::exit_group() const { return exit(); }
+Attempt Call::exit_group() const {
+    kernel.end_process(machine, task().process, static_cast<int>(arg(0) & 0xff) << 8);
+    return Attempt::gone();
+}
+
+// --- Waiting for children --------------------------------------------------------------------------------------------------------
+
+namespace {
+constexpr u64 kNoHang = 1, kStopped = 2, kExited = 4, kContinued = 8, kNoWait = 0x0100'0000, kCloneOnly = 0x8000'0000, kAllChildren = 0x4000'0000, kNoThreads = 0x2000'0000;
+constexpr std::size_t kUsageWords = 18; // struct rusage
+} // namespace
+
+/// A child that has something to tell among those that `wanted` accepts. kECHILD when there are none, kEAGAIN when none has.
+i64 Call::find_child(bool (*accepts)(const Kernel&, const Process&, i32), i32 wanted, u64 options, u32& child, int& status) const {
+    bool any = false;
+    for (u32 index : kernel.process_of(task()).children) {
+        Process& process = kernel.processes[index];
+        const bool clone_child = process.exit_signal != kSigChld;
+        if (!accepts(kernel, process, wanted) || (!(options & kAllChildren) && clone_child != ((options & kCloneOnly) != 0))) continue;
+        any = true;
+        child = index;
+        if (process.zombie && options & kExited) return status = process.exit_status, 0;
+        if (process.report_stop && options & kStopped) return status = process.stop_signal << 8 | 0x7f, 0;
+        if (process.report_continue && options & kContinued) return status = 0xffff, 0;
+    }
+    return any ? -kEAGAIN : -kECHILD;
+}
+
+/// The child's news has been told: a zombie goes, a stop or continuation is not told again.
+void Call::consume(u32 child, int status, u64 options) const {
+    if (options & kNoWait) return;
+    Process& process = kernel.processes[child];
+    if (process.zombie) kernel.reap(machine, child);
+    else if (status == 0xffff) process.report_continue = false;
+    else process.report_stop = false;
+}
 
 Attempt Call::wait4() const {
-    constexpr u64 kNoHang = 1, kAll = 0xe000'000b; // and WUNTRACED, WCONTINUED, __WNOTHREAD, __WALL, __WCLONE
-    constexpr std::size_t kUsageWords = 18;        // struct rusage
-    if (static_cast<u32>(arg(2)) & ~kAll) return -kEINVAL;
-    bool any = false;
-    i32 awaited = 0;
-    for (u32 i = 1; i < kernel.tasks.size(); ++i) {
-        Task& child = kernel.tasks[i];
-        if (child.state == TaskState::Free || child.parent != index || i == index) continue;
-        const i32 pid = kernel.pid_in(child, task().namespaces.pid);
-        if (int_arg(0) > 0 && pid != int_arg(0)) continue;
-        any = true;
-        if (int_arg(0) > 0) awaited = child.pid;
-        if (child.state != TaskState::Zombie) continue;
-        child.state = TaskState::Free;
-        if (arg(1) && !write_user(arg(1), static_cast<i32>(child.exit_status))) return -kEFAULT;
-        if (arg(3) && !write_user(arg(3), std::array<u64, kUsageWords>{})) return -kEFAULT;
-        return pid;
-    }
-    if (!any) return -kECHILD;
-    if (arg(2) & kNoHang) return 0;
-    task().waits_for = WaitFor::Child, task().wait_object = static_cast<u64>(awaited);
-    return Attempt::block();
-}
-
-// --- Signals ---------------------------------------------------------------------------------------------------------------------
-
-/// Default actions. An init ignores what it does not handle; only SIGKILL from an outer namespace ends it (pid_namespaces(7)).
-i64 Call::send_signal(u32 target_index, int number) const {
-    Task& target = kernel.tasks[target_index];
-    if (number < 0 || number > 64) return -kEINVAL;
-    if (number == 0) return 0;
-    const bool is_init = target.pids.back() == 1;
-    const bool from_inside = kernel.namespace_within(task().namespaces.pid, target.namespaces.pid);
-    if (is_init && (from_inside || number != kSigKill)) return 0;
-    const u64 handler = target.actions[static_cast<std::size_t>(number)][0];
-    const bool harmless = number == kSigChld || number == kSigCont || number == kSigUrg || number == kSigWinch || number == kSigStop || number == kSigTstp ||
-                          number == kSigTtin || number == kSigTtou;
-    if (number != kSigKill && (handler != 0 || harmless)) return 0; // ignored, or a handler: kept, not called
-    kernel.end_task(machine, target_index, number);
-    return 0;
-}
-
-Attempt Call::kill() const {
+    if (static_cast<u32>(arg(2)) & ~(kNoHang | kStopped | kContinued | kCloneOnly | kAllChildren | kNoThreads)) return -kEINVAL;
     const i32 pid = int_arg(0);
-    if (pid > 0) {
-        const auto target = kernel.task_by_pid(pid, task().namespaces.pid);
-        if (!target || kernel.tasks[*target].state == TaskState::Zombie) return target ? Attempt(0) : Attempt(-kESRCH);
-        if (const i64 error = send_signal(*target, int_arg(1))) return error;
-        return *target == index && task().state == TaskState::Zombie ? Attempt::gone() : Attempt(0);
+    if (pid == INT32_MIN) return -kESRCH;
+    i32 wanted = 0;
+    bool (*accepts)(const Kernel&, const Process&, i32) = [](const Kernel&, const Process&, i32) { return true; };
+    if (pid > 0 || pid < -1) {
+        const auto host = kernel.host_pid(pid > 0 ? pid : -pid, task().namespaces.pid);
+        if (!host) return -kECHILD;
+        wanted = *host;
     }
-    if (pid != -1) return -kESRCH; // no process groups
-    bool any = false;
-    for (u32 i = 1; i < kernel.tasks.size(); ++i) // stays inside the namespace, spares its init and the caller
-        if (i != index && kernel.tasks[i].state != TaskState::Free && kernel.pid_in(kernel.tasks[i], task().namespaces.pid) > 1) any = send_signal(i, int_arg(1)) == 0 || any;
-    return any ? Attempt(0) : Attempt(-kESRCH);
+    if (pid == 0) wanted = kernel.process_of(task()).group;
+    if (pid > 0) accepts = [](const Kernel&, const Process& child, i32 host) { return child.pid == host; };
+    if (pid == 0 || pid < -1) accepts = [](const Kernel&, const Process& child, i32 group) { return child.group == group; };
+    u32 child = 0;
+    int status = 0;
+    const i64 found = find_child(accepts, wanted, (arg(2) & (kStopped | kContinued | kCloneOnly | kAllChildren)) | kExited, child, status);
+    if (found == -kEAGAIN) return arg(2) & kNoHang ? Attempt(0) : wait({WaitKind::Child, task().process});
+    if (found) return found;
+    const i32 seen = kernel.pid_in(kernel.processes[child], task().namespaces.pid);
+    const u64 micros = (kernel.processes[child].cycles + kernel.processes[child].children_cycles) * Kernel::kNanosecondsPerCycle / 1000;
+    std::array<u64, kUsageWords> usage{micros / 1'000'000, micros % 1'000'000};
+    consume(child, status, 0);
+    if (arg(1) && !write_user(arg(1), static_cast<i32>(status))) return -kEFAULT;
+    return !arg(3) || write_user(arg(3), usage) ? Attempt(seen) : Attempt(-kEFAULT);
 }
 
-Attempt Call::tgkill() const {
-    const auto target = kernel.task_by_pid(int_arg(1), task().namespaces.pid);
-    if (!target) return -kESRCH;
-    if (const i64 error = send_signal(*target, int_arg(2))) return error;
-    return *target == index && task().state == TaskState::Zombie ? Attempt::gone() : Attempt(0);
-}
-
-Attempt Call::sigaltstack() const {
-    std::array<u64, 3> stack{0, 2, 0}; // where, SS_DISABLE, how large
-    if (arg(1) && !write_user(arg(1), stack)) return -kEFAULT;
-    return !arg(0) || read_user(arg(0), stack) ? Attempt(0) : Attempt(-kEFAULT);
-}
-
-Attempt Call::rt_sigaction() const {
-    const u64 number = arg(0);
-    if (number < 1 || number > 64 || arg(3) != 8) return -kEINVAL;
-    if (arg(1) && (number == kSigKill || number == kSigStop)) return -kEINVAL;
-    auto& action = task().actions[number];
-    const auto old = action;
-    if (arg(1) && !read_user(arg(1), action)) return -kEFAULT;
-    if (arg(2) && !write_user(arg(2), old)) return -kEFAULT;
-    return 0;
-}
-
-Attempt Call::rt_sigprocmask() const {
-    constexpr u64 kBlock = 0, kUnblock = 1, kSet = 2;
-    if (arg(3) != 8) return -kEINVAL;
-    u64& mask = task().blocked_signals;
-    const u64 old = mask;
-    if (arg(1)) {
-        u64 given = 0;
-        if (!read_user(arg(1), given)) return -kEFAULT;
-        if (arg(0) > kSet) return -kEINVAL;
-        mask = arg(0) == kBlock ? mask | given : arg(0) == kUnblock ? mask & ~given : given;
+Attempt Call::waitid() const {
+    enum : u64 { kAll, kPid, kGroup, kPidFd };
+    if (arg(3) & ~(kNoHang | kStopped | kExited | kContinued | kNoWait | kCloneOnly | kAllChildren | kNoThreads) || !(arg(3) & (kExited | kStopped | kContinued))) return -kEINVAL;
+    i32 wanted = 0;
+    bool (*accepts)(const Kernel&, const Process&, i32) = [](const Kernel&, const Process&, i32) { return true; };
+    switch (arg(0)) {
+    case kAll: break;
+    case kPid: case kGroup: {
+        if (arg(0) == kPid ? int_arg(1) <= 0 : int_arg(1) < 0) return -kEINVAL;
+        const auto host = arg(0) == kGroup && !int_arg(1) ? std::optional(kernel.process_of(task()).group) : kernel.host_pid(int_arg(1), task().namespaces.pid);
+        if (!host) return -kECHILD;
+        wanted = *host;
+        if (arg(0) == kPid) accepts = [](const Kernel&, const Process& child, i32 pid) { return child.pid == pid; };
+        else accepts = [](const Kernel&, const Process& child, i32 group) { return child.group == group; };
+        break;
     }
-    if (arg(2) && !write_user(arg(2), old)) return -kEFAULT;
-    return 0;
-}
-
-// --- Time -------------------------------------------------------------------------------------------------------------------------
-
-/// CLOCK_REALTIME to CLOCK_TAI: all of them count from the machine's start.
-bool Call::is_clock(i32 id) const { return id >= 0 && id <= 11 && id != 10; }
-
-Attempt Call::clock_gettime() const {
-    if (!is_clock(int_arg(0))) return -kEINVAL;
-    return write_user(arg(1), to_timespec(machine.cycles())) ? Attempt(0) : Attempt(-kEFAULT);
-}
-
-Attempt Call::gettimeofday() const {
-    Timespec now = to_timespec(machine.cycles());
-    now.nanoseconds /= 1000; // a timeval
-    if (arg(0) && !write_user(arg(0), now)) return -kEFAULT;
-    return !arg(1) || write_user(arg(1), u64{0}) ? Attempt(0) : Attempt(-kEFAULT); // UTC
-}
-
-Attempt Call::sleep(u64 request, bool absolute) const {
-    Task& sleeper = task();
-    if (!sleeper.resume) {
-        Timespec time{};
-        if (!read_user(request, time)) return -kEFAULT;
-        if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1'000'000'000) return -kEINVAL;
-        constexpr u64 kMostSeconds = 1'000'000'000;
-        const u64 cycles = (std::min<u64>(static_cast<u64>(time.seconds), kMostSeconds) * 1'000'000'000 + static_cast<u64>(time.nanoseconds)) / kNanosecondsPerCycle;
-        sleeper.resume = std::max<u64>(1, absolute ? cycles : machine.cycles() + cycles);
+    case kPidFd: {
+        u32 process = 0;
+        if (const i64 error = process_behind(fd_arg(1), process)) return error == -kESRCH ? -kECHILD : error;
+        wanted = kernel.processes[process].pid;
+        accepts = [](const Kernel&, const Process& child, i32 pid) { return child.pid == pid; };
+        break;
     }
-    if (machine.cycles() >= sleeper.resume) return 0;
-    sleeper.waits_for = WaitFor::Time;
-    sleeper.wait_object = sleeper.resume;
-    return Attempt::block();
+    default: return -kEINVAL;
+    }
+    u32 child = 0;
+    int status = 0;
+    const i64 found = find_child(accepts, wanted, arg(3), child, status);
+    struct {
+        i32 number, error, code, pad, pid;
+        u32 uid;
+        i32 status;
+        std::array<u8, 100> rest;
+    } info{};
+    static_assert(sizeof info == 128);
+    if (found == -kEAGAIN) {
+        if (!(arg(3) & kNoHang)) return wait({WaitKind::Child, task().process});
+        return !arg(2) || write_user(arg(2), info) ? Attempt(0) : Attempt(-kEFAULT);
+    }
+    if (found) return found;
+    const Process& process = kernel.processes[child];
+    info.number = kSigChld, info.pid = kernel.pid_in(process, task().namespaces.pid), info.uid = kernel.uid_in(task(), kernel.tasks[process.leader].credentials.uid);
+    if (process.zombie) {
+        info.code = status & 0x7f ? (status & 0x80 ? kChildDumped : kChildKilled) : kChildExited;
+        info.status = status & 0x7f ? status & 0x7f : status >> 8 & 0xff;
+    } else {
+        info.code = status == 0xffff ? kChildContinued : kChildStopped;
+        info.status = status == 0xffff ? kSigCont : status >> 8;
+    }
+    consume(child, status, arg(3));
+    return !arg(2) || write_user(arg(2), info) ? Attempt(0) : Attempt(-kEFAULT);
 }
-Attempt Call::nanosleep() const { return sleep(arg(0), false); }
-Attempt Call::clock_nanosleep() const { return !is_clock(int_arg(0)) ? Attempt(-kEINVAL) : sleep(arg(2), arg(1) & 1); }
 
 Attempt Call::sysinfo() const {
     struct {
@@ -402,9 +535,10 @@ Attempt Call::sysinfo() const {
         u32 unit;
         u32 pad3;
     } info{};
-    info.uptime = static_cast<i64>(machine.cycles() / 100'000'000);
+    info.uptime = static_cast<i64>(machine.cycles() * Kernel::kNanosecondsPerCycle / 1'000'000'000) + kernel.time_namespaces[task().namespaces.time].boottime / 1'000'000'000;
     info.total = machine.ram.size(), info.free = machine.ram.size() - kernel.used_frames * kPageSize;
-    info.processes = static_cast<u16>(kernel.processes().size()), info.unit = 1;
+    for (const Task& other : kernel.tasks) info.processes = static_cast<u16>(info.processes + (other.state != TaskState::Free));
+    info.unit = 1;
     return write_user(arg(0), info) ? Attempt(0) : Attempt(-kEFAULT);
 }
 

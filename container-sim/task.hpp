@@ -1,8 +1,12 @@
-// A task of the simulated kernel: registers, address space, files, namespaces. A plain value; a blocked system call is a value in it.
+// Processes and their threads as the simulated kernel keeps them. All plain values: what threads share lies in the kernel's pools, and a
+// blocked system call is a value in its task.
 #pragma once
 
+#include "container-sim/credentials.hpp"
 #include "container-sim/namespaces.hpp"
+#include "container-sim/signals.hpp"
 #include "container-sim/vfs.hpp"
+#include "container-sim/waiting.hpp"
 #include "emulator/base/types.hpp"
 
 #include <array>
@@ -35,65 +39,121 @@ struct AddressSpace {
     u64 map_below = 0;           ///< mmap places from here downwards
 };
 
-enum class FileKind : u8 { Inode, PipeRead, PipeWrite, Tty };
+enum class FileKind : u8 {
+#define FILE_KIND(kind, operations) kind,
+#include "container-sim/file_kinds.def"
+};
 /// An open file description (open(2)): shared by descriptors that were duplicated.
 struct OpenFile {
     FileKind kind = FileKind::Inode;
-    u32 users = 0;               ///< 0: free
     Location location;
     u64 offset = 0;
     u32 flags = 0;               ///< O_ACCMODE, O_APPEND, O_NONBLOCK
-    u32 object = 0;              ///< pipe or tty
+    u32 object = 0;              ///< pipe, tty, or whatever its kind keeps elsewhere
     std::string generated;       ///< text of a /proc file, made when it was opened
 };
+struct Descriptor {
+    u32 file = 0;                ///< number of OpenFile + 1; 0: closed
+    bool close_on_exec = false;
+};
+/// What CLONE_FILES shares.
+struct DescriptorTable {
+    std::vector<Descriptor> entries;
+};
+/// What CLONE_FS shares.
+struct FileSystemContext {
+    Location root, cwd;
+    u32 umask = 022;
+};
+
 struct Pipe {
     std::string buffer;
     u32 readers = 0, writers = 0;
-    bool used = false;
 };
 inline constexpr std::size_t kPipeBytes = 65536, kPipeAtomic = 4096; ///< pipe(7): what it holds, and what is written in one piece
 
-enum class WaitFor : u8 { Nothing, Child, Memory, PipeData, PipeRoom, TtyInput, Time, Poll };
-enum class TaskState : u8 { Free, Runnable, Blocked, Zombie };
+enum class TaskState : u8 { Free, Runnable, Blocked, Stopped, Zombie };
+enum class Wakened : u8 { No, ByKey, ByTime, BySignal };
 
-struct Descriptor {
-    u32 file = 0;                ///< index of OpenFile + 1; 0: closed
-    bool close_on_exec = false;
-};
-
+/// A thread.
 struct Task {
     TaskState state = TaskState::Free;
-    i32 pid = 0;                         ///< in the host's namespace
-    std::vector<i32> pids;               ///< in each namespace from the host's down to its own
-    u32 parent = 0;                      ///< index of the parent task
+    u32 process = 0;
+    i32 tid = 0;                         ///< in the host's namespace
     std::string name;                    ///< comm
-    std::vector<std::string> arguments;
-    std::string executable;              ///< path of the program, as /proc/self/exe shows it
+    Credentials credentials;
     NamespaceSet namespaces;
-    u32 pid_namespace_of_children = 0;   ///< unshare(CLONE_NEWPID) changes only this
-    Location root, cwd;
+    u32 pid_namespace_of_children = 0, time_namespace_of_children = 0; ///< unshare changes only these
+    u32 memory = 0, descriptors = 0, context = 0, actions = 0;         ///< in the kernel's pools
+
     std::array<u64, 33> x{};
     std::array<u64, 32> f{};
     u64 pc = 0, fcsr = 0;
-    AddressSpace memory;
-    std::vector<Descriptor> files;
-    u32 tty = 0;
-    u32 umask = 022;
-    int exit_status = 0;                 ///< as wait4 reports it
-    WaitFor waits_for = WaitFor::Nothing;
-    u64 wait_object = 0;                 ///< pipe, tty, time in cycles, or the child's pid in the host's namespace (0: any)
-    bool restarted = false;              ///< the pending call has been attempted before
-    u64 resume = 0;                      ///< what the attempt keeps for the next: a deadline, bytes written, a vfork's child
-    struct Polled {
-        u32 file;                        ///< index of OpenFile
-        i16 events;
-    };
-    std::vector<Polled> polled;          ///< what ppoll waits for, until wait_object
-    u64 clear_tid = 0;
-    u32 container = 0;                   ///< number of the container it belongs to; 0: the host
-    std::array<std::array<u64, 3>, 65> actions{}; ///< sigaction: handler, flags, mask
+
+    PendingSignals pending;              ///< for this thread alone
     u64 blocked_signals = 0;
-    i32 lender = 0;                      ///< vfork: pid (the host's) of the one who lent its memory and waits for it; 0: the memory is its own
+    std::optional<u64> restore_blocked;  ///< sigsuspend and its like: the mask to go back to once a handler has been called
+    AlternateStack alternate_stack;
+
+    bool in_call = false;                ///< a system call has been attempted and is attempted again when the task is woken
+    u64 call = 0;                        ///< its number, and what its first argument was
+    std::vector<WaitKey> waits;
+    u64 deadline = kForever;             ///< cycles
+    Restart restart = Restart::IfAsked;
+    Wakened wakened = Wakened::No;
+    u64 resume = 0, resume_more = 0;     ///< what an attempt keeps for the next: a deadline, bytes written, a child
+    bool queued = false;                 ///< in the run queue
+
+    u64 clear_tid = 0;
+    u64 robust_list = 0;
+    i32 exit_code = 0;
+    std::vector<u32> seccomp;            ///< filters, newest last
+    u64 run_cycles = 0;
+};
+
+struct Limit {
+    u64 current = ~u64{0}, most = ~u64{0};
+};
+inline constexpr unsigned kLimits = 16; ///< RLIMIT_*
+enum LimitKind : unsigned { kLimitCpu, kLimitFileSize, kLimitData, kLimitStack, kLimitCore, kLimitRss, kLimitProcesses, kLimitFiles, kLimitLocked, kLimitSpace };
+
+/// A thread group.
+struct Process {
+    bool used = false, zombie = false;
+    u32 parent = 0;                      ///< process
+    std::vector<u32> children;           ///< processes
+    u32 leader = 0;                      ///< task
+    std::vector<u32> threads;            ///< tasks that live, the leader among them
+    i32 pid = 0;                         ///< in the host's namespace
+    i32 group = 0, session = 0;          ///< pids of the host's namespace; 0: of nobody there
+    u32 tty = 0;                         ///< controlling terminal + 1; 0: none
+    std::vector<std::string> arguments, environment;
+    std::string executable;              ///< path of the program, as /proc/self/exe shows it
+    u32 executable_inode = 0;
+    PendingSignals pending;              ///< for whichever thread takes it
+    bool stopped = false, report_stop = false, report_continue = false;
+    int stop_signal = 0;
+    bool exiting = false;                ///< exit_group, a fatal signal: all its threads end
+    int exit_status = 0;                 ///< as wait4 reports it
+    i32 exit_signal = 17;                ///< told to the parent; 0: none
+    bool subreaper = false, dumpable = true, has_executed = false;
+    i32 parent_death_signal = 0;
+    std::array<Limit, kLimits> limits{};
+    u64 alarm = 0, alarm_interval = 0;   ///< ITIMER_REAL, in cycles
+    u64 started = 0, cycles = 0, children_cycles = 0;
+    u64 faults = 0;
+    i32 nice = 0, oom_score_adjust = 0;
+    u32 cgroup = 0;
+    u32 container = 0;                   ///< number of the container it belongs to; 0: the host
+};
+
+/// A pid lives as long as its task, or as a process group or session is named after it.
+struct PidRecord {
+    std::vector<i32> numbers;            ///< in each namespace from the host's down to its own
+    u32 pid_namespace = 0;
+    u32 users = 0;
+    u32 task = 0;
+    bool has_task = false;
 };
 
 /// What a reader sees of one process: a row of the process x namespace matrix.
@@ -102,6 +162,7 @@ struct ProcessView {
     std::vector<i32> pids;
     std::string name, state, hostname, root;
     NamespaceSet namespaces;
+    u32 user_namespace = 0;
     u32 container = 0;
     int exit_status = 0;
 };

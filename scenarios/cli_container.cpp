@@ -57,19 +57,19 @@ Result<std::vector<ContainerSpec>> parse_specs(const std::vector<std::string>& w
 
 void print_processes(const container::Kernel& kernel) {
     fmt::print("{:>5} {:>5} {:<10} {:<9} {:<12} {:>6}  {:<12} {:<12} {:<12} {}\n", "PID", "PPID", "NAME", "STATE", "HOSTNAME", "INSIDE", "pid ns", "uts ns", "mnt ns", "ROOT");
-    for (const container::ProcessView& view : kernel.processes())
+    for (const container::ProcessView& view : kernel.processes_seen())
         fmt::print("{:>5} {:>5} {:<10} {:<9} {:<12} {:>6}  {:<12} {:<12} {:<12} {}\n", view.pid, view.parent, view.name, view.state, view.hostname, view.pids.back(),
-                   namespace_inode(NamespaceKind::Pid, view.namespaces.pid), namespace_inode(NamespaceKind::Uts, view.namespaces.uts),
-                   namespace_inode(NamespaceKind::Mnt, view.namespaces.mnt), view.root);
+                   kernel.namespace_inode(NamespaceKind::Pid, view.namespaces.pid), kernel.namespace_inode(NamespaceKind::Uts, view.namespaces.uts),
+                   kernel.namespace_inode(NamespaceKind::Mnt, view.namespaces.mnt), view.root);
 }
 
 nlohmann::ordered_json processes_json(const container::Kernel& kernel) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const container::ProcessView& view : kernel.processes())
+    for (const container::ProcessView& view : kernel.processes_seen())
         list.push_back({{"pid", view.pid}, {"ppid", view.parent}, {"name", view.name}, {"state", view.state}, {"hostname", view.hostname}, {"pids", view.pids},
                         {"container", view.container}, {"root", view.root},
-                        {"namespaces", {{"pid", namespace_inode(NamespaceKind::Pid, view.namespaces.pid)}, {"uts", namespace_inode(NamespaceKind::Uts, view.namespaces.uts)},
-                                        {"mnt", namespace_inode(NamespaceKind::Mnt, view.namespaces.mnt)}}}});
+                        {"namespaces", {{"pid", kernel.namespace_inode(NamespaceKind::Pid, view.namespaces.pid)}, {"uts", kernel.namespace_inode(NamespaceKind::Uts, view.namespaces.uts)},
+                                        {"mnt", kernel.namespace_inode(NamespaceKind::Mnt, view.namespaces.mnt)}}}});
     return list;
 }
 

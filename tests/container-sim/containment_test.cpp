@@ -10,7 +10,7 @@ TEST_CASE("containment: a fork bomb ends in EAGAIN or ENOMEM, and another contai
     World world(u64{32} << 20);
     const u32 bomb = world.start({.rootfs = root.path(), .arguments = {"/bomb"}});
     world.run(20'000'000);
-    CHECK(world.kernel.processes().size() <= Kernel::kMaxTasks);
+    CHECK(world.kernel.processes_seen().size() <= Kernel::kMaxTasks);
     world.run();
     CHECK(world.kernel.exit_status(bomb).has_value());
     const u32 next = world.start({.rootfs = root.path(), .arguments = {"/whoami"}});

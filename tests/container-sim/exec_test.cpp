@@ -60,7 +60,7 @@ TEST_CASE("exec: a program that does not start is named with the mend, and has a
         CHECK(started.status() == c.status);
         CHECK(started.error().find(c.says) != std::string::npos);
         CHECK(started.error().find(root.path()) != std::string::npos);
-        CHECK(world.kernel.processes().empty());
+        CHECK(world.kernel.processes_seen().empty());
     }
     World world;
     CHECK(world.start_error({.rootfs = "/no/such/folder", .arguments = {"x"}}).find("/no/such/folder: there is no such folder") == 0);

@@ -27,7 +27,7 @@ TEST_CASE("namespaces: two containers each see themselves as pid 1, their own ho
 
 TEST_CASE("namespaces: the outside view shows both containers with their pids inside and outside") {
     TwoContainers two;
-    const auto views = two.world.kernel.processes();
+    const auto views = two.world.kernel.processes_seen();
     REQUIRE(views.size() == 2);
     CHECK(views[0].pids == std::vector<i32>{2, 1});
     CHECK(views[1].pids == std::vector<i32>{3, 1});
@@ -44,13 +44,13 @@ TEST_CASE("namespaces: each lookup that one decided is an event that says what t
     TwoContainers two;
     two.world.run();
     const auto lookups = two.world.events(EventKind::NamespaceLookup);
-    CHECK(any_contains(lookups, "getpid: 1 in pid namespace 4026532208; outside it is 2"));
-    CHECK(any_contains(lookups, "getpid: 1 in pid namespace 4026532216; outside it is 3"));
-    CHECK(any_contains(lookups, "getppid: 0 in pid namespace 4026532208; outside it is 1"));
-    CHECK(any_contains(lookups, "uname: nodename \"web\" in uts namespace 4026532209; outside it is \"host\""));
-    CHECK(any_contains(lookups, "uname: nodename \"db\" in uts namespace 4026532217; outside it is \"host\""));
-    CHECK(any_contains(lookups, "path \"/\": from the root of mnt namespace 4026532210, which is " + two.a.path()));
-    CHECK(any_contains(lookups, "path \"/\": from the root of mnt namespace 4026532218, which is " + two.b.path()));
+    CHECK(any_contains(lookups, "getpid: 1 in pid namespace 4026532200; outside it is 2"));
+    CHECK(any_contains(lookups, "getpid: 1 in pid namespace 4026532203; outside it is 3"));
+    CHECK(any_contains(lookups, "getppid: 0 in pid namespace 4026532200; outside it is 1"));
+    CHECK(any_contains(lookups, "uname: nodename \"web\" in uts namespace 4026532201; outside it is \"host\""));
+    CHECK(any_contains(lookups, "uname: nodename \"db\" in uts namespace 4026532204; outside it is \"host\""));
+    CHECK(any_contains(lookups, "path \"/\": from the root of mnt namespace 4026532202, which is " + two.a.path()));
+    CHECK(any_contains(lookups, "path \"/\": from the root of mnt namespace 4026532205, which is " + two.b.path()));
 }
 
 TEST_CASE("namespaces: /proc shows the processes of its own pid namespace, and says what they are outside") {
@@ -66,8 +66,8 @@ TEST_CASE("namespaces: /proc shows the processes of its own pid namespace, and s
     CHECK(output.find("web\n") != std::string::npos);
     CHECK(output.find("(cat)") == std::string::npos); // there is no process 2 here
     const auto lookups = world.events(EventKind::NamespaceLookup);
-    CHECK(any_contains(lookups, "/proc/1/status: process 1 of pid namespace 4026532216, for which this /proc was mounted; outside it is 3"));
-    CHECK(any_contains(lookups, "/proc/sys/kernel/hostname: \"web\" in uts namespace 4026532217; outside it is \"host\""));
+    CHECK(any_contains(lookups, "/proc/1/status: process 1 of pid namespace 4026532203, for which this /proc was mounted; outside it is 3"));
+    CHECK(any_contains(lookups, "/proc/sys/kernel/hostname: \"web\" in uts namespace 4026532204; outside it is \"host\""));
 }
 
 TEST_CASE("pid_namespaces(7): nested namespaces, unshare and init's privileges answer as Linux does") {
@@ -110,6 +110,6 @@ TEST_CASE("namespaces: a container's end ends every process in it, and nothing o
     world.run();
     CHECK(world.kernel.exit_status(bomb) == 0);
     CHECK_FALSE(world.kernel.exit_status(1));
-    const auto views = world.kernel.processes();
+    const auto views = world.kernel.processes_seen();
     CHECK(std::count_if(views.begin(), views.end(), [](const auto& view) { return view.state != "ended"; }) == 1);
 }

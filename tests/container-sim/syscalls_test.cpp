@@ -65,12 +65,18 @@ const std::vector<Pointers> kPointers = {
     {"ppoll", {kZeros, 1, kZeros, 0, 0}, {0, 2}}, {"readlinkat", {kHere, kPath, kZeros, 10}, {1, 2}}, {"newfstatat", {kHere, kFilePath, kZeros, 0}, {1, 2}},
     {"fstat", {3, 0}, {1}}, {"utimensat", {kHere, kFilePath, kZeros, 0}, {1, 2}}, {"futex", {0, 0, 0, 0, 0, 0}, {0}}, {"nanosleep", {0, 0}, {0}},
     {"clock_gettime", {1, 0}, {1}}, {"clock_nanosleep", {1, 0, 0, 0}, {2}}, {"sched_setaffinity", {0, 8, 0}, {2}}, {"sched_getaffinity", {0, 8, 0}, {2}},
-    {"sigaltstack", {kZeros, kZeros}, {0, 1}}, {"rt_sigaction", {10, kZeros, kZeros, 8}, {1, 2}}, {"rt_sigprocmask", {0, kZeros, kZeros, 8}, {1, 2}}, {"times", {0}, {0}},
+    {"sigaltstack", {0, 0}, {0, 1}}, {"rt_sigaction", {10, kZeros, kZeros, 8}, {1, 2}}, {"rt_sigprocmask", {0, kZeros, kZeros, 8}, {1, 2}}, {"times", {0}, {0}},
     {"uname", {0}, {0}}, {"sethostname", {0, 4}, {0}}, {"gettimeofday", {kZeros, kZeros}, {0, 1}}, {"sysinfo", {0}, {0}}, {"execve", {kFilePath, kZeros, kZeros}, {0, 1, 2}},
     {"riscv_hwprobe", {0, 1, 0, 0, 0}, {0}}, {"prlimit64", {0, 3, kZeros, kZeros}, {2, 3}}, {"renameat2", {kHere, kFilePath, kHere, kFilePath, 0}, {1, 3}}, {"getrandom", {0, 4, 0}, {0}},
+    {"rt_sigpending", {0, 8}, {0}}, {"rt_sigsuspend", {0, 8}, {0}}, {"rt_sigtimedwait", {0, 0, 0, 8}, {0}}, {"rt_sigqueueinfo", {1, 10, 0}, {2}}, {"rt_tgsigqueueinfo", {1, 1, 10, 0}, {3}},
+    {"pselect6", {1, 0, 0, 0, 0, 0}, {1, 2, 3, 4, 5}}, {"get_robust_list", {0, kZeros, kZeros}, {1, 2}}, {"setitimer", {0, kZeros, kZeros}, {1, 2}}, {"getitimer", {0, 0}, {1}},
+    {"clock_getres", {1, 0}, {1}}, {"getresuid", {kZeros, kZeros, kZeros}, {0, 1, 2}}, {"getresgid", {kZeros, kZeros, kZeros}, {0, 1, 2}}, {"setgroups", {1, 0}, {1}},
+    {"setdomainname", {0, 4}, {0}}, {"getrusage", {0, 0}, {1}}, {"getcpu", {kZeros, kZeros, 0}, {0, 1}}, {"capget", {0, 0}, {0}}, {"capset", {0, 0}, {0}}, {"clone3", {0, 88}, {0}},
+    {"sched_getparam", {0, 0}, {1}},
 };
 // Pointers that are addresses to work on, are only kept, are not used yet, or need a situation that other tests make (wait4).
-const std::set<std::string> kNoFault = {"set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "clone", "getgroups", "sendfile", "wait4"};
+const std::set<std::string> kNoFault = {"set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "clone", "getgroups", "sendfile", "wait4",
+                                        "waitid", "clock_settime", "sched_setscheduler", "riscv_flush_icache", "pidfd_send_signal", "reboot"};
 
 } // namespace
 
@@ -114,7 +120,7 @@ TEST_CASE("system calls: a bad pointer is EFAULT in every call that takes one") 
 }
 
 TEST_CASE("system calls: what is not in the table is ENOSYS") {
-    const auto results = results_of({{500, 0, 0, 0, 0, 0, 0}, {~u64{0}, 0, 0, 0, 0, 0, 0}, {435, 0, 0, 0, 0, 0, 0}});
+    const auto results = results_of({{500, 0, 0, 0, 0, 0, 0}, {~u64{0}, 0, 0, 0, 0, 0, 0}, {499, 0, 0, 0, 0, 0, 0}});
     for (i64 result : results) CHECK(result == -container::kENOSYS);
 }
 
@@ -132,7 +138,7 @@ TEST_CASE("system calls: random calls with random arguments and pointers leave t
         world.kernel.type(own, random_batches(bytes));
         world.kernel.close_input(own);
         world.run(30'000'000);
-        CHECK(world.kernel.processes().size() <= Kernel::kMaxTasks);
+        CHECK(world.kernel.processes_seen().size() <= Kernel::kMaxTasks);
         CHECK(world.kernel.frames_used() <= world.machine.ram.size() >> kPageShift);
         const u32 next = world.start({.hostname = "next", .rootfs = root.path(), .arguments = {"/whoami"}});
         world.run(30'000'000);

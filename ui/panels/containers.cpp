@@ -49,7 +49,7 @@ void draw_containers(const Debugger& debugger, const Theme& theme, PanelState&, 
     if (!kernel) return;
     prose(theme, theme.dim, fmt::format("One kernel for all. The same letter is the same namespace: processes that share it see the same there.   {} system calls, {} pages in use",
                                         kernel->system_calls(), kernel->frames_used()));
-    const auto processes = kernel->processes();
+    const auto processes = kernel->processes_seen();
     if (processes.empty()) return prose(theme, theme.text, "Every process has ended. Shift+F10 goes back a step, Ctrl+Shift+F5 to the start.");
     constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_BordersInnerV;
     if (!ImGui::BeginTable("processes", 9, kFlags)) return;

@@ -1,0 +1,13 @@
+#include "container-sim/errno.hpp"
+
+namespace trapeze::container {
+
+const char* errno_name(i64 number) {
+    switch (number) {
+#define ERRNO(number, name) case number: return #name;
+#include "container-sim/errno.def"
+    default: return nullptr;
+    }
+}
+
+} // namespace trapeze::container
