@@ -163,7 +163,8 @@ u32 Kernel::make_namespace(NamespaceKind kind, u32 from, u32 owner) {
     switch (kind) {
     case NamespaceKind::Pid: {
         pid_namespaces.use(from);
-        PidNamespace made{head};
+        PidNamespace made;
+        static_cast<NamespaceHead&>(made) = head;
         made.parent = from, made.level = pid_namespaces[from].level + 1;
         return pid_namespaces.add(made);
     }

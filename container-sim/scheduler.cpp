@@ -58,7 +58,9 @@ void Kernel::set_up(Machine& machine) {
 /// The first namespaces, and task 0 of process 0, which stands for the host: parent of what the engine starts.
 void Kernel::set_up_host() {
     const auto head = [](NamespaceKind kind) { return NamespaceHead{first_namespace_inode(kind), 0}; };
-    pid_namespaces.add({head(NamespaceKind::Pid)});
+    PidNamespace first;
+    static_cast<NamespaceHead&>(first) = head(NamespaceKind::Pid);
+    pid_namespaces.add(first);
     uts_namespaces.add({head(NamespaceKind::Uts), "host"});
     user_namespaces.add({head(NamespaceKind::User), 0, 0, 0, 0, {{0, 0, ~u32{0}}}, {{0, 0, ~u32{0}}}});
     time_namespaces.add({head(NamespaceKind::Time)});

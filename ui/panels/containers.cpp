@@ -11,7 +11,7 @@ namespace {
 using container::NamespaceKind;
 
 /// The same letter and colour for the same namespace.
-void namespace_cell(const Theme& theme, NamespaceKind kind, u32 index) {
+void namespace_cell(const Theme& theme, const container::Kernel& kernel, NamespaceKind kind, u32 index) {
     ImGui::TableNextColumn();
     const ImVec4 colours[] = {theme.user, theme.supervisor, theme.machine, theme.hardware, theme.hypervisor};
     const ImVec4 colour = index == 0 ? theme.dim : colours[(index - 1) % 5];
@@ -22,10 +22,10 @@ void namespace_cell(const Theme& theme, NamespaceKind kind, u32 index) {
     ImGui::SetCursorPosX(ImGui::GetCursorPosX() + pad);
     ImGui::TextColored(colour, "%s", letter.c_str());
     ImGui::SameLine(0, pad * 2);
-    ImGui::TextColored(theme.dim, "%llu", static_cast<unsigned long long>(namespace_inode(kind, index)));
+    ImGui::TextColored(theme.dim, "%llu", static_cast<unsigned long long>(kernel.namespace_inode(kind, index)));
 }
 
-void process_row(const Theme& theme, const container::ProcessView& view) {
+void process_row(const Theme& theme, const container::Kernel& kernel, const container::ProcessView& view) {
     ImGui::TableNextRow();
     ImGui::TableNextColumn();
     ImGui::Text("%d", view.pid);
@@ -35,9 +35,9 @@ void process_row(const Theme& theme, const container::ProcessView& view) {
         ImGui::TableNextColumn();
         ImGui::TextUnformatted(text->c_str());
     }
-    namespace_cell(theme, NamespaceKind::Pid, view.namespaces.pid);
-    namespace_cell(theme, NamespaceKind::Uts, view.namespaces.uts);
-    namespace_cell(theme, NamespaceKind::Mnt, view.namespaces.mnt);
+    namespace_cell(theme, kernel, NamespaceKind::Pid, view.namespaces.pid);
+    namespace_cell(theme, kernel, NamespaceKind::Uts, view.namespaces.uts);
+    namespace_cell(theme, kernel, NamespaceKind::Mnt, view.namespaces.mnt);
     ImGui::TableNextColumn();
     ImGui::TextUnformatted(view.root.c_str());
 }
@@ -57,7 +57,7 @@ void draw_containers(const Debugger& debugger, const Theme& theme, PanelState&, 
     for (const char* title : {"pid outside", "inside", "program", "state", "host name", "pid namespace", "uts namespace", "mnt namespace"}) ImGui::TableSetupColumn(title);
     ImGui::TableSetupColumn("root folder", ImGuiTableColumnFlags_WidthStretch);
     ImGui::TableHeadersRow();
-    for (const container::ProcessView& view : processes) process_row(theme, view);
+    for (const container::ProcessView& view : processes) process_row(theme, *kernel, view);
     ImGui::EndTable();
 }
 
