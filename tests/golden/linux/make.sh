@@ -59,9 +59,9 @@ console=$work/console.log
 say "running ${programs[*]} under QEMU; the console goes to $console"
 timeout "${GOLDEN_TIMEOUT:-3600}" qemu-system-riscv64 -machine virt -m 1G -smp 1 -kernel "$linux" -initrd "$work/initramfs.cpio.gz" \
   -append "console=ttyS0 quiet loglevel=1 panic=-1" -nographic -no-reboot </dev/null >"$console" 2>&1 || true
-grep -q '^@@@ all done' "$console" || die "the guest did not come to its end; see $console"
+grep -aq '^@@@ all done' "$console" || die "the guest did not come to its end; see $console"
 for program in "${programs[@]}"; do
-  tr -d '\r' <"$console" | sed -n "/^@@@ begin $program\$/,/^@@@ end $program\$/p" | grep -v '^@@@' >"$work/$program.txt"
+  tr -d '\r' <"$console" | sed -n "/^@@@ begin $program\$/,/^@@@ end $program\$/p" | grep -av '^@@@' >"$work/$program.txt"
   checks=$(wc -l <"$work/$program.txt")
   listed=$(grep -c '^CHECK(' "$root/tests/container-sim/probes/$program.c")
   [ "$checks" = "$listed" ] || die "$program has $listed checks but printed $checks lines; see $console"
