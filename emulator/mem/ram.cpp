@@ -4,6 +4,8 @@
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <functional>
+#include <numeric>
 
 namespace trapeze {
 
@@ -23,31 +25,41 @@ u64 line_mask(u64 from, u64 bytes) {
 }
 } // namespace
 
-const Ram::PageRef& Ram::zero_page() {
-    static const PageRef page = std::make_shared<Page>();
-    return page;
+Ram::Group::Group() { pages.fill(page_store::zero_page()); }
+
+Ram::Group::Group(const Group& other) : pages(other.pages) {
+    for (u8* page : pages) page_store::refer(page);
+}
+
+Ram::Group::~Group() {
+    for (u8* page : pages) page_store::release(page);
+}
+
+const std::shared_ptr<Ram::Group>& Ram::zero_group() {
+    static const std::shared_ptr<Group> group = std::make_shared<Group>();
+    return group;
 }
 
 Ram::Ram(u64 size_bytes)
-    : pages_(size_bytes / kPageSize, zero_page()), exposed_(pages_.size()), code_lines_(pages_.size()),
-      code_versions_(pages_.size()), map_generation_(next_generation()), code_generation_(next_generation()),
+    : size_(size_bytes), groups_((size_bytes / kPageSize + kGroupPages - 1) / kGroupPages, zero_group()), code_(groups_.size()),
+      exposed_(size_bytes / kPageSize), map_generation_(next_generation()), code_generation_(next_generation()),
       mark_generation_(next_generation()) {}
 
 Ram::Ram(const Ram& other)
-    : pages_(other.pages_), exposed_(pages_.size()), code_lines_(other.code_lines_), code_versions_(other.code_versions_),
-      map_generation_(next_generation()), code_generation_(next_generation()), mark_generation_(next_generation()) {
+    : size_(other.size_), groups_(other.groups_), code_(other.code_), exposed_(other.exposed_.size()),
+      untouched_version_(other.untouched_version_), newest_version_(other.newest_version_), map_generation_(next_generation()),
+      code_generation_(next_generation()), mark_generation_(next_generation()) {
     other.map_generation_ = next_generation(); // its write pointers lead to pages that are shared from now on
 }
 
 Ram& Ram::operator=(const Ram& other) {
     if (this == &other) return *this;
     // Code decoded from the old contents must not match: every page gets a version that neither side has had.
-    const auto newest = [](const std::vector<u32>& v) { return v.empty() ? 0u : *std::max_element(v.begin(), v.end()); };
-    const u32 version = std::max(newest(code_versions_), newest(other.code_versions_)) + 1;
-    pages_ = other.pages_;
-    exposed_.assign(pages_.size(), false);
-    code_lines_.assign(pages_.size(), 0);
-    code_versions_.assign(pages_.size(), version);
+    newest_version_ = untouched_version_ = std::max(newest_version_, other.newest_version_) + 1;
+    size_ = other.size_;
+    groups_ = other.groups_;
+    code_.assign(groups_.size(), nullptr);
+    exposed_.assign(other.exposed_.size(), false);
     map_generation_ = next_generation();
     code_generation_ = next_generation();
     mark_generation_ = next_generation();
@@ -56,15 +68,29 @@ Ram& Ram::operator=(const Ram& other) {
 }
 
 u8* Ram::page_for_write(u64 page) {
-    PageRef& ref = pages_[page];
-    if (ref.use_count() != 1) {
-        ref = std::make_shared<Page>(*ref);
-        if (exposed_[page]) {
-            exposed_[page] = false;
-            map_generation_ = next_generation();
-        }
+    std::shared_ptr<Group>& group = groups_[page / kGroupPages];
+    if (group.use_count() != 1) group = std::make_shared<Group>(*group);
+    u8*& own = group->pages[page % kGroupPages];
+    if (page_store::sole(own)) return own;
+    u8* const copy = page_store::copy_of(own);
+    page_store::release(own);
+    own = copy;
+    if (exposed_[page]) {
+        exposed_[page] = false;
+        map_generation_ = next_generation();
     }
-    return ref->bytes;
+    return own;
+}
+
+Ram::CodeGroup& Ram::own_code(u64 page) {
+    std::shared_ptr<CodeGroup>& code = code_[page / kGroupPages];
+    if (!code) {
+        code = std::make_shared<CodeGroup>();
+        code->versions.fill(untouched_version_);
+    } else if (code.use_count() != 1) {
+        code = std::make_shared<CodeGroup>(*code);
+    }
+    return *code;
 }
 
 bool Ram::read(u64 offset, std::span<u8> out) const {
@@ -73,7 +99,7 @@ bool Ram::read(u64 offset, std::span<u8> out) const {
     while (done < out.size()) {
         const u64 at = offset + done;
         const std::size_t chunk = std::min<u64>(out.size() - done, kPageSize - (at & kPageMask));
-        std::memcpy(out.data() + done, pages_[at >> kPageShift]->bytes + (at & kPageMask), chunk);
+        std::memcpy(out.data() + done, bytes_of(at >> kPageShift) + (at & kPageMask), chunk);
         done += chunk;
     }
     return true;
@@ -101,7 +127,7 @@ bool Ram::fill(u64 offset, u64 bytes, u8 value) {
         const u64 at = offset + done;
         const u64 chunk = std::min(bytes - done, kPageSize - (at & kPageMask));
         const u64 page = at >> kPageShift;
-        const bool already_zero = value == 0 && pages_[page] == zero_page();
+        const bool already_zero = value == 0 && !touched(page);
         if (!already_zero) std::memset(page_for_write(page) + (at & kPageMask), value, chunk);
         done += chunk;
     }
@@ -113,9 +139,9 @@ void Ram::mark_code(u64 offset, u64 bytes) {
     for (u64 done = 0; done < bytes;) {
         const u64 at = offset + done;
         const u64 chunk = std::min(bytes - done, kPageSize - (at & kPageMask));
-        u64& lines = code_lines_[at >> kPageShift];
-        if (lines == 0) mark_generation_ = next_generation();
-        lines |= line_mask(at & kPageMask, chunk);
+        const u64 page = at >> kPageShift;
+        if (!has_code(page)) mark_generation_ = next_generation();
+        own_code(page).lines[page % kGroupPages] |= line_mask(at & kPageMask, chunk);
         done += chunk;
     }
 }
@@ -126,10 +152,11 @@ void Ram::wrote_code(u64 offset, u64 bytes) {
         const u64 at = offset + done;
         const u64 chunk = std::min(bytes - done, kPageSize - (at & kPageMask));
         const u64 page = at >> kPageShift;
-        if (code_lines_[page] & line_mask(at & kPageMask, chunk)) {
+        if (code_lines(page) & line_mask(at & kPageMask, chunk)) {
             // The new version voids all code decoded from this page, so no line of it is marked any longer.
-            code_lines_[page] = 0;
-            ++code_versions_[page];
+            CodeGroup& code = own_code(page);
+            code.lines[page % kGroupPages] = 0;
+            newest_version_ = std::max(newest_version_, ++code.versions[page % kGroupPages]);
             code_generation_ = next_generation();
         }
         done += chunk;
@@ -137,25 +164,29 @@ void Ram::wrote_code(u64 offset, u64 bytes) {
 }
 
 u64 Ram::touched_pages() const {
-    return static_cast<u64>(std::count_if(pages_.begin(), pages_.end(), [](const PageRef& p) { return p != zero_page(); }));
+    const auto in_group = [](const std::shared_ptr<Group>& group) {
+        if (group == zero_group()) return u64{0};
+        return kGroupPages - static_cast<u64>(std::count(group->pages.begin(), group->pages.end(), page_store::zero_page()));
+    };
+    return std::transform_reduce(groups_.begin(), groups_.end(), u64{0}, std::plus(), in_group);
 }
 
 void Ram::state(StateArchive& archive) {
     using Bytes = std::array<u8, kPageSize>;
-    u64 pages = pages_.size(), stored = 0;
-    const auto holds_something = [&](u64 page) { return touched(page) && std::memcmp(pages_[page]->bytes, zero_page()->bytes, kPageSize) != 0; };
+    u64 pages = size_ / kPageSize, stored = 0;
+    const auto holds_something = [this](u64 number) { return touched(number) && std::memcmp(bytes_of(number), page_store::zero_page(), kPageSize) != 0; };
     if (!archive.loading())
-        for (u64 page = 0; page < pages; ++page) stored += holds_something(page);
+        for (u64 number = 0; number < pages; ++number) stored += holds_something(number);
     archive(pages), archive(stored);
     if (!archive.loading()) {
-        for (u64 page = 0; page < pages; ++page) {
-            if (!holds_something(page)) continue;
-            u64 number = page;
-            archive(number), archive(reinterpret_cast<Bytes&>(pages_[page]->bytes));
+        for (u64 number = 0; number < pages; ++number) {
+            if (!holds_something(number)) continue;
+            u64 stored_number = number;
+            archive(stored_number), archive(reinterpret_cast<Bytes&>(*bytes_of(number)));
         }
         return;
     }
-    if (pages != pages_.size() || stored > pages) return archive.fail();
+    if (pages != size_ / kPageSize || stored > pages) return archive.fail();
     *this = Ram(size());
     Bytes bytes;
     u64 number = 0;
@@ -166,10 +197,10 @@ void Ram::state(StateArchive& archive) {
 }
 
 bool Ram::operator==(const Ram& other) const {
-    return std::equal(pages_.begin(), pages_.end(), other.pages_.begin(), other.pages_.end(),
-                      [](const PageRef& a, const PageRef& b) {
-                          return a == b || std::memcmp(a->bytes, b->bytes, kPageSize) == 0;
-                      });
+    const auto same_page = [](const u8* a, const u8* b) { return a == b || std::memcmp(a, b, kPageSize) == 0; };
+    return size_ == other.size_ && std::equal(groups_.begin(), groups_.end(), other.groups_.begin(), [&](const auto& a, const auto& b) {
+        return a == b || std::equal(a->pages.begin(), a->pages.end(), b->pages.begin(), same_page);
+    });
 }
 
 } // namespace trapeze

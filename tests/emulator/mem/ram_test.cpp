@@ -56,6 +56,45 @@ TEST_CASE("Copies share pages until one of them writes, and never see each other
     CHECK(a == b); // contents count, not pages
 }
 
+TEST_CASE("Copies of copies keep what each of them wrote, and pages that nobody has any more are used again") {
+    constexpr u64 kPages = 1100; // more than two groups, the last one not full
+    const u64 held_before = page_store::held_bytes();
+    u64 held_once = 0;
+    for (int round = 0; round < 20; ++round) {
+        Ram first(kPages * kPageSize);
+        for (u64 page = 0; page < kPages; ++page) first.write_value(page * kPageSize, page);
+        Ram second = first, third(kPageSize);
+        second.write_value((kPages - 1) * kPageSize, u64{7});
+        third = second;
+        first.write_value(0, u64{8});
+        u64 value = 0;
+        CHECK((third.read(0, value) && value == 0));
+        CHECK((third.read((kPages - 1) * kPageSize, value) && value == 7));
+        CHECK((first.read((kPages - 1) * kPageSize, value) && value == kPages - 1));
+        CHECK(third == second);
+        CHECK_FALSE(first == second);
+        CHECK(third.touched_pages() == kPages);
+        if (round == 0) held_once = page_store::held_bytes();
+        CHECK(page_store::held_bytes() == held_once);
+    }
+    CHECK(held_once - held_before <= (16 << 20));
+    CHECK(page_store::held_bytes() <= held_once);
+}
+
+TEST_CASE("A copy's code marks are its own") {
+    Ram ram(600 * kPageSize);
+    ram.mark_code(0, 64);
+    Ram copy = ram;
+    copy.write_value(0, u8{1});
+    CHECK(copy.code_version(0) != ram.code_version(0));
+    CHECK_FALSE(copy.has_code(0));
+    CHECK(ram.has_code(0));
+    CHECK_FALSE(copy.has_code(599));
+    copy.mark_code(599 * kPageSize, 4);
+    CHECK(copy.has_code(599));
+    CHECK_FALSE(ram.has_code(599));
+}
+
 TEST_CASE("A host pointer goes stale, and says so, when its page is copied or shared") {
     Ram ram(2 * kPageSize);
     const u64 before = ram.map_generation();
