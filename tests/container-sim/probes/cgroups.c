@@ -533,8 +533,8 @@ CHECK(cgroup_clone_into) {
         show_file("child", "/proc/self/cgroup");
         _exit(0);
     }
-    OK("clone3", pid);
-    wait_for(pid);
+    must("clone3", pid);
+    show_status("end", wait_for(pid));
     arguments.cgroup = 99;
     SHOW("closed", syscall(SYS_clone3, &arguments, sizeof arguments));
     arguments.cgroup = open("/tmp", O_RDONLY);

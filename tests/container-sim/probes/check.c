@@ -24,10 +24,10 @@ void say(const char *format, ...) {
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     if (length >= (int)sizeof text) length = sizeof text - 1;
-    if (shared->length + length + 2 >= (int)sizeof shared->line) return;
-    shared->line[shared->length] = ' ';
-    memcpy(shared->line + shared->length + 1, text, length);
-    shared->length += length + 1;
+    int at = __atomic_fetch_add(&shared->length, length + 1, __ATOMIC_SEQ_CST); // of two that speak at once, none is lost
+    if (at + length + 1 >= (int)sizeof shared->line) return;
+    shared->line[at] = ' ';
+    memcpy(shared->line + at + 1, text, length);
 }
 
 void show(const char *label, long result) {
@@ -263,7 +263,8 @@ static void run(const char *name, void (*body)(void)) {
     } else if (pid > 0 && WEXITSTATUS(status) != 0) {
         say("exit %d", WEXITSTATUS(status));
     }
-    printf("%s:%.*s\n", name, shared->length, shared->line);
+    const int most = sizeof shared->line;
+    printf("%s:%.*s\n", name, shared->length < most ? shared->length : most, shared->line);
     fflush(stdout);
 }
 

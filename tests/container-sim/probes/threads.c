@@ -234,6 +234,7 @@ CHECK(thread_clone_tid_words) {
     say("parent-settid=%d", parent_tid == tid);
     while (child_tid) futex(&child_tid, FUTEX_WAIT, 77, 0, 0, 0);
     say("word=%d done=%d", child_tid, done);
+    for (int i = 0; i < 1000 && syscall(SYS_tgkill, getpid(), tid, 0) == 0; i++) nap(1);
     SHOW("tgkill", syscall(SYS_tgkill, getpid(), tid, 0));
 }
 

@@ -3,7 +3,7 @@
 # container of its own (box.c), and writes tests/golden/linux/PROGRAM.txt.
 # Usage: tests/golden/linux/make.sh [PROGRAM...]
 # Downloads go to $TRAPEZE_PEERS_DIR (default: $TRAPEZE_BUILD_DIR/peers), 130 MB the first time; what is made to $TRAPEZE_BUILD_DIR/golden.
-# GOLDEN_OUT names another folder for the results, to compare two runs.
+# GOLDEN_OUT names another folder for the results, to compare two runs; GOLDEN_HARTS the number of harts, to see whether order matters.
 . "$(dirname "$0")/../../boot/common.sh"
 
 golden=$root/tests/golden/linux out=${GOLDEN_OUT:-$root/tests/golden/linux} work=$build/golden
@@ -57,7 +57,7 @@ chmod +x "$tree/init" "$tree/stage2"
 
 console=$work/console.log
 say "running ${programs[*]} under QEMU; the console goes to $console"
-timeout "${GOLDEN_TIMEOUT:-3600}" qemu-system-riscv64 -machine virt -m 1G -smp 1 -kernel "$linux" -initrd "$work/initramfs.cpio.gz" \
+timeout "${GOLDEN_TIMEOUT:-3600}" qemu-system-riscv64 -machine virt -m 1G -smp "${GOLDEN_HARTS:-1}" -kernel "$linux" -initrd "$work/initramfs.cpio.gz" \
   -append "console=ttyS0 quiet loglevel=1 panic=-1" -nographic -no-reboot </dev/null >"$console" 2>&1 || true
 grep -aq '^@@@ all done' "$console" || die "the guest did not come to its end; see $console"
 for program in "${programs[@]}"; do
