@@ -282,6 +282,7 @@ int main(int argc, char **argv) {
     int argument = 1;
     if (argument + 1 < argc && strcmp(argv[argument], "--timeout") == 0) timeout_ms = atol(argv[argument + 1]), argument += 2;
     if (argument < argc && strcmp(argv[argument], "--self") == 0) return show_self();
+    if (argument < argc && strcmp(argv[argument], "--pause") == 0) return pause();
     const char *only = argument < argc ? argv[argument] : 0;
     shared = mmap(0, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) return perror("shared memory"), 1;

@@ -137,7 +137,13 @@ CHECK(process_limits) {
     SHOW("above", setrlimit(RLIMIT_NOFILE, &limit));
     SHOW("kind", setrlimit(99, &limit));
     RUN({ getrlimit(RLIMIT_NOFILE, &old); say("inherited=%ld", (long)old.rlim_cur); });
-    RUN({ become(1000); limit = (struct rlimit){10, 21}; SHOW("user-raise", setrlimit(RLIMIT_NOFILE, &limit)); limit = (struct rlimit){5, 15}; SHOW("lower", setrlimit(RLIMIT_NOFILE, &limit)); });
+    RUN({
+        become(1000);
+        limit = (struct rlimit){10, 21};
+        SHOW("user-raise", setrlimit(RLIMIT_NOFILE, &limit));
+        limit = (struct rlimit){5, 15};
+        SHOW("lower", setrlimit(RLIMIT_NOFILE, &limit));
+    });
     pid_t pid = START(pause());
     limit = (struct rlimit){7, 7};
     SHOW("prlimit", prlimit(pid, RLIMIT_CORE, &limit, &old));
@@ -265,7 +271,10 @@ CHECK(proc_status_names) {
 
 CHECK(proc_cmdline_comm_environ) {
     own_mounts();
-    pid_t pid = START({ dup2(open("/dev/null", O_RDWR), 1); execle("/proc/self/exe", "first", "--timeout", "60000", "process-cpu-time-limit", (char *)0, (char *[]){"A=1", "B=two", 0}); });
+    pid_t pid = START({
+        dup2(open("/dev/null", O_RDWR), 1);
+        execle("/proc/self/exe", "first", "--timeout", "60000", "process-cpu-time-limit", (char *)0, (char *[]){"A=1", "B=two", 0});
+    });
     char path[64], text[256] = "";
     snprintf(path, sizeof path, "/proc/%d/comm", pid);
     for (int i = 0; i < 1000 && strncmp(text, "exe", 3); i++) nap(1), get(path, text, sizeof text);

@@ -23,7 +23,13 @@ static long answer_to(int number, unsigned answer) {
 static void no_new_privs(void) { MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); }
 
 CHECK(seccomp_37_needs_no_new_privs_or_cap_sys_admin) {
-    RUN({ become(1000); SHOW("user", answer_to(SYS_getppid, SECCOMP_RET_ERRNO | EPERM)); no_new_privs(); SHOW("no-new-privs", answer_to(SYS_getppid, SECCOMP_RET_ERRNO | EPERM)); SHOW("getppid", syscall(SYS_getppid)); });
+    RUN({
+        become(1000);
+        SHOW("user", answer_to(SYS_getppid, SECCOMP_RET_ERRNO | EPERM));
+        no_new_privs();
+        SHOW("no-new-privs", answer_to(SYS_getppid, SECCOMP_RET_ERRNO | EPERM));
+        SHOW("getppid", syscall(SYS_getppid));
+    });
     RUN({ SHOW("root", answer_to(SYS_getppid, SECCOMP_RET_ERRNO | EXDEV)); SHOW("getppid", syscall(SYS_getppid)); });
     RUN({ become(1000); enter_user_namespace(); SHOW("root-of-user-namespace", answer_to(SYS_getppid, SECCOMP_RET_ERRNO | EXDEV)); });
 }
