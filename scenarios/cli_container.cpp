@@ -1,6 +1,7 @@
 // trapeze container: runs Linux programs in containers on the simulated kernel, and shows them from outside.
 #include "container-sim/kernel.hpp"
-#include "scenarios/cli.hpp"
+#include "scenarios/cli_container.hpp"
+#include "scenarios/shipped_images.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -195,6 +196,7 @@ void add_container(Verbs verbs) {
     ps_options->ps = true;
     ps_options->max_instructions = 2'000'000;
     add_verb(*verb, "ps", "run containers for a while, then list all processes as the host sees them", ps_options, verbs.status);
+    add_image_verbs(*verb, verbs.status);
 }
 
 } // namespace trapeze::scenarios
