@@ -236,6 +236,12 @@ static void print_name(const char *name, char *out) {
     *out = 0;
 }
 
+static long milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void run(const char *name, void (*body)(void)) {
     memset(shared, 0, sizeof *shared);
     pid_t pid = fork();
@@ -251,9 +257,9 @@ static void run(const char *name, void (*body)(void)) {
         _exit(0);
     }
     int status = 0;
-    long waited = 0;
     pid_t ended = 0;
-    for (; pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && waited < timeout_ms; waited++) nap(1);
+    const long deadline = milliseconds() + timeout_ms;
+    while (pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && milliseconds() < deadline) nap(1);
     if (pid > 0 && ended != pid) {
         say("timeout");
         kill(pid, SIGKILL);

@@ -7,16 +7,19 @@
 static sigjmp_buf back;
 static void jump(int number) { siglongjmp(back, number); }
 // 0, or the signal that an access raises
+static void catch_faults(void (*handler)(int)) { signal(SIGSEGV, handler), signal(SIGBUS, handler); }
 static int reads(volatile char *at) {
-    signal(SIGSEGV, jump), signal(SIGBUS, jump);
+    catch_faults(jump);
     int raised = sigsetjmp(back, 1);
     if (raised == 0) (void)*at;
+    catch_faults(SIG_DFL);
     return raised;
 }
 static int writes(volatile char *at) {
-    signal(SIGSEGV, jump), signal(SIGBUS, jump);
+    catch_faults(jump);
     int raised = sigsetjmp(back, 1);
     if (raised == 0) *at = 'w';
+    catch_faults(SIG_DFL);
     return raised;
 }
 static const char *name_of(int number) { return number ? signal_name(number) : "ok"; }
@@ -224,9 +227,10 @@ CHECK(memory_execute_protection) {
     static const unsigned code[2] = {0x02a00513, 0x00008067}; // li a0, 42; ret
     unsigned *at = (unsigned *)map(4096, RW, MAP_PRIVATE);
     memcpy(at, code, sizeof code);
-    signal(SIGSEGV, jump);
+    catch_faults(jump);
     int raised = sigsetjmp(back, 1);
     if (raised == 0) ((int (*)(void))at)();
+    catch_faults(SIG_DFL);
     say("no-execute=%s", name_of(raised));
     SHOW("mprotect", mprotect(at, 4096, PROT_READ | PROT_EXEC));
     __asm__ volatile("fence.i");
