@@ -25,22 +25,19 @@ std::string_view device_word(DeviceKind kind) {
 Network::Network() { (void)add_namespace(); }
 
 i64 Network::add_namespace() {
-    u32 net = static_cast<u32>(spaces_.size());
-    if (!free_spaces_.empty()) {
-        net = free_spaces_.back();
-        free_spaces_.pop_back();
-    } else if (spaces_.size() >= kMaxNamespaces) {
-        return -kENOSPC;
-    } else {
-        spaces_.emplace_back();
-    }
+    u32 net = 0;
+    while (net < spaces_.size() && spaces_[net].used) ++net;
+    return add_namespace(net);
+}
+
+/// Pre: there is none of this number.
+i64 Network::add_namespace(u32 net) {
+    if (net >= kMaxNamespaces) return -kENOSPC;
+    if (net >= spaces_.size()) spaces_.resize(net + 1);
     spaces_[net].used = true;
-    if (const i64 lo = add_device(net, DeviceKind::Loopback, "lo"); lo < 0) {
-        spaces_[net] = {};
-        free_spaces_.push_back(net);
-        return lo;
-    }
-    return net;
+    const i64 lo = add_device(net, DeviceKind::Loopback, "lo");
+    if (lo < 0) spaces_[net] = {};
+    return lo < 0 ? lo : net;
 }
 
 /// Pre: no open socket was born in it.
@@ -54,7 +51,6 @@ void Network::remove_namespace(u32 net) {
         (void)remove_device(id);
     }
     spaces_[net] = {};
-    free_spaces_.push_back(net);
 }
 
 u32 Network::find_device(u32 net, const std::string& name) const {

@@ -8,7 +8,6 @@ namespace trapeze::container {
 
 namespace {
 constexpr u16 kFirstEphemeral = 32768, kLastEphemeral = 60999; ///< net.ipv4.ip_local_port_range
-constexpr u64 kMessageOverhead = 64; ///< what a queued message counts beside its bytes
 
 /// The protocol that a socket of a family and type speaks, or a negated errno (socket(2)).
 i64 choose_protocol(u16 family, u16 type, u16 protocol) {
@@ -22,6 +21,9 @@ i64 choose_protocol(u16 family, u16 type, u16 protocol) {
         if (type == kSockDgram) return protocol == 0 ? i64{kIpUdp} : protocol == kIpUdp || protocol == kIpIcmp ? i64{protocol} : -kEPROTONOSUPPORT;
         if (type == kSockRaw) return protocol && protocol < 256 ? protocol : -kEPROTONOSUPPORT;
         return -kESOCKTNOSUPPORT;
+    case kAfNetlink:
+        if (type != kSockRaw && type != kSockDgram) return -kESOCKTNOSUPPORT;
+        return protocol == 0 ? 0 : -kEPROTONOSUPPORT; // NETLINK_ROUTE
     case kAfPacket: return type == kSockRaw || type == kSockDgram ? protocol : -kESOCKTNOSUPPORT;
     default: return -kEAFNOSUPPORT;
     }
@@ -305,6 +307,7 @@ i64 Network::send(u32 id, View bytes, const Outgoing& outgoing) {
     NetSocket& socket = sockets_[id];
     i64 result = -kEOPNOTSUPP;
     if (socket.family == kAfUnix) result = unix_send(id, bytes, outgoing);
+    else if (socket.family == kAfNetlink) result = netlink_send(id, bytes, outgoing);
     else if (socket.family == kAfPacket) result = send_packet(id, bytes, outgoing);
     else if (socket.type == kSockStream) result = tcp_send(id, bytes);
     else if (socket.type == kSockRaw || socket.protocol == kIpIcmp) result = send_raw(id, bytes, outgoing);

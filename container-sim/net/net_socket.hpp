@@ -112,13 +112,20 @@ struct NetSocket {
     bool operator==(const NetSocket&) const = default;
 };
 
+/// A namespace that a netlink message names: by a process (IFLA_NET_NS_PID) or a descriptor (IFLA_NET_NS_FD) of the sender.
+struct NamespaceRequest {
+    bool by_pid = false;
+    u32 value = 0;
+    auto operator<=>(const NamespaceRequest&) const = default;
+};
+
 /// What a caller sends beside the bytes.
 struct Outgoing {
     const SocketAddress* to = nullptr;
     std::vector<u32> files{};      ///< taken over if the result is not negative
     SocketCredentials credentials{};
     bool privileged = false;       ///< netlink: CAP_NET_ADMIN over the socket's namespace
-    u32 resolved_net = kNone;      ///< netlink: the namespace that the message's IFLA_NET_NS_PID or _FD means
+    std::map<NamespaceRequest, i64> resolved{}; ///< netlink: the namespaces that the messages name, or negated errnos (namespaces_named)
     bool more = false;             ///< MSG_MORE
 };
 struct Incoming {

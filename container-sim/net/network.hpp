@@ -15,7 +15,7 @@
 // neighbours go from reachable to stale by age and are asked again when used; only the main routing table.
 #pragma once
 
-#include "container-sim/net/net_socket.hpp"
+#include "container-sim/net/net_netlink.hpp"
 #include "emulator/base/result.hpp"
 
 namespace trapeze::container {
@@ -41,7 +41,8 @@ class Network {
     std::vector<u32> take_dropped_files();
 
     // --- Namespaces and devices (net_device.cpp) ----------------------------------------------------------------------------------
-    /// A namespace with `lo`, down. 0 is the first one's, which always is. Negative: -ENOSPC.
+    /// A namespace with `lo`, down: the one with this number, or the first that is free. 0 always is. Negative: -ENOSPC.
+    i64 add_namespace(u32 net);
     i64 add_namespace();
     void remove_namespace(u32 net);
     const NetNamespace& space(u32 net) const { return spaces_[net]; }
@@ -66,6 +67,7 @@ class Network {
     void set_promiscuous(u32 id, bool on) { devices_[id].promiscuous = on; }
     void set_loss(u32 id, u32 permille) { devices_[id].loss_permille = permille; }
     bool carrier(u32 id) const;
+    u32 device_flags(u32 id) const; ///< IFF_*
 
     // --- Addresses, routes, neighbours, translation (net_route.cpp, net_neighbour.cpp, net_nat.cpp) -------------------------------
     i64 add_address(u32 id, InterfaceAddress address);
@@ -292,6 +294,33 @@ class Network {
     };
     UnixName unix_name(u32 net, const SocketAddress& address) const;
 
+    // net_netlink.cpp, net_netlink_list.cpp
+    struct NetlinkRequest {
+        u32 socket, net;
+        NetlinkHeader header;
+        View body;
+        const Outgoing* outgoing;
+    };
+    i64 netlink_send(u32 id, View bytes, const Outgoing& outgoing);
+    void netlink_answer(u32 id, Bytes message, bool join);
+    i64 netlink_request(const NetlinkRequest& request);
+    u32 netlink_device(u32 net, u32 index, View attributes) const;
+    i64 netlink_target(const NetlinkRequest& request, View attributes, u32& net) const;
+    i64 netlink_new_link(const NetlinkRequest& request);
+    i64 netlink_create(const NetlinkRequest& request, const LinkMessage& message, View attributes);
+    i64 netlink_change(u32 id, u32 target, const LinkMessage& message, View attributes);
+    i64 netlink_one_link(const NetlinkRequest& request);
+    i64 netlink_address(const NetlinkRequest& request);
+    i64 netlink_route(const NetlinkRequest& request);
+    i64 netlink_get_route(const NetlinkRequest& request);
+    i64 netlink_neighbour(const NetlinkRequest& request);
+    i64 netlink_dump(const NetlinkRequest& request);
+    Bytes netlink_link_message(u32 id, const NetlinkRequest& request, u16 flags) const;
+    Bytes netlink_address_message(u32 id, const InterfaceAddress& address, const NetlinkRequest& request) const;
+    Bytes netlink_route_message(const NetRoute& route, const NetlinkRequest& request) const;
+
+    static constexpr u64 kMessageOverhead = 64; ///< what a queued message counts beside its bytes
+
     struct PortKey {
         u32 net;
         u8 protocol;
@@ -301,7 +330,6 @@ class Network {
 
     u64 now_ = 0;
     std::vector<NetNamespace> spaces_;
-    std::vector<u32> free_spaces_;
     std::vector<NetDevice> devices_;
     std::vector<u32> free_devices_;
     u32 devices_made_ = 0;
