@@ -9,6 +9,7 @@
 // Known gaps: one hart. Each system call's own gap stands in its row (syscalls.def).
 #pragma once
 
+#include "container-sim/net/network.hpp"
 #include "container-sim/pool.hpp"
 #include "container-sim/spec.hpp"
 #include "container-sim/task.hpp"
@@ -177,6 +178,11 @@ class Kernel {
 
     void walk_robust_list(Machine& machine, u32 task);
 
+    // net/net_kernel.cpp
+    void advance_network(Machine& machine);
+    void settle_network(Machine& machine);
+    u64 network_due() const;
+
     // tty.cpp
     void hang_up(Machine& machine, u32 tty, i32 session);
 
@@ -295,6 +301,7 @@ class Kernel {
     Vfs vfs;
     Pool<OpenFile> files;
     Pool<Pipe> pipes;
+    Network network;
     std::vector<Tty> ttys;        ///< one a container; 0 is the host's
 
     WaitQueues queues;

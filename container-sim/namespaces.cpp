@@ -101,7 +101,10 @@ void Kernel::release_namespace(Machine& machine, NamespaceKind kind, u32 index) 
     case NamespaceKind::Time: gone = last(time_namespaces); break;
     case NamespaceKind::Cgroup: gone = last(cgroup_namespaces); break;
     case NamespaceKind::Ipc: gone = last(ipc_namespaces); break;
-    case NamespaceKind::Net: gone = last(net_namespaces); break;
+    case NamespaceKind::Net:
+        gone = last(net_namespaces);
+        if (gone) network.remove_namespace(index), settle_network(machine);
+        break;
     default:
         gone = last(mnt_namespace_heads);
         if (gone) mount_namespaces[index] = {};
@@ -180,7 +183,11 @@ u32 Kernel::make_namespace(NamespaceKind kind, u32 from, u32 owner) {
     }
     case NamespaceKind::Cgroup: return cgroup_namespaces.add(CgroupNamespace{head, from}); // `from`: the cgroup that becomes its root
     case NamespaceKind::Ipc: return ipc_namespaces.add(head);
-    case NamespaceKind::Net: return net_namespaces.add(head);
+    case NamespaceKind::Net: {
+        const u32 index = net_namespaces.add(head);
+        (void)network.add_namespace(index); // its lo; without room for that it has none
+        return index;
+    }
     case NamespaceKind::Mnt: {
         const u32 index = mnt_namespace_heads.add(head);
         if (index >= mount_namespaces.size()) mount_namespaces.resize(index + 1);

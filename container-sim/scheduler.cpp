@@ -160,7 +160,7 @@ void Kernel::expire_timers(Machine& machine) {
 
 /// When all wait, time passes to the first that waits for it. False: nobody does.
 bool Kernel::skip_idle(Machine& machine) {
-    const u64 earliest = std::min(timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first);
+    const u64 earliest = std::min({timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first, network_due()});
     if (earliest == kForever) return false;
     if (earliest > machine.cycles()) machine.charge(earliest - machine.cycles());
     return true;
@@ -190,6 +190,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
     KernelStop stop;
     while (stop.executed < budget) {
         expire_timers(machine);
+        if (network_due() <= machine.cycles()) advance_network(machine);
         if (current == kNobody || slice_left == 0 || tasks[current].state != TaskState::Runnable) {
             const u32 before = std::exchange(current, kNobody);
             if (before != kNobody && tasks[before].state == TaskState::Runnable) make_runnable(before);

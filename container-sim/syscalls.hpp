@@ -108,6 +108,11 @@ struct Call {
     i64 open_pid(u32 process, u32 flags) const;
     i64 process_behind(u32 fd, u32& process) const;
 
+    // net/unix_paths.cpp
+    i64 find_socket_file(const std::string& path, u64& node) const;
+    i64 make_socket_file(const std::string& path, u64& node) const;
+    i64 named_net(bool by_pid, u32 value) const; ///< a net namespace, by a process or a descriptor; a negated errno
+
     // futex.cpp
     i64 futex_key(u64 address, WaitKey& key) const;
     Attempt wait_futex(u32 bits, bool absolute) const;

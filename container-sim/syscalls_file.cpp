@@ -1,6 +1,7 @@
 // System calls on open files: descriptors, reading and writing, and waiting for any of them.
 #include "container-sim/abi.hpp"
 #include "container-sim/file_operations.hpp"
+#include "container-sim/net/net_calls.hpp"
 
 #include <algorithm>
 
@@ -120,6 +121,7 @@ Attempt Call::vectored(bool writing) const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
     if (arg(2) > kMostParts) return -kEINVAL;
+    if (file->kind == FileKind::Socket) return transfer_vectors(*this, *file, writing);
     // What earlier attempts have moved is told by resume_more; resume is the part's own.
     i64 total = static_cast<i64>(task().resume_more);
     u64 skip = task().resume_more;

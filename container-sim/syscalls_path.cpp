@@ -16,6 +16,7 @@ u32 mode_of(InodeType type, u32 permissions) {
     case InodeType::Directory: case InodeType::ProcRoot: case InodeType::ProcPid: return 0040000 | permissions;
     case InodeType::Symlink: return 0120000 | 0777;
     case InodeType::Null: case InodeType::Zero: case InodeType::Tty: return 0020000 | permissions;
+    case InodeType::Socket: return 0140000 | permissions;
     default: return 0100000 | permissions;
     }
 }

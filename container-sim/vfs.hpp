@@ -14,7 +14,7 @@
 
 namespace trapeze::container {
 
-enum class InodeType : u8 { Directory, File, Symlink, Null, Zero, Tty, ProcRoot, ProcPid, ProcFile };
+enum class InodeType : u8 { Directory, File, Symlink, Null, Zero, Tty, Socket, ProcRoot, ProcPid, ProcFile };
 
 using Content = std::shared_ptr<const std::vector<u8>>;
 

@@ -10,14 +10,14 @@ namespace trapeze::container {
 namespace {
 constexpr std::size_t kUnixPath = 108, kInetBytes = 16, kNetlinkBytes = 12, kPacketBytes = 20, kShortPacketBytes = 12;
 
-template <class T> T at(View bytes, std::size_t offset) {
+template <class T> T at(NetView bytes, std::size_t offset) {
     T value;
     std::memcpy(&value, bytes.data() + offset, sizeof value);
     return value;
 }
-template <class T> void put(Bytes& bytes, std::size_t offset, T value) { std::memcpy(bytes.data() + offset, &value, sizeof value); }
+template <class T> void put(NetBytes& bytes, std::size_t offset, T value) { std::memcpy(bytes.data() + offset, &value, sizeof value); }
 
-i64 parse_unix(View bytes, SocketAddress& address) {
+i64 parse_unix(NetView bytes, SocketAddress& address) {
     if (bytes.size() > 2 + kUnixPath) return -kEINVAL;
     const char* text = reinterpret_cast<const char*>(bytes.data()) + 2;
     const std::size_t size = bytes.size() - 2;
@@ -28,7 +28,7 @@ i64 parse_unix(View bytes, SocketAddress& address) {
 }
 } // namespace
 
-i64 parse_address(View bytes, SocketAddress& address) {
+i64 parse_address(NetView bytes, SocketAddress& address) {
     address = {};
     if (bytes.size() < 2) return -kEINVAL;
     address.family = at<u16>(bytes, 0);
@@ -52,8 +52,8 @@ i64 parse_address(View bytes, SocketAddress& address) {
     }
 }
 
-Bytes address_bytes(const SocketAddress& address) {
-    Bytes bytes(2);
+NetBytes address_bytes(const SocketAddress& address) {
+    NetBytes bytes(2);
     put(bytes, 0, address.family);
     switch (address.family) {
     case kAfUnix:

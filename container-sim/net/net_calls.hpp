@@ -25,23 +25,26 @@ bool has_over(const Call& call, u32 net, Capability capability);
 struct SendRequest {
     u32 file = 0;            ///< number of the open file
     u32 id = 0;
-    Bytes data;
+    NetBytes data;
     Outgoing outgoing;
     u32 flags = 0;
 };
 Attempt send_message(const Call& call, SendRequest request);
 /// Gathers what iovecs point to; a negated errno.
-i64 gather(const Call& call, u64 vectors, u64 count, Bytes& data);
+i64 gather(const Call& call, u64 vectors, u64 count, NetBytes& data);
 
 /// One message received into `parts`; what it brought is in `incoming`.
-struct Part {
+struct UserPart {
     u64 base = 0, bytes = 0;
 };
-i64 read_parts(const Call& call, u64 vectors, u64 count, std::vector<Part>& parts);
-Attempt receive_message(const Call& call, u32 id, const std::vector<Part>& parts, u32 flags, Incoming& incoming);
+i64 read_parts(const Call& call, u64 vectors, u64 count, std::vector<UserPart>& parts);
+Attempt receive_message(const Call& call, u32 id, const std::vector<UserPart>& parts, u32 flags, Incoming& incoming);
+
+/// readv(2), writev(2): the vectors are one message.
+Attempt transfer_vectors(const Call& call, OpenFile& file, bool writing);
 
 i64 set_option(const Call& call, u32 id, int level, int name, u64 at, u32 bytes);
-i64 get_option(const Call& call, u32 id, int level, int name, Bytes& value);
+i64 get_option(const Call& call, u32 id, int level, int name, NetBytes& value);
 Attempt socket_ioctl(const Call& call, OpenFile& file, u64 request, u64 argument);
 
 } // namespace trapeze::container

@@ -43,7 +43,7 @@ i64 Network::connect_datagram(u32 id, const SocketAddress& address) {
     return 0;
 }
 
-i64 Network::send_udp(u32 id, View bytes, const Outgoing& outgoing) {
+i64 Network::send_udp(u32 id, NetView bytes, const Outgoing& outgoing) {
     NetSocket& socket = sockets_[id];
     SocketAddress to;
     if (bytes.size() > kMaxUdp) return -kEMSGSIZE;
@@ -87,7 +87,7 @@ u32 Network::find_udp(u32 net, const FlowKey& key, u32 in) const {
     return best;
 }
 
-void Network::udp_input(const Passage& passage, const Ipv4Header& ip, View payload, const Bytes& packet) {
+void Network::udp_input(const Passage& passage, const Ipv4Header& ip, NetView payload, const NetBytes& packet) {
     const auto udp = parse_udp(ip, payload);
     if (!udp) return;
     NetNamespace& space = spaces_[passage.net];
@@ -116,11 +116,11 @@ void Network::udp_input(const Passage& passage, const Ipv4Header& ip, View paylo
 }
 
 /// Raw sockets see whole packets of their protocol; ping sockets the echo replies to their identifier.
-void Network::raw_input(const Passage& passage, const Ipv4Header& ip, View packet) {
+void Network::raw_input(const Passage& passage, const Ipv4Header& ip, NetView packet) {
     QueuedMessage message;
     message.from.family = kAfInet, message.from.ip = ip.source, message.destination = ip.destination, message.ttl = ip.ttl;
     message.ifindex = passage.in == kNone ? 0 : devices_[passage.in].ifindex;
-    const View payload = packet.subspan(ip.header_bytes, ip.total_bytes - ip.header_bytes);
+    const NetView payload = packet.subspan(ip.header_bytes, ip.total_bytes - ip.header_bytes);
     if (const auto raws = raw_sockets_.find(passage.net); raws != raw_sockets_.end()) {
         for (u32 id : std::vector<u32>(raws->second)) {
             const NetSocket& socket = sockets_[id];
@@ -138,7 +138,7 @@ void Network::raw_input(const Passage& passage, const Ipv4Header& ip, View packe
     for (u32 id : std::vector<u32>(pings->second)) enqueue(id, message);
 }
 
-i64 Network::send_raw(u32 id, View bytes, const Outgoing& outgoing) {
+i64 Network::send_raw(u32 id, NetView bytes, const Outgoing& outgoing) {
     NetSocket& socket = sockets_[id];
     SocketAddress to;
     if (const i64 error = destination(socket, outgoing, to); error < 0) return error;
@@ -149,7 +149,7 @@ i64 Network::send_raw(u32 id, View bytes, const Outgoing& outgoing) {
     const Hop hop = route(socket.net, to.ip, socket.local.ip, bound);
     if (hop.error) return hop.error;
     if (hop.type == RouteType::Broadcast && !socket.options.broadcast) return -kEACCES;
-    Bytes payload(bytes.begin(), bytes.end());
+    NetBytes payload(bytes.begin(), bytes.end());
     NetNamespace& space = spaces_[socket.net];
     if (socket.type == kSockDgram) { // a ping socket: its port is the identifier
         if (payload.size() < kIcmpHeader || payload[0] != kEcho || payload[1]) return -kEINVAL;
@@ -160,7 +160,7 @@ i64 Network::send_raw(u32 id, View bytes, const Outgoing& outgoing) {
         store16(payload, 2, 0), store16(payload, 4, socket.local.port);
         store16(payload, 2, internet_checksum(payload));
     }
-    Bytes packet;
+    NetBytes packet;
     if (whole) {
         if (payload.size() < kIpHeader || (payload[0] & 15) * 4u > payload.size() || (payload[0] & 15) * 4u < kIpHeader) return -kEINVAL;
         store16(payload, 2, static_cast<u16>(payload.size()));
@@ -179,14 +179,14 @@ i64 Network::send_raw(u32 id, View bytes, const Outgoing& outgoing) {
     return error < 0 ? error : static_cast<i64>(bytes.size());
 }
 
-i64 Network::send_packet(u32 id, View bytes, const Outgoing& outgoing) {
+i64 Network::send_packet(u32 id, NetView bytes, const Outgoing& outgoing) {
     const NetSocket& socket = sockets_[id];
     const SocketAddress to = outgoing.to ? *outgoing.to : socket.local;
     if (outgoing.to && to.family != kAfPacket) return -kEINVAL;
     const u32 out = find_device(socket.net, to.ifindex);
     if (out == kNone) return -kENXIO;
     if (!devices_[out].up) return -kENETDOWN;
-    Bytes frame(bytes.begin(), bytes.end());
+    NetBytes frame(bytes.begin(), bytes.end());
     if (socket.type == kSockDgram) frame = build_ether({to.mac, devices_[out].mac, to.protocol ? to.protocol : socket.protocol}, bytes);
     if (frame.size() < kEtherHeader) return -kEINVAL;
     if (frame.size() > devices_[out].mtu + kEtherHeader) return -kEMSGSIZE;
@@ -194,7 +194,7 @@ i64 Network::send_packet(u32 id, View bytes, const Outgoing& outgoing) {
     return static_cast<i64>(bytes.size());
 }
 
-void Network::show_to_packet_sockets(u32 id, const Bytes& frame, bool outgoing) {
+void Network::show_to_packet_sockets(u32 id, const NetBytes& frame, bool outgoing) {
     enum : u8 { kHost, kBroadcast, kMulticast, kOther, kOutgoing };
     const auto watchers = packet_sockets_.find(devices_[id].net);
     if (watchers == packet_sockets_.end()) return;

@@ -7,7 +7,7 @@
 namespace trapeze::container {
 
 namespace {
-constexpr u64 kFragmentTime = 30 * kSecond; ///< net.ipv4.ipfrag_time
+constexpr u64 kFragmentTime = 30 * kNetSecond; ///< net.ipv4.ipfrag_time
 constexpr std::size_t kMaxPacket = 65535, kQuoted = 8; ///< bytes of the payload that an ICMP error quotes at least
 constexpr std::size_t kMaxQuote = 548;                 ///< bytes of the packet that an ICMP error quotes at most
 
@@ -29,7 +29,7 @@ IcmpMeaning meaning(const IcmpMessage& icmp) {
 } // namespace
 
 /// Sends a whole IPv4 packet from a namespace. Pre: its header is sound.
-i64 Network::ip_output(u32 net, Bytes packet, u32 out_device, u32 id) {
+i64 Network::ip_output(u32 net, NetBytes packet, u32 out_device, u32 id) {
     Passage passage;
     passage.net = net, passage.id = id ? id : new_packet();
     note(passage, PathDecision::Sent, packet);
@@ -45,7 +45,7 @@ i64 Network::ip_output(u32 net, Bytes packet, u32 out_device, u32 id) {
 }
 
 /// Out through the hop's device, cut if it must be.
-i64 Network::ip_finish(Passage& passage, const Hop& hop, Bytes packet) {
+i64 Network::ip_finish(Passage& passage, const Hop& hop, NetBytes packet) {
     if (hop.device == kNone || !devices_[hop.device].up) return -kENETDOWN;
     if (!nat_end(passage, packet, hop.device)) return -kEPERM;
     const u32 mtu = devices_[hop.device].mtu;
@@ -58,11 +58,11 @@ i64 Network::ip_finish(Passage& passage, const Hop& hop, Bytes packet) {
         if (passage.in != kNone) send_icmp_error(passage, kUnreachable, kFragmentationNeeded, mtu, packet);
         return -kEMSGSIZE;
     }
-    for (Bytes& part : split(packet, mtu)) ip_transmit(passage, hop, std::move(part));
+    for (NetBytes& part : split(packet, mtu)) ip_transmit(passage, hop, std::move(part));
     return 0;
 }
 
-void Network::ip_transmit(Passage& passage, const Hop& hop, Bytes packet) {
+void Network::ip_transmit(Passage& passage, const Hop& hop, NetBytes packet) {
     const NetDevice& device = devices_[hop.device];
     const auto framed = [&](const MacAddress& to) { transmit(hop.device, {build_ether({to, device.mac, kEtherIpv4}, packet), passage.id}); };
     if (device.kind == DeviceKind::Loopback || device.kind == DeviceKind::Dummy) return framed({});
@@ -71,11 +71,11 @@ void Network::ip_transmit(Passage& passage, const Hop& hop, Bytes packet) {
     resolve(hop.device, hop.next, {std::move(packet), passage.id});
 }
 
-std::vector<Bytes> Network::split(const Bytes& packet, std::size_t mtu) const {
-    std::vector<Bytes> parts;
+std::vector<NetBytes> Network::split(const NetBytes& packet, std::size_t mtu) const {
+    std::vector<NetBytes> parts;
     auto header = parse_ipv4(packet);
     if (!header) return parts;
-    const View payload = ip_payload(packet, *header);
+    const NetView payload = ip_payload(packet, *header);
     const std::size_t most = (mtu - kIpHeader) & ~std::size_t{7};
     const bool more_after = header->more_fragments;
     const u16 begin = header->fragment_offset;
@@ -88,20 +88,20 @@ std::vector<Bytes> Network::split(const Bytes& packet, std::size_t mtu) const {
 }
 
 /// The whole packet when this was the part that was missing.
-std::optional<Bytes> Network::reassemble(u32 net, const Ipv4Header& header, const Bytes& packet) {
+std::optional<NetBytes> Network::reassemble(u32 net, const Ipv4Header& header, const NetBytes& packet) {
     auto& sets = spaces_[net].fragments;
     const FragmentKey key{header.source, header.destination, header.id, header.protocol};
     std::erase_if(sets, [&](const auto& set) { return set.second.since + kFragmentTime < now_; });
     if (sets.size() >= kMaxFragmentSets && !sets.count(key))
         sets.erase(std::min_element(sets.begin(), sets.end(), [](const auto& a, const auto& b) { return a.second.since < b.second.since; }));
-    const View payload = ip_payload(packet, header);
+    const NetView payload = ip_payload(packet, header);
     const std::size_t end = header.fragment_offset + payload.size();
     if (end > kMaxPacket - kIpHeader || payload.empty() || (header.more_fragments && payload.size() % 8)) return std::nullopt;
     FragmentSet& set = sets[key];
     if (set.parts.empty()) set.since = now_;
     if (!header.more_fragments) set.total = static_cast<u32>(end);
-    set.parts.emplace(header.fragment_offset, Bytes(payload.begin(), payload.end()));
-    Bytes whole;
+    set.parts.emplace(header.fragment_offset, NetBytes(payload.begin(), payload.end()));
+    NetBytes whole;
     for (const auto& [offset, bytes] : set.parts) {
         if (offset > whole.size()) return std::nullopt;
         if (offset < whole.size()) { // overlapping parts are an attack (RFC 5722)
@@ -143,12 +143,12 @@ void Network::ip_input(u32 id, NetPacket arrived) {
     if (!is_multicast(destination)) ip_forward(passage, std::move(arrived.bytes));
 }
 
-void Network::ip_deliver(Passage& passage, Bytes packet) {
+void Network::ip_deliver(Passage& passage, NetBytes packet) {
     if (!nat_end(passage, packet, kNone)) return;
     const auto header = parse_ipv4(packet);
     if (!header) return;
     note(passage, PathDecision::RouteLocal, packet, passage.in);
-    const View payload = ip_payload(packet, *header);
+    const NetView payload = ip_payload(packet, *header);
     raw_input(passage, *header, packet);
     switch (header->protocol) {
     case kIpIcmp: return icmp_input(passage, *header, payload);
@@ -161,7 +161,7 @@ void Network::ip_deliver(Passage& passage, Bytes packet) {
     if (!wanted) send_icmp_error(passage, kUnreachable, kProtocolUnreachable, 0, packet);
 }
 
-void Network::ip_forward(Passage& passage, Bytes packet) {
+void Network::ip_forward(Passage& passage, NetBytes packet) {
     NetNamespace& space = spaces_[passage.net];
     if (!space.forwards) {
         ++space.counters.ip_dropped;
@@ -186,13 +186,13 @@ void Network::ip_forward(Passage& passage, Bytes packet) {
 }
 
 /// Tells a packet's sender what became of it. Never about an error, a later fragment or a broadcast (RFC 1122, 3.2.2).
-void Network::send_icmp_error(const Passage& passage, u8 type, u8 code, u32 rest, const Bytes& about) {
+void Network::send_icmp_error(const Passage& passage, u8 type, u8 code, u32 rest, const NetBytes& about) {
     const auto header = parse_ipv4(about);
     if (!header || header->fragment_offset || !header->source || is_multicast(header->source) || is_multicast(header->destination) || header->destination == kBroadcastIp) return;
-    const View payload = ip_payload(about, *header);
+    const NetView payload = ip_payload(about, *header);
     if (header->protocol == kIpIcmp && (payload.size() < kIcmpHeader || (payload[0] != kEcho && payload[0] != kEchoReply))) return;
     if (payload.size() < kQuoted) return;
-    const IcmpMessage message{type, code, rest, View(about).first(std::min(about.size(), kMaxQuote))};
+    const IcmpMessage message{type, code, rest, NetView(about).first(std::min(about.size(), kMaxQuote))};
     const Hop back = route(passage.net, header->source);
     if (back.error) return;
     ++spaces_[passage.net].counters.icmp_sent;
@@ -202,7 +202,7 @@ void Network::send_icmp_error(const Passage& passage, u8 type, u8 code, u32 rest
     if (ip_output(passage.net, build_ipv4(answer, build_icmp(message))) < 0 && back.type == RouteType::Local) icmp_error_input(passage.net, message);
 }
 
-void Network::icmp_input(const Passage& passage, const Ipv4Header& ip, View payload) {
+void Network::icmp_input(const Passage& passage, const Ipv4Header& ip, NetView payload) {
     const auto icmp = parse_icmp(payload);
     if (!icmp) return;
     ++spaces_[passage.net].counters.icmp_received;
@@ -217,7 +217,7 @@ void Network::icmp_input(const Passage& passage, const Ipv4Header& ip, View payl
 /// An error about a packet that this namespace sent: to the socket that it came from.
 void Network::icmp_error_input(u32 net, const IcmpMessage& icmp) {
     if (icmp.type != kUnreachable && icmp.type != kTimeExceeded) return;
-    const View quoted = icmp.data;
+    const NetView quoted = icmp.data;
     const std::size_t header = quoted.empty() ? 0 : static_cast<std::size_t>(quoted[0] & 15) * 4;
     if (header < kIpHeader || quoted.size() < header + kQuoted) return;
     // As the answers to the quoted packet would have looked.

@@ -67,7 +67,7 @@ Attempt wait_for_socket(const Call& call, u32 id, u64 timeout) {
 i64 read_address(const Call& call, u64 at, u64 bytes, SocketAddress& address, bool find) {
     constexpr u64 kMostBytes = 128; // struct sockaddr_storage
     if (bytes > kMostBytes) return -kEINVAL;
-    Bytes raw(bytes);
+    NetBytes raw(bytes);
     if (!call.kernel.copy_in(call.machine, call.task(), at, raw)) return -kEFAULT;
     if (const i64 error = parse_address(raw, address)) return error;
     const bool path = address.family == kAfUnix && !address.abstract_name && !address.name.empty();
@@ -79,10 +79,24 @@ i64 write_address(const Call& call, const SocketAddress& address, u64 at, u64 le
     i32 room = 0;
     if (!call.read_user(length_at, room)) return -kEFAULT;
     if (room < 0) return -kEINVAL;
-    const Bytes raw = address.family ? address_bytes(address) : Bytes{};
-    const View cut = View(raw).first(std::min<std::size_t>(raw.size(), static_cast<std::size_t>(room)));
+    const NetBytes raw = address.family ? address_bytes(address) : NetBytes{};
+    const NetView cut = NetView(raw).first(std::min<std::size_t>(raw.size(), static_cast<std::size_t>(room)));
     if (!call.kernel.copy_out(call.machine, call.task(), at, cut) || !call.write_user(length_at, static_cast<i32>(raw.size()))) return -kEFAULT;
     return 0;
+}
+
+Attempt transfer_vectors(const Call& call, OpenFile& file, bool writing) {
+    const u32 flags = file.flags & kNonBlock ? kMsgDontWait : 0;
+    if (writing) {
+        SendRequest request;
+        request.id = file.object, request.flags = flags;
+        const i64 bytes = gather(call, call.arg(1), call.arg(2), request.data);
+        return bytes < 0 ? Attempt(bytes) : send_message(call, std::move(request));
+    }
+    std::vector<UserPart> parts;
+    Incoming incoming;
+    const i64 bytes = read_parts(call, call.arg(1), call.arg(2), parts);
+    return bytes < 0 ? Attempt(bytes) : receive_message(call, file.object, parts, flags, incoming);
 }
 
 // --- Sockets as open files --------------------------------------------------------------------------------------------------------
@@ -103,7 +117,7 @@ Attempt write_socket(const Call& call, OpenFile& file, u64 from, u64 bytes, cons
     return send_message(call, std::move(request));
 }
 
-i16 poll_socket(const Kernel& kernel, const OpenFile& file) { return static_cast<i16>(kernel.network.poll(file.object) & ~(kPollReadNormal | kPollWriteNormal)); }
+i16 poll_socket(const Kernel& kernel, const OpenFile& file) { return static_cast<i16>(kernel.network.poll(file.object) & ~(kReadyReadNormal | kReadyWriteNormal)); }
 
 void close_socket(Kernel& kernel, Machine& machine, OpenFile& file) {
     const u32 net = kernel.network.socket(file.object).net;

@@ -13,7 +13,7 @@ constexpr u16 kFirstPort = 1024;
 constexpr unsigned kMaxPortTries = 4096;
 
 /// Who talks to whom in a packet; nullopt for what has no ports and is no echo.
-std::optional<FlowKey> flow_of(View packet, std::size_t ip_header) {
+std::optional<FlowKey> flow_of(NetView packet, std::size_t ip_header) {
     if (packet.size() < ip_header + 4) return std::nullopt;
     FlowKey key{packet[9], load32(packet, 12), 0, load32(packet, 16), 0};
     if (key.protocol == kIpTcp || key.protocol == kIpUdp) {
@@ -24,7 +24,7 @@ std::optional<FlowKey> flow_of(View packet, std::size_t ip_header) {
     }
     return key;
 }
-std::size_t header_bytes(View packet) { return static_cast<std::size_t>(packet[0] & 15) * 4; }
+std::size_t header_bytes(NetView packet) { return static_cast<std::size_t>(packet[0] & 15) * 4; }
 
 /// Writes addresses and ports into an IP packet without its checksums.
 void rewrite(std::span<u8> packet, const FlowKey& to) {
@@ -67,9 +67,9 @@ bool Network::matches(const NatRule& rule, u32 net, const FlowKey& key, u32 in, 
 
 /// nf_conntrack's timeouts, in ns.
 u64 Network::track_timeout(const FlowKey& key, const Tracked& tracked) const {
-    if (key.protocol == kIpTcp) return (tracked.closing ? 120 : tracked.replied ? 432'000 : 120) * kSecond;
-    if (key.protocol == kIpUdp) return (tracked.replied ? 120 : 30) * kSecond;
-    return 30 * kSecond;
+    if (key.protocol == kIpTcp) return (tracked.closing ? 120 : tracked.replied ? 432'000 : 120) * kNetSecond;
+    if (key.protocol == kIpUdp) return (tracked.replied ? 120 : 30) * kNetSecond;
+    return 30 * kNetSecond;
 }
 
 void Network::forget_tracked(NetNamespace& space, const FlowKey& key) const {
@@ -89,7 +89,7 @@ bool Network::make_room_to_track(NetNamespace& space) const {
 }
 
 /// On the way in, or from a socket: finds the packet's connection, or begins one, and rewrites the destination. False: dropped.
-bool Network::nat_begin(Passage& passage, NatHook hook, Bytes& packet) {
+bool Network::nat_begin(Passage& passage, NatHook hook, NetBytes& packet) {
     NetNamespace& space = spaces_[passage.net];
     if (space.rules.empty() && space.tracked.empty()) return true;
     const auto header = parse_ipv4(packet);
@@ -148,7 +148,7 @@ void Network::choose_source(u32 net, const FlowKey& key, Tracked& tracked, Ipv4 
 }
 
 /// On the way out (or, without a device, to a socket): rewrites the source. False: dropped.
-bool Network::nat_end(Passage& passage, Bytes& packet, u32 out_device) {
+bool Network::nat_end(Passage& passage, NetBytes& packet, u32 out_device) {
     if (!passage.tracked) return true;
     NetNamespace& space = spaces_[passage.net];
     const auto found = space.tracked.find(passage.key);
@@ -180,7 +180,7 @@ bool Network::nat_end(Passage& passage, Bytes& packet, u32 out_device) {
 }
 
 /// An error about a packet that was rewritten: both headers become what the sender knows.
-bool Network::nat_icmp_error(Passage& passage, Bytes& packet) {
+bool Network::nat_icmp_error(Passage& passage, NetBytes& packet) {
     NetNamespace& space = spaces_[passage.net];
     const std::size_t at = header_bytes(packet) + kIcmpHeader;
     if (packet.size() < at + kIpHeader) return true;
@@ -200,7 +200,7 @@ bool Network::nat_icmp_error(Passage& passage, Bytes& packet) {
     if (shown == *inner) return true;
     rewrite(quoted, shown);
     store16(quoted, 10, 0);
-    store16(quoted, 10, internet_checksum(View(quoted).first(header_bytes(quoted))));
+    store16(quoted, 10, internet_checksum(NetView(quoted).first(header_bytes(quoted))));
     store32(packet, 12, from), store32(packet, 16, shown.source);
     seal_transport(packet);
     note(passage, PathDecision::NatReply, packet, passage.in);
@@ -208,7 +208,7 @@ bool Network::nat_icmp_error(Passage& passage, Bytes& packet) {
 }
 
 /// Whether a packet may be forwarded. Answers of a connection that began the other way always may.
-bool Network::filter(const Passage& passage, const Bytes& packet, u32 out_device) {
+bool Network::filter(const Passage& passage, const NetBytes& packet, u32 out_device) {
     if (passage.tracked && passage.reply) return true;
     const auto header = parse_ipv4(packet);
     if (!header) return false;

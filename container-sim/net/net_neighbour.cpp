@@ -8,8 +8,8 @@
 namespace trapeze::container {
 
 namespace {
-constexpr u64 kReachableTime = 30 * kSecond; ///< base_reachable_time
-constexpr u64 kRetransmitTime = kSecond;     ///< retrans_time
+constexpr u64 kReachableTime = 30 * kNetSecond; ///< base_reachable_time
+constexpr u64 kRetransmitTime = kNetSecond;     ///< retrans_time
 constexpr u8 kMaxProbes = 3;                 ///< mcast_solicit, ucast_solicit
 } // namespace
 
@@ -121,7 +121,7 @@ void Network::learn_neighbour(u32 id, Ipv4 ip, const MacAddress& mac, bool creat
     for (const NetPacket& packet : waiting) transmit(id, {build_ether({mac, devices_[id].mac, kEtherIpv4}, packet.bytes), packet.id});
 }
 
-void Network::arp_input(u32 id, View payload) {
+void Network::arp_input(u32 id, NetView payload) {
     const auto message = parse_arp(payload);
     if (!message || message->sender_mac[0] & 1) return;
     const NetDevice& device = devices_[id];

@@ -14,30 +14,30 @@ constexpr std::size_t kDatagram = 4000, kMaxMessages = 1024;
 constexpr u16 kVethPeer = 1; ///< VETH_INFO_PEER
 constexpr u8 kTableMain = 254;
 
-template <class T> bool read(View bytes, T& out) {
+template <class T> bool read(NetView bytes, T& out) {
     if (bytes.size() < sizeof out) return false;
     std::memcpy(&out, bytes.data(), sizeof out);
     return true;
 }
 /// Calls visit(header, body) for each whole message.
-template <class Visit> void each_message(View bytes, Visit visit) {
+template <class Visit> void each_message(NetView bytes, Visit visit) {
     NetlinkHeader header{};
     for (std::size_t count = 0; count < kMaxMessages && read(bytes, header) && header.length >= sizeof header && header.length <= bytes.size(); ++count) {
         visit(header, bytes.subspan(sizeof header, header.length - sizeof header), bytes.first(header.length));
         bytes = bytes.subspan(std::min<std::size_t>((std::size_t{header.length} + 3) & ~std::size_t{3}, bytes.size()));
     }
 }
-template <class T> View after(View body) { return body.size() > sizeof(T) ? body.subspan(sizeof(T)) : View{}; }
+template <class T> NetView after(NetView body) { return body.size() > sizeof(T) ? body.subspan(sizeof(T)) : NetView{}; }
 void collect(const Attributes& attributes, std::vector<NamespaceRequest>& named) {
     if (attributes.bytes(kIflaNetPid).size() >= 4) named.push_back({true, attributes.number(kIflaNetPid)});
     if (attributes.bytes(kIflaNetFd).size() >= 4) named.push_back({false, attributes.number(kIflaNetFd)});
 }
-View veth_peer(const Attributes& attributes) { return Attributes(Attributes(attributes.bytes(kIflaLinkInfo)).bytes(kInfoData)).bytes(kVethPeer); }
+NetView veth_peer(const Attributes& attributes) { return Attributes(Attributes(attributes.bytes(kIflaLinkInfo)).bytes(kInfoData)).bytes(kVethPeer); }
 } // namespace
 
-std::vector<NamespaceRequest> namespaces_named(View messages) {
+std::vector<NamespaceRequest> namespaces_named(NetView messages) {
     std::vector<NamespaceRequest> named;
-    each_message(messages, [&](const NetlinkHeader& header, View body, View) {
+    each_message(messages, [&](const NetlinkHeader& header, NetView body, NetView) {
         if (header.type != kNewLink && header.type != kSetLink) return;
         const Attributes attributes(after<LinkMessage>(body));
         collect(attributes, named);
@@ -46,10 +46,10 @@ std::vector<NamespaceRequest> namespaces_named(View messages) {
     return named;
 }
 
-i64 Network::netlink_send(u32 id, View bytes, const Outgoing& outgoing) {
+i64 Network::netlink_send(u32 id, NetView bytes, const Outgoing& outgoing) {
     if (sockets_[id].queued > sockets_[id].options.receive_buffer) return -kENOBUFS;
     if (!sockets_[id].local.netlink_port) sockets_[id].local.netlink_port = id + 1;
-    each_message(bytes, [&](const NetlinkHeader& header, View body, View whole) {
+    each_message(bytes, [&](const NetlinkHeader& header, NetView body, NetView whole) {
         if (!(header.flags & kNlRequest) || header.type < kNewLink) return;
         const NetlinkRequest request{id, sockets_[id].net, header, body, &outgoing};
         const i64 error = netlink_request(request);
@@ -62,11 +62,11 @@ i64 Network::netlink_send(u32 id, View bytes, const Outgoing& outgoing) {
 }
 
 /// Into the queue, beside what is there already of the same listing.
-void Network::netlink_answer(u32 id, Bytes message, bool join) {
+void Network::netlink_answer(u32 id, NetBytes message, bool join) {
     NetSocket& socket = sockets_[id];
     changed(id);
     if (join && !socket.queue.empty() && socket.queue.back().data.size() + message.size() <= kDatagram) {
-        Bytes& last = socket.queue.back().data;
+        NetBytes& last = socket.queue.back().data;
         last.insert(last.end(), message.begin(), message.end());
         socket.queued += message.size();
         return;
@@ -105,7 +105,7 @@ i64 Network::netlink_request(const NetlinkRequest& request) {
 // --- Links --------------------------------------------------------------------------------------------------------------------------
 
 /// The device that a message means, by its number or its name.
-u32 Network::netlink_device(u32 net, u32 index, View attributes) const {
+u32 Network::netlink_device(u32 net, u32 index, NetView attributes) const {
     if (index) return find_device(net, index);
     const Attributes found(attributes);
     if (found.has(kIflaName)) return find_device(net, found.text(kIflaName));
@@ -113,7 +113,7 @@ u32 Network::netlink_device(u32 net, u32 index, View attributes) const {
 }
 
 /// The namespace that a link is to be in; kNone and an error when it is not to be had.
-i64 Network::netlink_target(const NetlinkRequest& request, View attributes, u32& net) const {
+i64 Network::netlink_target(const NetlinkRequest& request, NetView attributes, u32& net) const {
     std::vector<NamespaceRequest> named;
     collect(Attributes(attributes), named);
     if (named.empty()) return 0;
@@ -127,7 +127,7 @@ i64 Network::netlink_target(const NetlinkRequest& request, View attributes, u32&
 i64 Network::netlink_new_link(const NetlinkRequest& request) {
     LinkMessage message{};
     if (!read(request.body, message)) return -kEINVAL;
-    const View attributes = after<LinkMessage>(request.body);
+    const NetView attributes = after<LinkMessage>(request.body);
     const u32 id = netlink_device(request.net, message.index, attributes);
     if (id == kNone) return request.header.type == kNewLink && request.header.flags & kNlCreate ? netlink_create(request, message, attributes) : -kENODEV;
     if (request.header.type == kNewLink && request.header.flags & kNlExcl) return -kEEXIST;
@@ -136,14 +136,14 @@ i64 Network::netlink_new_link(const NetlinkRequest& request) {
     return netlink_change(id, target, message, attributes);
 }
 
-i64 Network::netlink_create(const NetlinkRequest& request, const LinkMessage& message, View attributes) {
+i64 Network::netlink_create(const NetlinkRequest& request, const LinkMessage& message, NetView attributes) {
     const Attributes wanted(attributes), info(wanted.bytes(kIflaLinkInfo));
     const std::string kind = info.text(kInfoKind), name = wanted.text(kIflaName);
     u32 net = request.net;
     if (const i64 error = netlink_target(request, attributes, net)) return error;
     i64 made = -kEOPNOTSUPP;
     if (kind == "veth") {
-        const View peer = veth_peer(wanted);
+        const NetView peer = veth_peer(wanted);
         const Attributes other(after<LinkMessage>(peer));
         u32 peer_net = request.net;
         if (const i64 error = netlink_target(request, after<LinkMessage>(peer), peer_net)) return error;
@@ -165,7 +165,7 @@ i64 Network::netlink_create(const NetlinkRequest& request, const LinkMessage& me
     return error;
 }
 
-i64 Network::netlink_change(u32 id, u32 target, const LinkMessage& message, View attributes) {
+i64 Network::netlink_change(u32 id, u32 target, const LinkMessage& message, NetView attributes) {
     constexpr u32 kUp = 1, kPromiscuous = 0x100;
     const Attributes wanted(attributes);
     if (target != devices_[id].net)

@@ -55,7 +55,7 @@ static_assert(sizeof(NetlinkHeader) == 16 && sizeof(LinkMessage) == 16 && sizeof
 /// The attributes of a message by their number, the last of each; what does not fit ends the list.
 class Attributes {
   public:
-    explicit Attributes(View bytes) {
+    explicit Attributes(NetView bytes) {
         while (bytes.size() >= 4) {
             u16 length = 0, type = 0;
             std::memcpy(&length, bytes.data(), 2), std::memcpy(&type, bytes.data() + 2, 2);
@@ -65,25 +65,25 @@ class Attributes {
         }
     }
     bool has(u16 type) const { return found_.count(type); }
-    View bytes(u16 type) const {
+    NetView bytes(u16 type) const {
         const auto found = found_.find(type);
-        return found == found_.end() ? View{} : found->second;
+        return found == found_.end() ? NetView{} : found->second;
     }
     u32 number(u16 type, u32 otherwise = 0) const {
-        const View value = bytes(type);
+        const NetView value = bytes(type);
         if (value.size() < 4) return otherwise;
         u32 number = 0;
         std::memcpy(&number, value.data(), 4);
         return number;
     }
     std::string text(u16 type) const {
-        const View value = bytes(type);
+        const NetView value = bytes(type);
         return std::string(reinterpret_cast<const char*>(value.data()), strnlen(reinterpret_cast<const char*>(value.data()), value.size()));
     }
     Ipv4 ip(u16 type) const { return bytes(type).size() >= 4 ? load32(bytes(type), 0) : 0; }
 
   private:
-    std::map<u16, View> found_;
+    std::map<u16, NetView> found_;
 };
 
 /// One message in the making.
@@ -95,7 +95,7 @@ class NetlinkWriter {
     }
     template <class T> void number(u16 type, T value) { bytes(type, {reinterpret_cast<const u8*>(&value), sizeof value}); }
     void text(u16 type, std::string_view value) {
-        Bytes with_end(value.begin(), value.end());
+        NetBytes with_end(value.begin(), value.end());
         with_end.push_back(0);
         bytes(type, with_end);
     }
@@ -104,7 +104,7 @@ class NetlinkWriter {
         store32(raw, 0, value);
         bytes(type, raw);
     }
-    void bytes(u16 type, View value) {
+    void bytes(u16 type, NetView value) {
         append(static_cast<u16>(value.size() + 4)), append(type);
         out_.insert(out_.end(), value.begin(), value.end());
         out_.resize((out_.size() + 3) & ~std::size_t{3});
@@ -122,17 +122,17 @@ class NetlinkWriter {
         const u8* raw = reinterpret_cast<const u8*>(&value);
         out_.insert(out_.end(), raw, raw + sizeof value);
     }
-    Bytes take() {
+    NetBytes take() {
         const u32 length = static_cast<u32>(out_.size());
         std::memcpy(out_.data(), &length, 4);
         return std::move(out_);
     }
 
   private:
-    Bytes out_;
+    NetBytes out_;
 };
 
 /// All that the messages name, for the caller to resolve before it sends them.
-std::vector<NamespaceRequest> namespaces_named(View messages);
+std::vector<NamespaceRequest> namespaces_named(NetView messages);
 
 } // namespace trapeze::container

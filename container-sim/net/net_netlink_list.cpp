@@ -29,7 +29,7 @@ u32 Network::device_flags(u32 id) const {
     return flags;
 }
 
-Bytes Network::netlink_link_message(u32 id, const NetlinkRequest& request, u16 flags) const {
+NetBytes Network::netlink_link_message(u32 id, const NetlinkRequest& request, u16 flags) const {
     const NetDevice& device = devices_[id];
     const bool loopback = device.kind == DeviceKind::Loopback, linked = carrier(id);
     const LinkMessage head{0, 0, loopback ? kHardwareLoopback : kHardwareEthernet, device.ifindex, device_flags(id), 0};
@@ -61,7 +61,7 @@ Bytes Network::netlink_link_message(u32 id, const NetlinkRequest& request, u16 f
     return out.take();
 }
 
-Bytes Network::netlink_address_message(u32 id, const InterfaceAddress& address, const NetlinkRequest& request) const {
+NetBytes Network::netlink_address_message(u32 id, const InterfaceAddress& address, const NetlinkRequest& request) const {
     constexpr u8 kPermanent = 0x80;
     const AddressMessage head{kAfInet, address.prefix, kPermanent, is_loopback(address.ip) ? kScopeHost : kScopeGlobal, devices_[id].ifindex};
     NetlinkWriter out(kNewAddr, kNlMulti, request.header.sequence, sockets_[request.socket].local.netlink_port, head);
@@ -72,7 +72,7 @@ Bytes Network::netlink_address_message(u32 id, const InterfaceAddress& address, 
     return out.take();
 }
 
-Bytes Network::netlink_route_message(const NetRoute& route, const NetlinkRequest& request) const {
+NetBytes Network::netlink_route_message(const NetRoute& route, const NetlinkRequest& request) const {
     const RouteMessage head{kAfInet, route.prefix, 0, 0, kTableMain, route.protocol, route.scope, static_cast<u8>(route.type), 0};
     NetlinkWriter out(kNewRoute, kNlMulti, request.header.sequence, sockets_[request.socket].local.netlink_port, head);
     out.number(kRtaTable, u32{kTableMain});
@@ -90,7 +90,7 @@ i64 Network::netlink_dump(const NetlinkRequest& request) {
     const u8 family = request.body.empty() ? u8{0} : request.body[0];
     const bool inet = family == kAfUnspec || family == kAfInet;
     bool first = true;
-    const auto add = [&](Bytes message) {
+    const auto add = [&](NetBytes message) {
         netlink_answer(request.socket, std::move(message), !first);
         first = false;
     };

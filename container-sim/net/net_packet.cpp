@@ -14,15 +14,15 @@ constexpr std::size_t kArpBytes = 28;
 u32 pseudo_header(const Ipv4Header& ip, std::size_t bytes) {
     return (ip.source >> 16) + (ip.source & 0xffff) + (ip.destination >> 16) + (ip.destination & 0xffff) + ip.protocol + static_cast<u32>(bytes);
 }
-void copy(View from, Bytes& to, std::size_t at) { std::copy(from.begin(), from.end(), to.begin() + static_cast<std::ptrdiff_t>(at)); }
-MacAddress mac_at(View bytes, std::size_t at) {
+void copy(NetView from, NetBytes& to, std::size_t at) { std::copy(from.begin(), from.end(), to.begin() + static_cast<std::ptrdiff_t>(at)); }
+MacAddress mac_at(NetView bytes, std::size_t at) {
     MacAddress mac;
     std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(at), mac.size(), mac.begin());
     return mac;
 }
 
 /// The maximum segment size among a segment's options; 0 when there is none.
-u16 find_mss(View options) {
+u16 find_mss(NetView options) {
     for (std::size_t at = 0; at < options.size() && options[at] != kOptionEnd;) {
         if (options[at] == kOptionNop) {
             ++at;
@@ -56,7 +56,7 @@ std::optional<Ipv4> parse_ip(std::string_view text) {
     return ip;
 }
 
-u16 internet_checksum(View bytes, u32 sum) {
+u16 internet_checksum(NetView bytes, u32 sum) {
     u64 total = sum;
     for (std::size_t at = 0; at + 1 < bytes.size(); at += 2) total += load16(bytes, at);
     if (bytes.size() % 2) total += u64{bytes.back()} << 8;
@@ -64,32 +64,32 @@ u16 internet_checksum(View bytes, u32 sum) {
     return static_cast<u16>(~total);
 }
 
-EtherHeader parse_ether(View frame) { return {mac_at(frame, 0), mac_at(frame, 6), load16(frame, 12)}; }
+EtherHeader parse_ether(NetView frame) { return {mac_at(frame, 0), mac_at(frame, 6), load16(frame, 12)}; }
 
-Bytes build_ether(const EtherHeader& header, View payload) {
-    Bytes frame(kEtherHeader + payload.size());
+NetBytes build_ether(const EtherHeader& header, NetView payload) {
+    NetBytes frame(kEtherHeader + payload.size());
     copy(header.destination, frame, 0), copy(header.source, frame, 6);
     store16(frame, 12, header.type);
     copy(payload, frame, kEtherHeader);
     return frame;
 }
 
-std::optional<ArpMessage> parse_arp(View payload) {
+std::optional<ArpMessage> parse_arp(NetView payload) {
     if (payload.size() < kArpBytes || load32(payload, 0) != 0x0001'0800 || load16(payload, 4) != 0x0604) return std::nullopt;
     const u16 operation = load16(payload, 6);
     if (operation != 1 && operation != 2) return std::nullopt;
     return ArpMessage{operation == 2, mac_at(payload, 8), mac_at(payload, 18), load32(payload, 14), load32(payload, 24)};
 }
 
-Bytes build_arp(const ArpMessage& message) {
-    Bytes bytes(kArpBytes);
+NetBytes build_arp(const ArpMessage& message) {
+    NetBytes bytes(kArpBytes);
     store32(bytes, 0, 0x0001'0800), store16(bytes, 4, 0x0604), store16(bytes, 6, message.reply ? 2 : 1);
     copy(message.sender_mac, bytes, 8), copy(message.target_mac, bytes, 18);
     store32(bytes, 14, message.sender), store32(bytes, 24, message.target);
     return bytes;
 }
 
-std::optional<Ipv4Header> parse_ipv4(View packet) {
+std::optional<Ipv4Header> parse_ipv4(NetView packet) {
     if (packet.size() < kIpHeader || packet[0] >> 4 != 4) return std::nullopt;
     Ipv4Header header;
     header.header_bytes = static_cast<u16>((packet[0] & 15) * 4), header.total_bytes = load16(packet, 2);
@@ -103,8 +103,8 @@ std::optional<Ipv4Header> parse_ipv4(View packet) {
     return header;
 }
 
-Bytes build_ipv4(const Ipv4Header& header, View payload) {
-    Bytes packet(kIpHeader + payload.size());
+NetBytes build_ipv4(const Ipv4Header& header, NetView payload) {
+    NetBytes packet(kIpHeader + payload.size());
     packet[0] = 0x45, packet[1] = header.tos;
     store16(packet, 2, static_cast<u16>(packet.size())), store16(packet, 4, header.id);
     const int flags = (header.dont_fragment ? kDontFragment : 0) | (header.more_fragments ? kMoreFragments : 0);
@@ -116,13 +116,13 @@ Bytes build_ipv4(const Ipv4Header& header, View payload) {
     return packet;
 }
 
-void seal_ipv4(Bytes& packet) {
+void seal_ipv4(NetBytes& packet) {
     const std::size_t bytes = std::min<std::size_t>((packet[0] & 15) * 4, packet.size());
     store16(packet, 10, 0);
-    store16(packet, 10, internet_checksum(View(packet).first(bytes)));
+    store16(packet, 10, internet_checksum(NetView(packet).first(bytes)));
 }
 
-std::optional<UdpDatagram> parse_udp(const Ipv4Header& ip, View payload) {
+std::optional<UdpDatagram> parse_udp(const Ipv4Header& ip, NetView payload) {
     if (payload.size() < kUdpHeader) return std::nullopt;
     const u16 bytes = load16(payload, 4);
     if (bytes < kUdpHeader || bytes > payload.size()) return std::nullopt;
@@ -131,8 +131,8 @@ std::optional<UdpDatagram> parse_udp(const Ipv4Header& ip, View payload) {
     return UdpDatagram{load16(payload, 0), load16(payload, 2), payload.subspan(kUdpHeader)};
 }
 
-Bytes build_udp(const Ipv4Header& ip, const UdpDatagram& datagram) {
-    Bytes bytes(kUdpHeader + datagram.data.size());
+NetBytes build_udp(const Ipv4Header& ip, const UdpDatagram& datagram) {
+    NetBytes bytes(kUdpHeader + datagram.data.size());
     store16(bytes, 0, datagram.source_port), store16(bytes, 2, datagram.destination_port), store16(bytes, 4, static_cast<u16>(bytes.size()));
     copy(datagram.data, bytes, kUdpHeader);
     const u16 sum = internet_checksum(bytes, pseudo_header(ip, bytes.size()));
@@ -140,13 +140,13 @@ Bytes build_udp(const Ipv4Header& ip, const UdpDatagram& datagram) {
     return bytes;
 }
 
-std::optional<IcmpMessage> parse_icmp(View payload) {
+std::optional<IcmpMessage> parse_icmp(NetView payload) {
     if (payload.size() < kIcmpHeader || internet_checksum(payload) != 0) return std::nullopt;
     return IcmpMessage{payload[0], payload[1], load32(payload, 4), payload.subspan(kIcmpHeader)};
 }
 
-Bytes build_icmp(const IcmpMessage& message) {
-    Bytes bytes(kIcmpHeader + message.data.size());
+NetBytes build_icmp(const IcmpMessage& message) {
+    NetBytes bytes(kIcmpHeader + message.data.size());
     bytes[0] = message.type, bytes[1] = message.code;
     store32(bytes, 4, message.rest);
     copy(message.data, bytes, kIcmpHeader);
@@ -154,7 +154,7 @@ Bytes build_icmp(const IcmpMessage& message) {
     return bytes;
 }
 
-std::optional<TcpSegment> parse_tcp(const Ipv4Header& ip, View payload) {
+std::optional<TcpSegment> parse_tcp(const Ipv4Header& ip, NetView payload) {
     if (payload.size() < kTcpHeader) return std::nullopt;
     const std::size_t header = static_cast<std::size_t>(payload[12] >> 4) * 4;
     if (header < kTcpHeader || header > payload.size() || internet_checksum(payload, pseudo_header(ip, payload.size())) != 0) return std::nullopt;
@@ -167,9 +167,9 @@ std::optional<TcpSegment> parse_tcp(const Ipv4Header& ip, View payload) {
     return segment;
 }
 
-Bytes build_tcp(const Ipv4Header& ip, const TcpSegment& segment) {
+NetBytes build_tcp(const Ipv4Header& ip, const TcpSegment& segment) {
     const std::size_t header = kTcpHeader + (segment.mss ? 4 : 0);
-    Bytes bytes(header + segment.data.size());
+    NetBytes bytes(header + segment.data.size());
     store16(bytes, 0, segment.source_port), store16(bytes, 2, segment.destination_port);
     store32(bytes, 4, segment.sequence), store32(bytes, 8, segment.acknowledgment);
     bytes[12] = static_cast<u8>(header / 4 << 4), bytes[13] = segment.flags;
@@ -180,7 +180,7 @@ Bytes build_tcp(const Ipv4Header& ip, const TcpSegment& segment) {
     return bytes;
 }
 
-void seal_transport(Bytes& packet) {
+void seal_transport(NetBytes& packet) {
     seal_ipv4(packet);
     const auto ip = parse_ipv4(packet);
     if (!ip || ip->fragment()) return;
@@ -206,10 +206,10 @@ std::string tcp_flags(u8 flags) {
     return text;
 }
 
-std::string ip_summary(View packet) {
+std::string ip_summary(NetView packet) {
     const auto ip = parse_ipv4(packet);
     if (!ip) return "IPv4, damaged";
-    const View payload = ip_payload(packet, *ip);
+    const NetView payload = ip_payload(packet, *ip);
     const std::string from = ip_text(ip->source), to = ip_text(ip->destination);
     if (ip->fragment()) return fmt::format("{} > {}: fragment at {}", from, to, ip->fragment_offset);
     if (ip->protocol == kIpTcp)
@@ -227,10 +227,10 @@ std::string ip_summary(View packet) {
 }
 } // namespace
 
-std::string frame_summary(View frame) {
+std::string frame_summary(NetView frame) {
     if (frame.size() < kEtherHeader) return "no Ethernet frame";
     const EtherHeader ether = parse_ether(frame);
-    const View payload = frame.subspan(kEtherHeader);
+    const NetView payload = frame.subspan(kEtherHeader);
     if (ether.type == kEtherIpv4) return ip_summary(payload);
     if (ether.type == kEtherArp)
         if (const auto arp = parse_arp(payload))

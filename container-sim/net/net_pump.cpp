@@ -8,7 +8,7 @@ namespace trapeze::container {
 
 namespace {
 constexpr u64 kStormPause = 10'000;           ///< ns until a pump that had too many frames goes on
-constexpr u64 kBridgeAgeing = 300 * kSecond;  ///< bridge(8): ageing_time
+constexpr u64 kBridgeAgeing = 300 * kNetSecond;  ///< bridge(8): ageing_time
 constexpr std::size_t kMaxTimersAtOnce = 4096;
 bool is_group(const MacAddress& mac) { return mac[0] & 1; }
 /// IEEE 802.1D 7.12.6: 01:80:c2:00:00:0X stays on its link.
@@ -52,7 +52,7 @@ void Network::pump() {
     pumping_ = false;
 }
 
-void Network::inject(u32 id, Bytes frame) {
+void Network::inject(u32 id, NetBytes frame) {
     queue_frame(id, {std::move(frame), new_packet()});
     pump();
 }
@@ -109,7 +109,7 @@ void Network::receive_frame(u32 id, NetPacket frame) {
     const EtherHeader ether = parse_ether(frame.bytes);
     if (device.kind != DeviceKind::Loopback && !is_group(ether.destination) && ether.destination != device.mac) return; // for another host
     if (ether.type == kEtherArp) {
-        arp_input(id, View(frame.bytes).subspan(kEtherHeader));
+        arp_input(id, NetView(frame.bytes).subspan(kEtherHeader));
     } else if (ether.type == kEtherIpv4) {
         frame.bytes.erase(frame.bytes.begin(), frame.bytes.begin() + kEtherHeader);
         ip_input(id, std::move(frame));

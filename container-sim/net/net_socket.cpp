@@ -303,7 +303,7 @@ i64 Network::shutdown(u32 id, bool reading, bool writing) {
     return 0;
 }
 
-i64 Network::send(u32 id, View bytes, const Outgoing& outgoing) {
+i64 Network::send(u32 id, NetView bytes, const Outgoing& outgoing) {
     NetSocket& socket = sockets_[id];
     i64 result = -kEOPNOTSUPP;
     if (socket.family == kAfUnix) result = unix_send(id, bytes, outgoing);
@@ -363,21 +363,21 @@ Incoming Network::receive_datagram(u32 id, std::size_t most, u32 flags) {
 
 u32 Network::poll(u32 id) const {
     const NetSocket& socket = sockets_[id];
-    constexpr u32 kReadable = kPollIn | kPollReadNormal, kWritable = kPollOut | kPollWriteNormal;
+    constexpr u32 kReadable = kReadyIn | kReadyReadNormal, kWritable = kReadyOut | kReadyWriteNormal;
     if (socket.family == kAfUnix) return unix_poll(socket);
-    u32 events = socket.error ? u32{kPollErr} : 0;
+    u32 events = socket.error ? u32{kReadyErr} : 0;
     if (socket.family != kAfInet || socket.type != kSockStream) {
         if (!socket.queue.empty() || socket.shut_read) events |= kReadable;
-        if (socket.shut_read) events |= kPollReadHup;
-        if (socket.shut_read && socket.shut_write) events |= kPollHup;
+        if (socket.shut_read) events |= kReadyReadHup;
+        if (socket.shut_read && socket.shut_write) events |= kReadyHup;
         return events | kWritable;
     }
     if (socket.listening) return events | (socket.accept_queue.empty() ? 0 : kReadable);
     const TcpControl& tcp = socket.tcp;
     const bool ended = tcp.state == TcpState::Closed || tcp.fin_received || socket.shut_read;
     const bool was_connected = socket.remote.family != kAfUnspec;
-    if (tcp.state == TcpState::Closed || (ended && socket.shut_write)) events |= kPollHup;
-    if (ended && (tcp.state != TcpState::Closed || was_connected)) events |= kReadable | kPollReadHup;
+    if (tcp.state == TcpState::Closed || (ended && socket.shut_write)) events |= kReadyHup;
+    if (ended && (tcp.state != TcpState::Closed || was_connected)) events |= kReadable | kReadyReadHup;
     if (tcp.state == TcpState::SynSent || tcp.state == TcpState::SynReceived) return events;
     if (!tcp.receive.empty()) events |= kReadable;
     if (socket.shut_write || tcp.state == TcpState::Closed || tcp.send.size() * 3 < buffer_limit() * 2) events |= kWritable;

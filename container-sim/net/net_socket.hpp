@@ -11,7 +11,7 @@ enum SocketType : u16 { kSockStream = 1, kSockDgram = 2, kSockRaw = 3, kSockSeqp
 inline constexpr u32 kMsgPeek = 2, kMsgCtrunc = 8, kMsgTrunc = 0x20, kMsgDontWait = 0x40, kMsgEor = 0x80, kMsgWaitAll = 0x100, kMsgErrQueue = 0x2000, kMsgNoSignal = 0x4000,
                      kMsgMore = 0x8000, kMsgCmsgCloexec = 0x40000000, kMsgOutOfBand = 1, kMsgDontRoute = 4;
 // poll(2)
-inline constexpr u32 kPollIn = 1, kPollPri = 2, kPollOut = 4, kPollErr = 8, kPollHup = 0x10, kPollReadNormal = 0x40, kPollWriteNormal = 0x100, kPollReadHup = 0x2000;
+inline constexpr u32 kReadyIn = 1, kReadyPri = 2, kReadyOut = 4, kReadyErr = 8, kReadyHup = 0x10, kReadyReadNormal = 0x40, kReadyWriteNormal = 0x100, kReadyReadHup = 0x2000;
 
 /// An address of any family. `family` 0 is none.
 struct SocketAddress {
@@ -29,9 +29,9 @@ struct SocketAddress {
     bool operator==(const SocketAddress&) const = default;
 };
 /// The address in a struct sockaddr. A negated errno when it is none; `node` is left to the caller.
-i64 parse_address(View bytes, SocketAddress& address);
+i64 parse_address(NetView bytes, SocketAddress& address);
 /// The struct sockaddr, as long as getsockname(2) says.
-Bytes address_bytes(const SocketAddress& address);
+NetBytes address_bytes(const SocketAddress& address);
 
 /// unix(7) SCM_CREDENTIALS, in the numbers of the initial namespaces; the caller translates.
 struct SocketCredentials {
@@ -41,7 +41,7 @@ struct SocketCredentials {
 };
 
 struct QueuedMessage {
-    Bytes data;
+    NetBytes data;
     std::size_t taken = 0;         ///< stream: bytes that have been read
     SocketAddress from;
     std::vector<u32> files;        ///< SCM_RIGHTS: opaque; each counts one user of the caller's
@@ -63,9 +63,9 @@ struct TcpControl {
     u32 recover = 0;               ///< after a timeout: what had been sent by then
     bool recovering = false;
     u16 mss = 536;
-    Bytes send;                    ///< from send_unacked on: unacknowledged, then unsent
-    Bytes receive;
-    std::map<u32, Bytes> early;    ///< segments behind a gap, by their distance from receive_next when they came (sequence number)
+    NetBytes send;                    ///< from send_unacked on: unacknowledged, then unsent
+    NetBytes receive;
+    std::map<u32, NetBytes> early;    ///< segments behind a gap, by their distance from receive_next when they came (sequence number)
     bool fin_queued = false, fin_sent = false, fin_received = false;
     u8 retries = 0;
     u64 timer = 0;                 ///< when something is to be done again; 0: nothing
@@ -130,7 +130,7 @@ struct Outgoing {
 };
 struct Incoming {
     i64 result = 0;                ///< bytes, 0 at the end, or a negated errno
-    Bytes data;
+    NetBytes data;
     SocketAddress from;
     std::vector<u32> files;        ///< the receiver's now
     std::optional<SocketCredentials> credentials;

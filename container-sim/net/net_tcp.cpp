@@ -8,8 +8,8 @@
 namespace trapeze::container {
 
 namespace {
-constexpr u64 kFirstTimeout = kSecond, kDataTimeout = kSecond / 5, kLongestTimeout = 120 * kSecond; ///< TCP_TIMEOUT_INIT, TCP_RTO_MIN, TCP_RTO_MAX
-constexpr u64 kTimeWait = 60 * kSecond;                       ///< TCP_TIMEWAIT_LEN
+constexpr u64 kFirstTimeout = kNetSecond, kDataTimeout = kNetSecond / 5, kLongestTimeout = 120 * kNetSecond; ///< TCP_TIMEOUT_INIT, TCP_RTO_MIN, TCP_RTO_MAX
+constexpr u64 kTimeWait = 60 * kNetSecond;                       ///< TCP_TIMEWAIT_LEN
 constexpr u8 kSynRetries = 6, kSynAckRetries = 5, kRetries = 15; ///< net.ipv4.tcp_syn_retries, tcp_synack_retries, tcp_retries2
 constexpr std::size_t kBuffer = 65535, kLeastBuffer = 4096, kManySockets = 1024;
 constexpr u32 kHeaders = kIpHeader + kTcpHeader;
@@ -18,7 +18,7 @@ constexpr u16 kLargestMss = 65495, kLeastMss = 88;
 
 FlowKey Network::tcp_key(const NetSocket& socket) const { return {kIpTcp, socket.remote.ip, socket.remote.port, socket.local.ip, socket.local.port}; }
 
-/// Bytes that a direction of one connection may hold: less when there are very many, so that all together stay bounded.
+/// NetBytes that a direction of one connection may hold: less when there are very many, so that all together stay bounded.
 std::size_t Network::buffer_limit() const { return sockets_used_ <= kManySockets ? kBuffer : std::max(kLeastBuffer, kBuffer * kManySockets / sockets_used_); }
 
 u16 Network::tcp_mss(const NetSocket& socket) const {
@@ -74,7 +74,7 @@ i64 Network::tcp_connect(u32 id, const SocketAddress& address) {
     return -kEINPROGRESS;
 }
 
-i64 Network::tcp_send(u32 id, View bytes) {
+i64 Network::tcp_send(u32 id, NetView bytes) {
     NetSocket& socket = sockets_[id];
     TcpControl& tcp = socket.tcp;
     if (socket.error) return -take_error(id);
@@ -124,7 +124,7 @@ u32 Network::tcp_window(const NetSocket& socket) const {
     return std::max(room, least);
 }
 
-i64 Network::tcp_transmit(u32 id, u32 sequence, u8 flags, View data) {
+i64 Network::tcp_transmit(u32 id, u32 sequence, u8 flags, NetView data) {
     NetSocket& socket = sockets_[id];
     TcpControl& tcp = socket.tcp;
     TcpSegment segment;
@@ -157,7 +157,7 @@ bool Network::tcp_output(u32 id) {
         const u32 window = tcp.send_window > flight ? tcp.send_window - flight : 0;
         const u32 count = std::min({unsent, window, u32{tcp.mss}});
         if (!count || (count < tcp.mss && flight && !socket.options.no_delay && !tcp.fin_queued)) break; // Nagle (RFC 9293, 3.7.4)
-        const Bytes data(tcp.send.begin() + flight, tcp.send.begin() + flight + count);
+        const NetBytes data(tcp.send.begin() + flight, tcp.send.begin() + flight + count);
         (void)tcp_transmit(id, tcp.send_next, count == unsent ? kAck | kPsh : kAck, data);
         tcp.send_next += count;
         sent = true;
@@ -182,7 +182,7 @@ void Network::tcp_retransmit(u32 id) {
     if (tcp.state == TcpState::SynReceived) return (void)tcp_transmit(id, tcp.send_unacked, kSyn | kAck, {});
     const u32 flight = tcp.send_next - tcp.send_unacked - (tcp.fin_sent ? 1 : 0);
     const u32 count = std::min({flight, u32{tcp.mss}, static_cast<u32>(tcp.send.size())});
-    if (count) (void)tcp_transmit(id, tcp.send_unacked, kAck | kPsh, Bytes(tcp.send.begin(), tcp.send.begin() + count));
+    if (count) (void)tcp_transmit(id, tcp.send_unacked, kAck | kPsh, NetBytes(tcp.send.begin(), tcp.send.begin() + count));
     else if (tcp.fin_sent) (void)tcp_transmit(id, tcp.send_unacked, kFin | kAck, {});
 }
 

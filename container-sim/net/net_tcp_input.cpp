@@ -7,8 +7,8 @@
 namespace trapeze::container {
 
 namespace {
-constexpr u64 kFirstTimeout = kSecond, kFinTimeout = 60 * kSecond;
-constexpr u64 kChallengePause = kSecond / 2; ///< net.ipv4.tcp_invalid_ratelimit
+constexpr u64 kFirstTimeout = kNetSecond, kFinTimeout = 60 * kNetSecond;
+constexpr u64 kChallengePause = kNetSecond / 2; ///< net.ipv4.tcp_invalid_ratelimit
 constexpr std::size_t kMaxEarly = 128;
 constexpr u16 kDefaultMss = 536, kLeastMss = 88;
 /// Sequence numbers go round: a comes after b.
@@ -29,7 +29,7 @@ u32 Network::find_tcp(u32 net, const FlowKey& key) const {
     return best;
 }
 
-void Network::tcp_input(const Passage& passage, const Ipv4Header& ip, View payload) {
+void Network::tcp_input(const Passage& passage, const Ipv4Header& ip, NetView payload) {
     const auto segment = parse_tcp(ip, payload);
     if (!segment || !is_local(passage.net, ip.destination)) return;
     ++spaces_[passage.net].counters.tcp_received;
@@ -212,7 +212,7 @@ bool Network::tcp_take_acknowledgment(u32 id, const TcpSegment& segment) {
 void Network::tcp_take_data(u32 id, const TcpSegment& segment) {
     NetSocket& socket = sockets_[id];
     TcpControl& tcp = socket.tcp;
-    const auto take = [&](u32 sequence, View data) {
+    const auto take = [&](u32 sequence, NetView data) {
         const u32 old = tcp.receive_next - sequence; // bytes that have been here before
         if (after(sequence, tcp.receive_next)) return false;
         if (old >= data.size()) return true;
@@ -225,8 +225,8 @@ void Network::tcp_take_data(u32 id, const TcpSegment& segment) {
     if (!take(segment.sequence, segment.data)) {
         const u32 distance = segment.sequence - tcp.receive_next, window = tcp.advertised - tcp.receive_next;
         if (distance < window && tcp.early.size() < kMaxEarly) {
-            const View data = segment.data.first(std::min<std::size_t>(segment.data.size(), window - distance));
-            Bytes& kept = tcp.early[segment.sequence];
+            const NetView data = segment.data.first(std::min<std::size_t>(segment.data.size(), window - distance));
+            NetBytes& kept = tcp.early[segment.sequence];
             if (kept.size() < data.size()) kept.assign(data.begin(), data.end());
         }
         return;

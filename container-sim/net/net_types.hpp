@@ -10,7 +10,7 @@
 namespace trapeze::container {
 
 inline constexpr u32 kNone = ~u32{0};
-inline constexpr u64 kSecond = 1'000'000'000; ///< of virtual time, in nanoseconds
+inline constexpr u64 kNetSecond = 1'000'000'000; ///< of virtual time, in nanoseconds
 
 enum class DeviceKind : u8 { Loopback, Veth, Bridge, Dummy };
 /// The word of `ip link add ... type WORD`; "" for lo.
@@ -83,7 +83,7 @@ struct Hop {
 /// linux/neighbour.h
 enum class NeighbourState : u8 { Incomplete = 1, Reachable = 2, Stale = 4, Delay = 8, Probe = 16, Failed = 32, Permanent = 128 };
 struct NetPacket {
-    Bytes bytes;
+    NetBytes bytes;
     u32 id = 0;             ///< of its path
     bool operator==(const NetPacket&) const = default;
 };
@@ -139,7 +139,7 @@ struct FragmentKey {
 };
 struct FragmentSet {
     u64 since = 0;
-    std::map<u16, Bytes> parts; ///< by offset
+    std::map<u16, NetBytes> parts; ///< by offset
     u32 total = 0;         ///< payload bytes of the whole; 0: the last part has not come
     bool operator==(const FragmentSet&) const = default;
 };
@@ -187,7 +187,7 @@ struct PathStep {
 struct CapturedPacket {
     u64 time = 0;
     u32 device = 0;
-    Bytes bytes;
+    NetBytes bytes;
     bool operator==(const CapturedPacket&) const = default;
 };
 

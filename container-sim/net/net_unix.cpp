@@ -14,7 +14,7 @@ namespace {
 constexpr u64 kMessageCharge = 512;          ///< what a message counts beside its bytes
 constexpr std::size_t kMostDatagrams = 10;   ///< net.unix.max_dgram_qlen
 constexpr std::size_t kMergeBelow = 4096;    ///< stream: small writes share a message
-constexpr u32 kReadable = kPollIn | kPollReadNormal, kWritable = kPollOut | kPollWriteNormal;
+constexpr u32 kReadable = kReadyIn | kReadyReadNormal, kWritable = kReadyOut | kReadyWriteNormal;
 bool is_stream(const NetSocket& socket) { return socket.type == kSockStream; }
 bool is_datagram(const NetSocket& socket) { return socket.type == kSockDgram; }
 } // namespace
@@ -114,7 +114,7 @@ i64 Network::unix_target(const NetSocket& socket, const Outgoing& outgoing, u32&
     return sockets_[target].peer != kNone && &sockets_[sockets_[target].peer] != &socket ? -kEPERM : 0;
 }
 
-i64 Network::unix_send(u32 id, View bytes, const Outgoing& outgoing) {
+i64 Network::unix_send(u32 id, NetView bytes, const Outgoing& outgoing) {
     NetSocket& socket = sockets_[id];
     u32 target = kNone;
     if (socket.error) return -take_error(id);
@@ -237,12 +237,12 @@ void Network::unix_close(u32 id) {
 }
 
 u32 Network::unix_poll(const NetSocket& socket) const {
-    u32 events = socket.error ? u32{kPollErr} : 0;
+    u32 events = socket.error ? u32{kReadyErr} : 0;
     if (socket.listening) return events | (socket.accept_queue.empty() ? 0 : kReadable);
     if (!socket.queue.empty() || socket.shut_read) events |= kReadable;
-    if (socket.shut_read) events |= kPollReadHup;
-    if (socket.shut_read && socket.shut_write) events |= kPollHup;
-    if (!is_datagram(socket) && !socket.had_peer) events |= kPollHup;
+    if (socket.shut_read) events |= kReadyReadHup;
+    if (socket.shut_read && socket.shut_write) events |= kReadyHup;
+    if (!is_datagram(socket) && !socket.had_peer) events |= kReadyHup;
     const bool has_peer = socket.peer != kNone;
     if (is_datagram(socket)) return events | (has_peer && sockets_[socket.peer].queue.size() > kMostDatagrams ? 0 : kWritable);
     return events | (has_peer && (sockets_[socket.peer].queued + kMessageCharge) * 4 > u64{socket.options.send_buffer} * 3 ? 0 : kWritable);

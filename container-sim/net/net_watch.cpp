@@ -7,7 +7,7 @@
 namespace trapeze::container {
 
 namespace {
-FlowKey seen_flow(View packet) {
+FlowKey seen_flow(NetView packet) {
     FlowKey key;
     if (packet.size() < kIpHeader) return key;
     key = {packet[9], load32(packet, 12), 0, load32(packet, 16), 0};
@@ -51,14 +51,14 @@ std::string_view sentence(PathDecision decision) {
 }
 } // namespace
 
-void Network::note(const Passage& passage, PathDecision decision, View packet, u32 device, Ipv4 address) {
+void Network::note(const Passage& passage, PathDecision decision, NetView packet, u32 device, Ipv4 address) {
     if (recording_ && steps_.size() < kMaxSteps) steps_.push_back({passage.id, now_, passage.net, device, decision, seen_flow(packet), address});
 }
 
 void Network::note_frame(u32 id, PathDecision decision, const NetPacket& frame) {
     if (!recording_ || steps_.size() >= kMaxSteps) return;
     const bool ip = parse_ether(frame.bytes).type == kEtherIpv4;
-    steps_.push_back({frame.id, now_, devices_[id].net, id, decision, ip ? seen_flow(View(frame.bytes).subspan(kEtherHeader)) : FlowKey{}, 0});
+    steps_.push_back({frame.id, now_, devices_[id].net, id, decision, ip ? seen_flow(NetView(frame.bytes).subspan(kEtherHeader)) : FlowKey{}, 0});
 }
 
 std::string Network::step_text(const PathStep& step) const {
@@ -78,7 +78,7 @@ std::string Network::path_text(u32 packet) const {
     return text;
 }
 
-void Network::keep(u32 id, const Bytes& frame) {
+void Network::keep(u32 id, const NetBytes& frame) {
     if (!devices_[id].captured || captured_bytes_ + frame.size() > kMaxCaptureBytes) return;
     captured_bytes_ += frame.size();
     captured_.push_back({now_, id, frame});

@@ -111,8 +111,8 @@ class Network {
     /// The new socket; -EAGAIN: none is waiting.
     i64 accept(u32 id);
     i64 shutdown(u32 id, bool reading, bool writing);
-    /// Bytes taken, which may be fewer than offered.
-    i64 send(u32 id, View bytes, const Outgoing& outgoing = {});
+    /// NetBytes taken, which may be fewer than offered.
+    i64 send(u32 id, NetView bytes, const Outgoing& outgoing = {});
     Incoming receive(u32 id, std::size_t most, u32 flags = 0);
     SocketAddress name(u32 id) const { return local_name(sockets_[id]); }
     /// Family 0: there is no peer (ENOTCONN).
@@ -122,7 +122,7 @@ class Network {
     u32 poll(u32 id) const;
     /// SO_ERROR: tells it once.
     i64 take_error(u32 id);
-    /// Bytes that a receive would find at once (FIONREAD), and those not yet acknowledged (SIOCOUTQ).
+    /// NetBytes that a receive would find at once (FIONREAD), and those not yet acknowledged (SIOCOUTQ).
     u64 readable(u32 id) const;
     u64 unsent(u32 id) const;
     std::size_t sockets() const { return sockets_used_; }
@@ -130,7 +130,7 @@ class Network {
     std::vector<u32> socket_ids() const;
 
     /// Throws a frame at a device, as if it had come over its cable.
-    void inject(u32 id, Bytes frame);
+    void inject(u32 id, NetBytes frame);
 
   private:
     struct InFlight {
@@ -176,35 +176,35 @@ class Network {
     bool lost(const NetDevice& sender);
     void bridge_input(u32 port, NetPacket frame);
     void bridge_output(u32 bridge, const NetPacket& frame, u32 except);
-    void show_to_packet_sockets(u32 id, const Bytes& frame, bool outgoing);
+    void show_to_packet_sockets(u32 id, const NetBytes& frame, bool outgoing);
 
     // net_neighbour.cpp
     void resolve(u32 id, Ipv4 next, NetPacket packet);
     Neighbour* make_neighbour(u32 id, Ipv4 ip);
     void ask(u32 id, Ipv4 ip, const Neighbour& neighbour);
-    void arp_input(u32 id, View payload);
+    void arp_input(u32 id, NetView payload);
     void neighbour_timer(u32 id, Ipv4 ip);
     void learn_neighbour(u32 id, Ipv4 ip, const MacAddress& mac, bool create);
 
     // net_ip.cpp
-    i64 ip_output(u32 net, Bytes packet, u32 out_device = kNone, u32 id = 0);
+    i64 ip_output(u32 net, NetBytes packet, u32 out_device = kNone, u32 id = 0);
     void ip_input(u32 id, NetPacket packet);
-    void ip_deliver(Passage& passage, Bytes packet);
-    void ip_forward(Passage& passage, Bytes packet);
-    i64 ip_finish(Passage& passage, const Hop& hop, Bytes packet);
-    void ip_transmit(Passage& passage, const Hop& hop, Bytes packet);
-    std::vector<Bytes> split(const Bytes& packet, std::size_t mtu) const;
-    std::optional<Bytes> reassemble(u32 net, const Ipv4Header& header, const Bytes& packet);
-    void send_icmp_error(const Passage& passage, u8 type, u8 code, u32 rest, const Bytes& about);
-    void icmp_input(const Passage& passage, const Ipv4Header& ip, View payload);
+    void ip_deliver(Passage& passage, NetBytes packet);
+    void ip_forward(Passage& passage, NetBytes packet);
+    i64 ip_finish(Passage& passage, const Hop& hop, NetBytes packet);
+    void ip_transmit(Passage& passage, const Hop& hop, NetBytes packet);
+    std::vector<NetBytes> split(const NetBytes& packet, std::size_t mtu) const;
+    std::optional<NetBytes> reassemble(u32 net, const Ipv4Header& header, const NetBytes& packet);
+    void send_icmp_error(const Passage& passage, u8 type, u8 code, u32 rest, const NetBytes& about);
+    void icmp_input(const Passage& passage, const Ipv4Header& ip, NetView payload);
     void icmp_error_input(u32 net, const IcmpMessage& icmp);
     u32 new_packet() { return ++next_packet_; }
 
     // net_nat.cpp
-    bool nat_begin(Passage& passage, NatHook hook, Bytes& packet);
-    bool nat_end(Passage& passage, Bytes& packet, u32 out_device);
-    bool nat_icmp_error(Passage& passage, Bytes& packet);
-    bool filter(const Passage& passage, const Bytes& packet, u32 out_device);
+    bool nat_begin(Passage& passage, NatHook hook, NetBytes& packet);
+    bool nat_end(Passage& passage, NetBytes& packet, u32 out_device);
+    bool nat_icmp_error(Passage& passage, NetBytes& packet);
+    bool filter(const Passage& passage, const NetBytes& packet, u32 out_device);
     bool matches(const NatRule& rule, u32 net, const FlowKey& key, u32 in, u32 out) const;
     void choose_source(u32 net, const FlowKey& key, Tracked& tracked, Ipv4 source);
     bool make_room_to_track(NetNamespace& space) const;
@@ -212,9 +212,9 @@ class Network {
     void forget_tracked(NetNamespace& space, const FlowKey& key) const;
 
     // net_watch.cpp
-    void note(const Passage& passage, PathDecision decision, View packet, u32 device = kNone, Ipv4 address = 0);
+    void note(const Passage& passage, PathDecision decision, NetView packet, u32 device = kNone, Ipv4 address = 0);
     void note_frame(u32 id, PathDecision decision, const NetPacket& frame);
-    void keep(u32 id, const Bytes& frame);
+    void keep(u32 id, const NetBytes& frame);
 
     // net_socket.cpp
     i64 new_socket();
@@ -234,22 +234,22 @@ class Network {
 
     // net_inet.cpp: UDP, raw and packet sockets
     i64 connect_datagram(u32 id, const SocketAddress& address);
-    i64 send_udp(u32 id, View bytes, const Outgoing& outgoing);
-    i64 send_raw(u32 id, View bytes, const Outgoing& outgoing);
-    i64 send_packet(u32 id, View bytes, const Outgoing& outgoing);
-    void udp_input(const Passage& passage, const Ipv4Header& ip, View payload, const Bytes& packet);
+    i64 send_udp(u32 id, NetView bytes, const Outgoing& outgoing);
+    i64 send_raw(u32 id, NetView bytes, const Outgoing& outgoing);
+    i64 send_packet(u32 id, NetView bytes, const Outgoing& outgoing);
+    void udp_input(const Passage& passage, const Ipv4Header& ip, NetView payload, const NetBytes& packet);
     u32 find_udp(u32 net, const FlowKey& key, u32 in) const;
-    void raw_input(const Passage& passage, const Ipv4Header& ip, View packet);
+    void raw_input(const Passage& passage, const Ipv4Header& ip, NetView packet);
     u32 socket_device(const NetSocket& socket) const;
 
     // net_tcp.cpp, net_tcp_input.cpp
     i64 tcp_connect(u32 id, const SocketAddress& address);
-    i64 tcp_send(u32 id, View bytes);
+    i64 tcp_send(u32 id, NetView bytes);
     Incoming tcp_receive(u32 id, std::size_t most, u32 flags);
     void tcp_shutdown_write(u32 id);
     void tcp_close(u32 id);
     bool tcp_output(u32 id);
-    i64 tcp_transmit(u32 id, u32 sequence, u8 flags, View data);
+    i64 tcp_transmit(u32 id, u32 sequence, u8 flags, NetView data);
     void tcp_acknowledge(u32 id) { (void)tcp_transmit(id, sockets_[id].tcp.send_next, kAck, {}); }
     void tcp_reset(u32 id);
     void tcp_refuse(const Passage& passage, const Ipv4Header& ip, const TcpSegment& segment);
@@ -261,7 +261,7 @@ class Network {
     u32 tcp_window(const NetSocket& socket) const;
     std::size_t buffer_limit() const;
     u16 tcp_mss(const NetSocket& socket) const;
-    void tcp_input(const Passage& passage, const Ipv4Header& ip, View payload);
+    void tcp_input(const Passage& passage, const Ipv4Header& ip, NetView payload);
     u32 find_tcp(u32 net, const FlowKey& key) const;
     void tcp_listen_input(u32 id, const Passage& passage, const Ipv4Header& ip, const TcpSegment& segment);
     void tcp_challenge(u32 id, const TcpSegment& segment);
@@ -279,7 +279,7 @@ class Network {
     // net_unix.cpp
     i64 unix_bind(u32 id, SocketAddress address);
     i64 unix_connect(u32 id, const SocketAddress& address, const SocketCredentials& credentials);
-    i64 unix_send(u32 id, View bytes, const Outgoing& outgoing);
+    i64 unix_send(u32 id, NetView bytes, const Outgoing& outgoing);
     Incoming unix_receive(u32 id, std::size_t most, u32 flags);
     void unix_close(u32 id);
     void unix_wake_blocked(u32 id);
@@ -298,26 +298,26 @@ class Network {
     struct NetlinkRequest {
         u32 socket, net;
         NetlinkHeader header;
-        View body;
+        NetView body;
         const Outgoing* outgoing;
     };
-    i64 netlink_send(u32 id, View bytes, const Outgoing& outgoing);
-    void netlink_answer(u32 id, Bytes message, bool join);
+    i64 netlink_send(u32 id, NetView bytes, const Outgoing& outgoing);
+    void netlink_answer(u32 id, NetBytes message, bool join);
     i64 netlink_request(const NetlinkRequest& request);
-    u32 netlink_device(u32 net, u32 index, View attributes) const;
-    i64 netlink_target(const NetlinkRequest& request, View attributes, u32& net) const;
+    u32 netlink_device(u32 net, u32 index, NetView attributes) const;
+    i64 netlink_target(const NetlinkRequest& request, NetView attributes, u32& net) const;
     i64 netlink_new_link(const NetlinkRequest& request);
-    i64 netlink_create(const NetlinkRequest& request, const LinkMessage& message, View attributes);
-    i64 netlink_change(u32 id, u32 target, const LinkMessage& message, View attributes);
+    i64 netlink_create(const NetlinkRequest& request, const LinkMessage& message, NetView attributes);
+    i64 netlink_change(u32 id, u32 target, const LinkMessage& message, NetView attributes);
     i64 netlink_one_link(const NetlinkRequest& request);
     i64 netlink_address(const NetlinkRequest& request);
     i64 netlink_route(const NetlinkRequest& request);
     i64 netlink_get_route(const NetlinkRequest& request);
     i64 netlink_neighbour(const NetlinkRequest& request);
     i64 netlink_dump(const NetlinkRequest& request);
-    Bytes netlink_link_message(u32 id, const NetlinkRequest& request, u16 flags) const;
-    Bytes netlink_address_message(u32 id, const InterfaceAddress& address, const NetlinkRequest& request) const;
-    Bytes netlink_route_message(const NetRoute& route, const NetlinkRequest& request) const;
+    NetBytes netlink_link_message(u32 id, const NetlinkRequest& request, u16 flags) const;
+    NetBytes netlink_address_message(u32 id, const InterfaceAddress& address, const NetlinkRequest& request) const;
+    NetBytes netlink_route_message(const NetRoute& route, const NetlinkRequest& request) const;
 
     static constexpr u64 kMessageOverhead = 64; ///< what a queued message counts beside its bytes
 

@@ -87,8 +87,8 @@ i64 read_control(const Call& call, u64 at, u64 bytes, Outgoing& outgoing) {
 class ControlWriter {
   public:
     ControlWriter(const Call& call, u64 at, u64 room) : call_(call), at_(at), room_(room) {}
-    template <class T> void add(u32 level, u32 type, const T& value) { add(level, type, View(reinterpret_cast<const u8*>(&value), sizeof value)); }
-    void add(u32 level, u32 type, View value) {
+    template <class T> void add(u32 level, u32 type, const T& value) { add(level, type, NetView(reinterpret_cast<const u8*>(&value), sizeof value)); }
+    void add(u32 level, u32 type, NetView value) {
         const ControlHeader head{sizeof head + value.size(), level, type};
         if (used_ + head.bytes > room_) {
             truncated = true;
@@ -134,7 +134,7 @@ void write_control(const Call& call, u32 id, Incoming& incoming, u32 flags, Cont
         fds.push_back(static_cast<i32>(fd));
     }
     release_files(call, incoming.files);
-    if (!fds.empty()) out.add(kSolSocket, kScmRights, View(reinterpret_cast<const u8*>(fds.data()), fds.size() * 4));
+    if (!fds.empty()) out.add(kSolSocket, kScmRights, NetView(reinterpret_cast<const u8*>(fds.data()), fds.size() * 4));
 }
 
 i64 read_header(const Call& call, u64 at, MessageHeader& header) {
@@ -144,12 +144,12 @@ i64 read_header(const Call& call, u64 at, MessageHeader& header) {
 }
 } // namespace
 
-i64 read_parts(const Call& call, u64 vectors, u64 count, std::vector<Part>& parts) {
+i64 read_parts(const Call& call, u64 vectors, u64 count, std::vector<UserPart>& parts) {
     if (count > kMostVectors) return -kEINVAL;
     parts.resize(count);
-    if (!call.kernel.copy_in(call.machine, call.task(), vectors, std::span(reinterpret_cast<u8*>(parts.data()), count * sizeof(Part)))) return -kEFAULT;
+    if (!call.kernel.copy_in(call.machine, call.task(), vectors, std::span(reinterpret_cast<u8*>(parts.data()), count * sizeof(UserPart)))) return -kEFAULT;
     u64 total = 0;
-    for (Part& part : parts) {
+    for (UserPart& part : parts) {
         if (static_cast<i64>(part.bytes) < 0) return -kEINVAL;
         part.bytes = std::min(part.bytes, Kernel::kMaxTransfer - total);
         total += part.bytes;
@@ -157,13 +157,13 @@ i64 read_parts(const Call& call, u64 vectors, u64 count, std::vector<Part>& part
     return static_cast<i64>(total);
 }
 
-i64 gather(const Call& call, u64 vectors, u64 count, Bytes& data) {
-    std::vector<Part> parts;
+i64 gather(const Call& call, u64 vectors, u64 count, NetBytes& data) {
+    std::vector<UserPart> parts;
     const i64 total = read_parts(call, vectors, count, parts);
     if (total < 0) return total;
     data.resize(static_cast<std::size_t>(total));
     std::size_t done = 0;
-    for (const Part& part : parts) {
+    for (const UserPart& part : parts) {
         if (!call.kernel.copy_in(call.machine, call.task(), part.base, std::span(data).subspan(done, part.bytes))) return -kEFAULT;
         done += part.bytes;
     }
@@ -187,7 +187,7 @@ Attempt send_message(const Call& call, SendRequest request) {
     for (;;) {
         Outgoing outgoing = request.outgoing;
         if (done) outgoing.files.clear();
-        const i64 taken = network.send(request.id, View(request.data).subspan(std::min<u64>(done, request.data.size())), outgoing);
+        const i64 taken = network.send(request.id, NetView(request.data).subspan(std::min<u64>(done, request.data.size())), outgoing);
         if (taken >= 0 && !done) request.outgoing.files.clear(); // they travel now
         if (taken >= 0) {
             done += static_cast<u64>(taken);
@@ -207,22 +207,24 @@ Attempt send_message(const Call& call, SendRequest request) {
     }
 }
 
-Attempt receive_message(const Call& call, u32 id, const std::vector<Part>& parts, u32 flags, Incoming& incoming) {
+Attempt receive_message(const Call& call, u32 id, const std::vector<UserPart>& parts, u32 flags, Incoming& incoming) {
     Network& network = network_now(call);
     const NetSocket& socket = network.socket(id);
     if (flags & kMsgOutOfBand) return socket.type == kSockStream ? -kEINVAL : -kEOPNOTSUPP;
     u64 most = 0;
-    for (const Part& part : parts) most += part.bytes;
+    for (const UserPart& part : parts) most += part.bytes;
     u64& before = call.task().resume; // MSG_WAITALL: what has been delivered
-    incoming = flags & kMsgErrQueue ? Incoming{.result = -kEAGAIN} : network.receive(id, most - std::min(before, most), flags);
+    incoming = {};
+    if (flags & kMsgErrQueue) incoming.result = -kEAGAIN;
+    else incoming = network.receive(id, most - std::min(before, most), flags);
     call.kernel.settle_network(call.machine);
     const bool stream = socket.type == kSockStream;
     if (incoming.result > 0 || (incoming.result == 0 && !stream)) {
         u64 skip = before, at = 0;
-        for (const Part& part : parts) {
+        for (const UserPart& part : parts) {
             const u64 passed = std::min(skip, part.bytes), count = std::min<u64>(part.bytes - passed, incoming.data.size() - at);
             skip -= passed;
-            if (count && !call.kernel.copy_out(call.machine, call.task(), part.base + passed, View(incoming.data).subspan(at, count))) {
+            if (count && !call.kernel.copy_out(call.machine, call.task(), part.base + passed, NetView(incoming.data).subspan(at, count))) {
                 release_files(call, incoming.files);
                 return -kEFAULT;
             }
@@ -277,7 +279,7 @@ Attempt send_one(const Call& call, u32 fd, u64 header_at, u32 flags) {
 Attempt receive_one(const Call& call, u32 fd, u64 header_at, u32 flags) {
     u32 id = 0;
     MessageHeader header{};
-    std::vector<Part> parts;
+    std::vector<UserPart> parts;
     Incoming incoming;
     if (const i64 error = socket_of(call, fd, id)) return error;
     if (const i64 error = read_header(call, header_at, header)) return error;
@@ -288,8 +290,8 @@ Attempt receive_one(const Call& call, u32 fd, u64 header_at, u32 flags) {
     ControlWriter control(call, header.control, header.control ? header.control_bytes : 0);
     write_control(call, id, incoming, flags, control);
     if (header.name) {
-        const Bytes name = incoming.from.family && call.kernel.network.socket(id).type != kSockStream ? address_bytes(incoming.from) : Bytes{};
-        if (!call.kernel.copy_out(call.machine, call.task(), header.name, View(name).first(std::min<std::size_t>(name.size(), header.name_bytes)))) return -kEFAULT;
+        const NetBytes name = incoming.from.family && call.kernel.network.socket(id).type != kSockStream ? address_bytes(incoming.from) : NetBytes{};
+        if (!call.kernel.copy_out(call.machine, call.task(), header.name, NetView(name).first(std::min<std::size_t>(name.size(), header.name_bytes)))) return -kEFAULT;
         header.name_bytes = static_cast<u32>(name.size());
     }
     header.control_bytes = control.used();

@@ -18,8 +18,8 @@ enum IpOption : int { kTos = 1, kTtl = 2, kHeaderIncluded = 3, kPacketInfo = 8, 
 enum TcpOption : int { kNoDelay = 1, kMaxSegment = 2, kCork = 3, kKeepIdle = 4, kKeepInterval = 5, kKeepCount = 6, kDeferAccept = 9, kQuickAck = 12, kUserTimeout = 18 };
 constexpr u32 kMostBuffer = 212992, kLeastSend = 4608, kLeastReceive = 2304; ///< net.core.wmem_max; SOCK_MIN_SNDBUF, SOCK_MIN_RCVBUF
 
-Bytes bytes_of(i32 value) {
-    Bytes bytes(4);
+NetBytes bytes_of(i32 value) {
+    NetBytes bytes(4);
     std::memcpy(bytes.data(), &value, 4);
     return bytes;
 }
@@ -31,12 +31,12 @@ i64 set_timeout(const Call& call, u64 at, u32 bytes, u64& timeout) {
     if (!call.read_user(at, time)) return -kEFAULT;
     if (time[1] < 0 || time[1] >= 1'000'000) return -kEDOM;
     constexpr i64 kLongest = 1'000'000'000;
-    timeout = time[0] < 0 ? 1 : static_cast<u64>(std::min(time[0], kLongest)) * kSecond + static_cast<u64>(time[1]) * 1000;
+    timeout = time[0] < 0 ? 1 : static_cast<u64>(std::min(time[0], kLongest)) * kNetSecond + static_cast<u64>(time[1]) * 1000;
     return 0;
 }
-Bytes timeout_bytes(u64 timeout) {
-    const std::array<i64, 2> time{static_cast<i64>(timeout / kSecond), static_cast<i64>(timeout % kSecond / 1000)};
-    Bytes bytes(sizeof time);
+NetBytes timeout_bytes(u64 timeout) {
+    const std::array<i64, 2> time{static_cast<i64>(timeout / kNetSecond), static_cast<i64>(timeout % kNetSecond / 1000)};
+    NetBytes bytes(sizeof time);
     std::memcpy(bytes.data(), time.data(), sizeof time);
     return bytes;
 }
@@ -98,7 +98,7 @@ i64 set_tcp_option(SocketOptions& options, int name, i32 value) {
     }
 }
 
-i64 get_socket_option(const Call& call, u32 id, int name, Bytes& value) {
+i64 get_socket_option(const Call& call, u32 id, int name, NetBytes& value) {
     const NetSocket& socket = call.kernel.network.socket(id);
     const SocketOptions& options = socket.options;
     const auto number = [&](i64 n) -> i64 { return value = bytes_of(static_cast<i32>(n)), 0; };
@@ -124,7 +124,7 @@ i64 get_socket_option(const Call& call, u32 id, int name, Bytes& value) {
     case kSendTimeout: return value = timeout_bytes(options.send_timeout), 0;
     case kLinger: {
         value = bytes_of(options.linger);
-        const Bytes seconds = bytes_of(static_cast<i32>(options.linger_seconds));
+        const NetBytes seconds = bytes_of(static_cast<i32>(options.linger_seconds));
         value.insert(value.end(), seconds.begin(), seconds.end());
         return 0;
     }
@@ -133,7 +133,7 @@ i64 get_socket_option(const Call& call, u32 id, int name, Bytes& value) {
         const bool known = peer.task || socket.family != kAfUnix;
         const i32 pid = known ? call.kernel.pid_in(static_cast<i32>(peer.task), call.task().namespaces.pid) : 0;
         for (i32 word : {pid, known ? static_cast<i32>(call.kernel.uid_in(call.task(), peer.user)) : -1, known ? static_cast<i32>(call.kernel.gid_in(call.task(), peer.group)) : -1}) {
-            const Bytes raw = bytes_of(word);
+            const NetBytes raw = bytes_of(word);
             value.insert(value.end(), raw.begin(), raw.end());
         }
         return 0;
@@ -180,7 +180,7 @@ i64 set_option(const Call& call, u32 id, int level, int name, u64 at, u32 bytes)
     return -kENOPROTOOPT;
 }
 
-i64 get_option(const Call& call, u32 id, int level, int name, Bytes& value) {
+i64 get_option(const Call& call, u32 id, int level, int name, NetBytes& value) {
     const NetSocket& socket = call.kernel.network.socket(id);
     const SocketOptions& options = socket.options;
     const auto number = [&](i64 n) -> i64 { return value = bytes_of(static_cast<i32>(n)), 0; };
@@ -222,7 +222,7 @@ Attempt Call::setsockopt() const {
 Attempt Call::getsockopt() const {
     u32 id = 0;
     i32 room = 0;
-    Bytes value;
+    NetBytes value;
     if (const i64 error = socket_of(*this, fd_arg(0), id)) return error;
     if (!read_user(arg(4), room)) return -kEFAULT;
     if (room < 0) return -kEINVAL;

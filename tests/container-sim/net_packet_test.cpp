@@ -11,9 +11,9 @@ namespace {
 int ping(NetWorld& world, u32 space, Ipv4 to, u64 wait = 0, std::size_t bytes = 56, u8 ttl = 64) {
     const u32 socket = world.open(space, kSockRaw, kAfInet, kIpIcmp);
     world.net.options(socket).ttl = ttl;
-    const Bytes data(bytes, 'p');
+    const NetBytes data(bytes, 'p');
     const SocketAddress target = inet(to, 0);
-    const Bytes request = build_icmp({kEcho, 0, 0x1234'0001, data});
+    const NetBytes request = build_icmp({kEcho, 0, 0x1234'0001, data});
     int answer = -1;
     if (world.net.send(socket, request, {.to = &target}) >= 0) {
         world.pass(wait);
@@ -58,12 +58,12 @@ TEST_CASE("ARP: asked three times, a second apart, then the sender is told that 
     world.net.capture(world.eth_a, true);
     const u32 socket = world.open(world.a, kSockStream);
     CHECK(world.net.connect(socket, inet(ipv4(10, 0, 0, 9), 80)) == -kEINPROGRESS);
-    world.pass(2 * kSecond);
+    world.pass(2 * kNetSecond);
     CHECK(world.net.connect(socket, inet(ipv4(10, 0, 0, 9), 80)) == -kEALREADY);
-    world.pass(2 * kSecond);
+    world.pass(2 * kNetSecond);
     CHECK(count(world.net, "who has 10.0.0.9?") == 3);
     CHECK(world.net.connect(socket, inet(ipv4(10, 0, 0, 9), 80)) == -kEHOSTUNREACH);
-    CHECK(ping(world, world.a, ipv4(10, 0, 0, 9), 5 * kSecond) == (kUnreachable << 8 | kHostUnreachable));
+    CHECK(ping(world, world.a, ipv4(10, 0, 0, 9), 5 * kNetSecond) == (kUnreachable << 8 | kHostUnreachable));
     CHECK(world.net.neighbours().at({world.eth_a, ipv4(10, 0, 0, 9)}).state == NeighbourState::Failed);
 }
 
@@ -73,9 +73,9 @@ TEST_CASE("ARP: an entry becomes stale with age and is confirmed when it is used
     const auto& entry = world.net.neighbours().at({world.eth_a, ipv4(10, 0, 0, 2)});
     CHECK(world.net.neighbour_state(entry) == NeighbourState::Reachable);
     CHECK(entry.mac == world.net.device(world.eth_b).mac);
-    world.pass(31 * kSecond);
+    world.pass(31 * kNetSecond);
     CHECK(world.net.neighbour_state(entry) == NeighbourState::Stale);
-    CHECK(ping(world, world.a, ipv4(10, 0, 0, 2), kSecond) == kReplied);
+    CHECK(ping(world, world.a, ipv4(10, 0, 0, 2), kNetSecond) == kReplied);
     CHECK(world.net.neighbour_state(entry) == NeighbourState::Reachable);
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("UDP: a datagram arrives whole, also in fragments; a closed port answe
     CHECK(world.net.receive(other, 1).result == -kEAGAIN);
     REQUIRE(world.net.connect(other, closed) == 0);
     CHECK(world.net.send(other, view("?")) == 1);
-    CHECK((world.net.poll(other) & kPollErr) != 0);
+    CHECK((world.net.poll(other) & kReadyErr) != 0);
     CHECK(world.net.receive(other, 1).result == -kECONNREFUSED);
     CHECK(world.net.receive(other, 1).result == -kEAGAIN);
     CHECK(world.net.send(other, view("x"), {.to = nullptr}) == 1);

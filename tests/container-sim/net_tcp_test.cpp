@@ -16,7 +16,7 @@ std::string transfer(NetWorld& world, u32 from, u32 to, const std::string& bytes
         if (taken > 0) sent += static_cast<std::size_t>(taken);
         const Incoming in = world.net.receive(to, read_size);
         if (in.result > 0) arrived += text(in.data);
-        else if (taken <= 0) world.pass(kSecond / 10);
+        else if (taken <= 0) world.pass(kNetSecond / 10);
     }
     return arrived;
 }
@@ -37,7 +37,7 @@ TEST_CASE("TCP: a handshake, data both ways, and the four steps of the end") {
     CHECK(world.net.connect(client, inet(ipv4(10, 0, 0, 2), 80)) == -kEISCONN);
     CHECK(world.net.receive(server, 10).result == -kEAGAIN);
     CHECK(world.net.send(client, view("ask")) == 3);
-    CHECK((world.net.poll(server) & kPollIn) != 0);
+    CHECK((world.net.poll(server) & kReadyIn) != 0);
     CHECK(world.receive(server, 2) == "as");
     CHECK(world.receive(server) == "k");
     CHECK(world.net.send(server, view("answer")) == 6);
@@ -51,7 +51,7 @@ TEST_CASE("TCP: a handshake, data both ways, and the four steps of the end") {
     CHECK(world.receive(client) == "last");
     world.net.close(server);
     CHECK(world.state(client) == TcpState::TimeWait);
-    CHECK((world.net.poll(client) & kPollHup) != 0);
+    CHECK((world.net.poll(client) & kReadyHup) != 0);
     CHECK(world.receive(client) == "");
 }
 
@@ -66,9 +66,9 @@ TEST_CASE("TCP: TIME_WAIT keeps the port for a minute, unless SO_REUSEADDR") {
     CHECK(world.net.bind(plain, inet(0, 80)) == -kEADDRINUSE);
     world.net.options(plain).reuse_address = true;
     CHECK(world.net.bind(plain, inet(0, 80)) == -kEADDRINUSE); // the old one had not set it
-    world.pass(59 * kSecond);
+    world.pass(59 * kNetSecond);
     CHECK(world.net.bind(plain, inet(0, 80)) == -kEADDRINUSE);
-    world.pass(2 * kSecond);
+    world.pass(2 * kNetSecond);
     CHECK(world.net.bind(plain, inet(0, 80)) == 0);
     CHECK(world.net.sockets() == 1);
 }
@@ -77,7 +77,7 @@ TEST_CASE("TCP: a closed port resets; so does the end of a socket with unread da
     Pair world;
     const u32 socket = world.open(world.a, kSockStream);
     CHECK(world.net.connect(socket, inet(ipv4(10, 0, 0, 2), 81)) == -kEINPROGRESS);
-    CHECK((world.net.poll(socket) & (kPollErr | kPollHup)) == (kPollErr | kPollHup));
+    CHECK((world.net.poll(socket) & (kReadyErr | kReadyHup)) == (kReadyErr | kReadyHup));
     CHECK(world.net.take_error(socket) == kECONNREFUSED);
     CHECK(world.net.space(world.b).counters.tcp_resets_sent == 1);
     const auto [listener, client, server] = world.connect();
@@ -103,7 +103,7 @@ TEST_CASE("TCP: lost segments are sent again, and everything arrives once and in
         CHECK((transfer(world, client, server, bytes) == bytes));
         CHECK(world.net.space(world.a).counters.tcp_retransmitted > 0);
         world.net.close(client), world.net.close(server);
-        world.pass(2000 * kSecond);
+        world.pass(2000 * kNetSecond);
         CHECK(world.net.sockets() == 1); // only the listener is left
     }
 }
@@ -114,16 +114,16 @@ TEST_CASE("TCP: nobody answers: the SYN is sent seven times, then ETIMEDOUT; an 
     world.net.set_loss(world.eth_a, 1000);
     const u32 socket = world.open(world.a, kSockStream);
     CHECK(world.net.connect(socket, inet(ipv4(10, 0, 0, 2), 80)) == -kEINPROGRESS);
-    world.pass(126 * kSecond);
+    world.pass(126 * kNetSecond);
     CHECK(world.net.connect(socket, inet(ipv4(10, 0, 0, 2), 80)) == -kEALREADY);
-    world.pass(2 * kSecond);
+    world.pass(2 * kNetSecond);
     CHECK(world.net.connect(socket, inet(ipv4(10, 0, 0, 2), 80)) == -kETIMEDOUT);
     CHECK(world.net.space(world.a).counters.tcp_retransmitted == 6);
     world.net.set_loss(world.eth_a, 0);
     const auto [listener, client, server] = world.connect();
     world.net.set_loss(world.eth_a, 1000);
     world.net.send(client, view("into the void"));
-    world.pass(2000 * kSecond);
+    world.pass(2000 * kNetSecond);
     CHECK(world.net.receive(client, 1).result == -kETIMEDOUT);
 }
 
@@ -138,12 +138,12 @@ TEST_CASE("TCP: a reader that stops closes the window; the writer would block, a
         else CHECK(taken == -kEAGAIN);
     }
     CHECK(sent < 140'000);
-    CHECK((world.net.poll(client) & kPollOut) == 0);
+    CHECK((world.net.poll(client) & kReadyOut) == 0);
     CHECK(world.net.socket(server).tcp.receive.size() <= 65535);
-    world.pass(3600 * kSecond); // probes keep the connection alive for as long as it takes
+    world.pass(3600 * kNetSecond); // probes keep the connection alive for as long as it takes
     CHECK(world.state(client) == TcpState::Established);
     std::string arrived = world.receive(server, 100'000);
-    CHECK((world.net.poll(client) & kPollOut) != 0);
+    CHECK((world.net.poll(client) & kReadyOut) != 0);
     arrived += transfer(world, client, server, bytes.substr(sent));
     arrived += world.receive(server, 400'000);
     while (arrived.size() < bytes.size()) {
@@ -165,15 +165,15 @@ TEST_CASE("listen(2): as many connections wait as the backlog says, and one; the
     }
     CHECK(world.state(clients[1]) == TcpState::Established);
     CHECK(world.state(clients[2]) == TcpState::SynSent);
-    CHECK((world.net.poll(listener) & kPollIn) != 0);
+    CHECK((world.net.poll(listener) & kReadyIn) != 0);
     CHECK(world.net.accept(listener) >= 0);
-    world.pass(2 * kSecond); // SYNs are sent again after one second
+    world.pass(2 * kNetSecond); // SYNs are sent again after one second
     CHECK(world.state(clients[2]) == TcpState::Established);
     const u32 late = world.open(world.a, kSockStream);
     CHECK(world.net.connect(late, inet(ipv4(10, 0, 0, 2), 80)) == -kEINPROGRESS);
     world.net.close(listener); // those that were not accepted are reset
     CHECK(world.net.receive(clients[1], 1).result == -kECONNRESET);
-    world.pass(4 * kSecond);
+    world.pass(4 * kNetSecond);
     CHECK(world.net.connect(late, inet(ipv4(10, 0, 0, 2), 80)) == -kECONNREFUSED);
 }
 
@@ -209,7 +209,7 @@ TEST_CASE("TCP: both may begin at once") {
     REQUIRE(world.net.connect(one, inet(ipv4(10, 0, 0, 2), 2000)) == -kEINPROGRESS);
     REQUIRE(world.net.connect(two, inet(ipv4(10, 0, 0, 1), 1000)) == -kEINPROGRESS);
     world.net.set_loss(world.eth_a, 0), world.net.set_loss(world.eth_b, 0);
-    world.pass(2 * kSecond);
+    world.pass(2 * kNetSecond);
     CHECK(world.state(one) == TcpState::Established);
     CHECK(world.state(two) == TcpState::Established);
     CHECK(world.net.send(one, view("hello")) == 5);
@@ -245,7 +245,7 @@ TEST_CASE("TCP: two ends that a forged segment has made disagree do not answer e
     segment.window = 1000, segment.data = view(forged);
     world.net.inject(world.eth_b, build_ether({world.net.device(world.eth_b).mac, world.net.device(world.eth_a).mac, kEtherIpv4}, build_ipv4(ip, build_tcp(ip, segment))));
     CHECK(world.receive(server) == "forged");
-    world.pass(10 * kSecond);
+    world.pass(10 * kNetSecond);
     CHECK(world.net.space(world.a).counters.tcp_sent < 10);
     CHECK(world.net.due() == ~u64{0});
 }
@@ -259,9 +259,9 @@ TEST_CASE("TCP: sockets end; thousands of connections leave nothing behind") {
         const i64 server = world.net.accept(listener);
         REQUIRE(server >= 0);
         world.net.close(client), world.net.close(static_cast<u32>(server));
-        if (i % 100 == 0) world.pass(kSecond);
+        if (i % 100 == 0) world.pass(kNetSecond);
     }
-    world.pass(120 * kSecond);
+    world.pass(120 * kNetSecond);
     CHECK(world.net.sockets() == 1);
     CHECK(world.net.due() == ~u64{0});
 }

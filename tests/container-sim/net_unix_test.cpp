@@ -66,7 +66,7 @@ TEST_CASE("unix(7): a stream has no borders, and tells its reader when the peer 
     CHECK(world.receive(b) == "end");
     CHECK(world.receive(b) == "");
     CHECK(world.net.send(b, view("x")) == -kEPIPE);
-    CHECK((world.net.poll(b) & (kPollHup | kPollIn | kPollReadHup)) == (kPollHup | kPollIn | kPollReadHup));
+    CHECK((world.net.poll(b) & (kReadyHup | kReadyIn | kReadyReadHup)) == (kReadyHup | kReadyIn | kReadyReadHup));
     const auto [c, d] = open_pair(world, kSockStream);
     world.net.send(c, view("unread"));
     world.net.close(d);
@@ -84,12 +84,12 @@ TEST_CASE("unix(7): a stream that nobody reads fills, and its writer is woken wh
     }
     CHECK(sent > 150'000);
     CHECK(sent < 300'000);
-    CHECK((world.net.poll(a) & kPollOut) == 0);
+    CHECK((world.net.poll(a) & kReadyOut) == 0);
     (void)world.net.take_changed();
     CHECK(world.receive(b, 100'000).size() == 100'000);
     const auto changed = world.net.take_changed();
     CHECK(std::find(changed.begin(), changed.end(), a) != changed.end());
-    CHECK((world.net.poll(a) & kPollOut) != 0);
+    CHECK((world.net.poll(a) & kReadyOut) != 0);
 }
 
 TEST_CASE("unix(7): datagrams and packets keep their borders") {
@@ -159,5 +159,5 @@ TEST_CASE("SCM_CREDENTIALS and SO_PEERCRED: who sent, and who is at the other en
     CHECK(first.credentials->task == 1);
     CHECK(other.credentials->task == 2);
     world.net.close(listener);
-    CHECK((world.net.poll(second) & kPollHup) != 0);
+    CHECK((world.net.poll(second) & kReadyHup) != 0);
 }

@@ -17,8 +17,8 @@ inline SocketAddress inet(Ipv4 ip, u16 port) {
     address.family = kAfInet, address.ip = ip, address.port = port;
     return address;
 }
-inline View view(std::string_view text) { return {reinterpret_cast<const u8*>(text.data()), text.size()}; }
-inline std::string text(const Bytes& bytes) { return {bytes.begin(), bytes.end()}; }
+inline NetView view(std::string_view text) { return {reinterpret_cast<const u8*>(text.data()), text.size()}; }
+inline std::string text(const NetBytes& bytes) { return {bytes.begin(), bytes.end()}; }
 inline constexpr Ipv4 kLoopbackIp = ipv4(127, 0, 0, 1);
 
 struct NetWorld {

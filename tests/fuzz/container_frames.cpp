@@ -52,7 +52,7 @@ World make_world() {
     return world;
 }
 
-void add(std::vector<u8>& input, const Bytes& frame) {
+void add(std::vector<u8>& input, const NetBytes& frame) {
     input.push_back(0), input.push_back(static_cast<u8>(frame.size() >> 8)), input.push_back(static_cast<u8>(frame.size()));
     input.insert(input.end(), frame.begin(), frame.end());
 }
@@ -61,12 +61,12 @@ std::vector<std::vector<u8>> seeds() {
     const MacAddress to = world.net.device(world.eth).mac, from = world.net.device(world.mate).mac;
     Ipv4Header ip;
     ip.source = ipv4(10, 0, 0, 1), ip.destination = ipv4(10, 0, 0, 2);
-    const auto packet = [&](u8 protocol, View payload) {
+    const auto packet = [&](u8 protocol, NetView payload) {
         ip.protocol = protocol;
         return build_ether({to, from, kEtherIpv4}, build_ipv4(ip, payload));
     };
     const TcpControl& server = world.net.socket(world.sockets[2]).tcp;
-    const Bytes data(100, 'x');
+    const NetBytes data(100, 'x');
     std::vector<std::vector<u8>> all;
     for (u8 flags : {u8{kSyn}, u8{kAck}, u8{kAck | kFin}, u8{kRst}, u8{kAck | kPsh}}) {
         std::vector<u8> input;
@@ -93,7 +93,7 @@ void use_socket(World& world, u8 which, u8 what) {
     const u32 id = world.sockets[which % world.sockets.size()];
     switch (what % 6) {
     case 0: (void)world.net.receive(id, 1000); break;
-    case 1: (void)world.net.send(id, Bytes(what * 40u, 'y')); break;
+    case 1: (void)world.net.send(id, NetBytes(what * 40u, 'y')); break;
     case 2: (void)world.net.shutdown(id, what & 8, what & 16); break;
     case 3: (void)world.net.poll(id); break;
     case 4:
@@ -111,13 +111,13 @@ void run(const std::vector<u8>& input) {
         const u8 kind = input[at], high = input[at + 1], low = input[at + 2];
         at += 3;
         if (kind % 4 == 1) use_socket(world, high, low);
-        else if (kind % 4 == 2) world.net.advance(world.net.now() + u64{high} * kSecond);
+        else if (kind % 4 == 2) world.net.advance(world.net.now() + u64{high} * kNetSecond);
         else {
             const std::size_t size = std::min<std::size_t>((high << 8 | low) % 1600, input.size() - at);
-            Bytes frame(input.begin() + static_cast<std::ptrdiff_t>(at), input.begin() + static_cast<std::ptrdiff_t>(at + size));
+            NetBytes frame(input.begin() + static_cast<std::ptrdiff_t>(at), input.begin() + static_cast<std::ptrdiff_t>(at + size));
             at += size;
             if (frame.size() >= kEtherHeader + kIpHeader && load16(frame, 12) == kEtherIpv4) {
-                Bytes packet(frame.begin() + kEtherHeader, frame.end());
+                NetBytes packet(frame.begin() + kEtherHeader, frame.end());
                 seal_transport(packet);
                 std::copy(packet.begin(), packet.end(), frame.begin() + kEtherHeader);
             }

@@ -1,0 +1,36 @@
+// Where sockets meet names: the socket files of unix(7), and the network namespaces that a message of rtnetlink(7) names.
+#include "container-sim/abi.hpp"
+#include "container-sim/net/net_calls.hpp"
+
+namespace trapeze::container {
+
+i64 Call::make_socket_file(const std::string& path, u64& node) const {
+    const i64 made = make(kAtCwd, path, InodeType::Socket, 0777 & ~kernel.context_of(task()).umask);
+    if (made < 0) return made;
+    return find_socket_file(path, node);
+}
+
+i64 Call::find_socket_file(const std::string& path, u64& node) const {
+    const Kernel::Found found = find(kAtCwd, path, true);
+    if (found.error) return found.error;
+    if (kernel.type_of(found.location.inode) != InodeType::Socket) return -kECONNREFUSED;
+    node = found.location.inode;
+    return 0;
+}
+
+i64 Call::named_net(bool by_pid, u32 value) const {
+    u32 net = 0;
+    if (by_pid) {
+        const auto found = kernel.task_by_pid(static_cast<i32>(value), task().namespaces.pid);
+        if (!found) return -kESRCH;
+        net = kernel.tasks[*found].namespaces.net;
+    } else {
+        const OpenFile* file = kernel.file_of(task(), value);
+        if (!file) return -kEBADF;
+        if (file->kind != FileKind::Namespace || static_cast<NamespaceKind>(file->offset) != NamespaceKind::Net) return -kEINVAL;
+        net = file->object;
+    }
+    return has_over(*this, net, Capability::NetAdmin) ? i64{net} : -kEPERM;
+}
+
+} // namespace trapeze::container
