@@ -103,15 +103,16 @@ i64 Network::add_device(u32 net, DeviceKind kind, const std::string& pattern) {
         device.mac = {0x02, 0x54, static_cast<u8>(number >> 24), static_cast<u8>(number >> 16), static_cast<u8>(number >> 8), static_cast<u8>(number)};
     }
     enter(id, net);
+    notify_link(id, false);
     return id;
 }
 
 std::optional<Network::VethPair> Network::add_veth(u32 net, const std::string& name, u32 peer_net, const std::string& peer_name, i64* error) {
-    const i64 first = add_device(net, DeviceKind::Veth, name);
-    const i64 second = first < 0 ? first : add_device(peer_net, DeviceKind::Veth, peer_name);
-    if (second < 0) {
-        if (first >= 0) (void)remove_device(static_cast<u32>(first));
-        if (error) *error = second;
+    const i64 second = add_device(peer_net, DeviceKind::Veth, peer_name); // the peer comes first, as Linux numbers them
+    const i64 first = second < 0 ? second : add_device(net, DeviceKind::Veth, name);
+    if (first < 0) {
+        if (second >= 0) (void)remove_device(static_cast<u32>(second));
+        if (error) *error = first;
         return std::nullopt;
     }
     devices_[static_cast<u32>(first)].peer = static_cast<u32>(second), devices_[static_cast<u32>(second)].peer = static_cast<u32>(first);
@@ -133,8 +134,12 @@ void Network::leave(u32 id) {
     (void)set_master(id, kNone);
     NetDevice& device = devices_[id];
     for (const u32 port : std::set<u32>(device.ports)) (void)set_master(port, kNone);
-    device.addresses.clear();
+    for (const InterfaceAddress& address : std::exchange(device.addresses, {})) {
+        spaces_[device.net].local.erase({address.ip, id});
+        notify_address(id, address, true);
+    }
     drop_neighbours(id);
+    notify_link(id, true);
     spaces_[device.net].devices.erase(device.ifindex), spaces_[device.net].names.erase(device.name);
 }
 
@@ -178,12 +183,10 @@ i64 Network::set_up(u32 id, bool up) {
     if (device.up == up) return 0;
     if (!up) withdraw(id);
     device.up = up;
-    if (!up) {
-        drop_neighbours(id);
-        return 0;
-    }
-    if (device.kind == DeviceKind::Loopback && device.addresses.empty()) device.addresses.push_back({ipv4(127, 0, 0, 1), 8, 0, device.name});
-    announce(id);
+    if (!up) drop_neighbours(id);
+    else announce(id);
+    if (up && device.kind == DeviceKind::Loopback && device.addresses.empty()) (void)add_address(id, {ipv4(127, 0, 0, 1), 8, 0, device.name});
+    notify_link(id, false);
     return 0;
 }
 

@@ -48,7 +48,7 @@ std::vector<NamespaceRequest> namespaces_named(NetView messages) {
 
 i64 Network::netlink_send(u32 id, NetView bytes, const Outgoing& outgoing) {
     if (sockets_[id].queued > sockets_[id].options.receive_buffer) return -kENOBUFS;
-    if (!sockets_[id].local.netlink_port) sockets_[id].local.netlink_port = id + 1;
+    if (!sockets_[id].local.netlink_port) (void)bind_netlink(id, {});
     each_message(bytes, [&](const NetlinkHeader& header, NetView body, NetView whole) {
         if (!(header.flags & kNlRequest) || header.type < kNewLink) return;
         const NetlinkRequest request{id, sockets_[id].net, header, body, &outgoing};
@@ -128,6 +128,8 @@ i64 Network::netlink_new_link(const NetlinkRequest& request) {
     LinkMessage message{};
     if (!read(request.body, message)) return -kEINVAL;
     const NetView attributes = after<LinkMessage>(request.body);
+    const Attributes wanted(attributes), peer(after<LinkMessage>(veth_peer(wanted)));
+    if (wanted.text(kIflaName).size() > kMaxNameBytes || peer.text(kIflaName).size() > kMaxNameBytes) return -kERANGE;
     const u32 id = netlink_device(request.net, message.index, attributes);
     if (id == kNone) return request.header.type == kNewLink && request.header.flags & kNlCreate ? netlink_create(request, message, attributes) : -kENODEV;
     if (request.header.type == kNewLink && request.header.flags & kNlExcl) return -kEEXIST;
@@ -195,10 +197,12 @@ i64 Network::netlink_change(u32 id, u32 target, const LinkMessage& message, NetV
 i64 Network::netlink_one_link(const NetlinkRequest& request) {
     LinkMessage message{};
     if (!read(request.body, message)) return -kEINVAL;
+    const Attributes named(after<LinkMessage>(request.body));
+    if (!message.index && !named.has(kIflaName) && !named.has(kIflaAltName)) return -kEINVAL;
     const u32 id = netlink_device(request.net, message.index, after<LinkMessage>(request.body));
     if (id == kNone) return -kENODEV;
     if (request.header.type == kDelLink) return remove_device(id);
-    netlink_answer(request.socket, netlink_link_message(id, request, 0), false);
+    netlink_answer(request.socket, netlink_link_message(id, kNewLink, reply_to(request, 0)), false);
     return 0;
 }
 
@@ -206,8 +210,8 @@ i64 Network::netlink_one_link(const NetlinkRequest& request) {
 
 i64 Network::netlink_address(const NetlinkRequest& request) {
     AddressMessage message{};
+    if (request.body.empty() || request.body[0] != kAfInet) return -kEOPNOTSUPP;
     if (!read(request.body, message)) return -kEINVAL;
-    if (message.family != kAfInet) return -kEOPNOTSUPP;
     const Attributes wanted(after<AddressMessage>(request.body));
     const u32 id = find_device(request.net, message.index);
     if (id == kNone) return -kENODEV;
@@ -220,8 +224,8 @@ i64 Network::netlink_address(const NetlinkRequest& request) {
 
 i64 Network::netlink_route(const NetlinkRequest& request) {
     RouteMessage message{};
+    if (request.body.empty() || request.body[0] != kAfInet) return -kEOPNOTSUPP;
     if (!read(request.body, message)) return -kEINVAL;
-    if (message.family != kAfInet) return -kEOPNOTSUPP;
     const Attributes wanted(after<RouteMessage>(request.body));
     NetRoute route;
     route.destination = wanted.ip(kRtaDst), route.prefix = message.destination_bits, route.gateway = wanted.ip(kRtaGateway), route.source = wanted.ip(kRtaPrefSrc);

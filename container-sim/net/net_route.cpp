@@ -20,7 +20,9 @@ i64 Network::add_address(u32 id, InterfaceAddress address) {
         if (other.ip == address.ip && other.prefix == address.prefix) return -kEEXIST;
     if (address.label.empty()) address.label = device.name;
     device.addresses.push_back(address);
+    spaces_[device.net].local.insert({address.ip, id});
     if (device.up) announce_address(id, address);
+    notify_address(id, address, false);
     return 0;
 }
 
@@ -30,24 +32,22 @@ i64 Network::remove_address(u32 id, Ipv4 ip, unsigned prefix) {
     if (found == addresses.end()) return -kEADDRNOTAVAIL;
     const InterfaceAddress gone = *found;
     addresses.erase(found);
-    if (devices_[id].up) withdraw_address(id, gone);
+    withdraw_address(id, gone);
+    notify_address(id, gone, true);
     return 0;
 }
 
-/// A device that comes up makes its addresses local, and their networks reachable.
+/// A device that comes up makes the networks of its addresses reachable. The addresses are local even while it is down.
 void Network::announce(u32 id) {
     for (const InterfaceAddress& address : std::vector<InterfaceAddress>(devices_[id].addresses)) announce_address(id, address);
 }
 
 void Network::withdraw(u32 id) {
-    NetNamespace& space = spaces_[devices_[id].net];
-    for (const InterfaceAddress& address : devices_[id].addresses) space.local.erase({address.ip, id});
-    std::erase_if(space.routes, [&](const NetRoute& route) { return route.device == id; });
+    std::erase_if(spaces_[devices_[id].net].routes, [&](const NetRoute& route) { return route.device == id; });
 }
 
 void Network::announce_address(u32 id, const InterfaceAddress& address) {
     const NetDevice& device = devices_[id];
-    spaces_[device.net].local.insert({address.ip, id});
     if (device.kind == DeviceKind::Loopback || address.prefix == 32) return;
     NetRoute route;
     route.destination = address.ip & prefix_mask(address.prefix), route.prefix = address.prefix, route.device = id, route.source = address.ip;
@@ -59,7 +59,10 @@ void Network::withdraw_address(u32 id, const InterfaceAddress& address) {
     NetNamespace& space = spaces_[devices_[id].net];
     space.local.erase({address.ip, id});
     std::erase_if(space.routes, [&](const NetRoute& route) { return route.device == id && route.source == address.ip; });
-    for (const InterfaceAddress& other : devices_[id].addresses) announce_address(id, other); // one of the same network keeps its route
+    for (const InterfaceAddress& other : devices_[id].addresses) { // one of the same network keeps its route
+        space.local.insert({other.ip, id});
+        if (devices_[id].up) announce_address(id, other);
+    }
 }
 
 i64 Network::add_route(u32 net, NetRoute route, bool replace) {
@@ -140,7 +143,8 @@ Hop Network::route(u32 net, Ipv4 destination, Ipv4 source, u32 out_device) const
         }
         return hop;
     }
-    hop.error = -kENETUNREACH;
+    if (destination == kBroadcastIp) hop.type = RouteType::Broadcast, hop.device = find_device(net, std::string("lo"));
+    else hop.error = -kENETUNREACH;
     return hop;
 }
 

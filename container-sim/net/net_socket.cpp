@@ -65,6 +65,7 @@ void Network::free_socket(u32 id) {
     give_port(id);
     if (socket.family == kAfInet && socket.type == kSockRaw) forget(raw_sockets_, socket.net, id);
     if (socket.family == kAfPacket) forget(packet_sockets_, socket.net, id);
+    if (socket.family == kAfNetlink) forget(netlink_sockets_, socket.net, id);
     if (socket.tcp.timer) timers_.erase({socket.tcp.timer, TimerKind::Tcp, id, 0});
     changed_.erase(id);
     socket = {};
@@ -84,6 +85,7 @@ i64 Network::open(u32 net, u16 family, u16 type, u16 protocol, const SocketCrede
     socket.type = family == kAfUnix && type == kSockRaw ? u16{kSockDgram} : type;
     if (family == kAfInet && type == kSockRaw) raw_sockets_[net].push_back(static_cast<u32>(id));
     if (family == kAfInet && type == kSockRaw && protocol == kIpRaw) socket.options.header_included = true;
+    if (family == kAfNetlink) netlink_sockets_[net].push_back(static_cast<u32>(id));
     if (family == kAfPacket) packet_sockets_[net].push_back(static_cast<u32>(id)), socket.local.protocol = socket.protocol;
     return id;
 }
@@ -149,10 +151,7 @@ i64 Network::bind(u32 id, SocketAddress address) {
     if (socket.family == kAfUnix) return unix_bind(id, std::move(address));
     if (socket.family == kAfInet) return bind_inet(id, address);
     if (address.family != socket.family) return -kEINVAL;
-    if (socket.family == kAfNetlink) {
-        socket.local.netlink_port = address.netlink_port ? address.netlink_port : id + 1, socket.local.groups = address.groups, socket.port_bound = false;
-        return 0;
-    }
+    if (socket.family == kAfNetlink) return bind_netlink(id, address);
     if (address.ifindex && find_device(socket.net, address.ifindex) == kNone) return -kENODEV;
     socket.local = address;
     if (address.protocol) socket.protocol = address.protocol;

@@ -91,6 +91,7 @@ struct NetSocket {
     u32 net = 0;                   ///< namespace of its birth
     u16 family = 0, type = 0, protocol = 0;
     SocketAddress local, remote;   ///< family 0: none
+    u32 suggested_port = 0;        ///< netlink
     bool port_bound = false;       ///< inet: it is in the table of ports
     bool connecting = false;       ///< connect(2) has begun and its end was not told
     i64 error = 0;                 ///< pending (SO_ERROR): an errno, positive

@@ -66,11 +66,7 @@ i64 Network::tcp_connect(u32 id, const SocketAddress& address) {
     tcp.send_next = tcp.send_unacked + 1;
     ++spaces_[socket.net].counters.tcp_opened;
     tcp_set_timer(id, now_ + kFirstTimeout);
-    if (const i64 error = tcp_transmit(id, tcp.send_unacked, kSyn, {}); error == -kENETDOWN || error == -kEPERM) {
-        tcp_done(id, 0);
-        socket.connecting = false, socket.remote = {};
-        return error;
-    }
+    (void)tcp_transmit(id, tcp.send_unacked, kSyn, {}); // if it cannot leave now, it is sent again
     return -kEINPROGRESS;
 }
 

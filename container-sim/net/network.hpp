@@ -114,6 +114,10 @@ class Network {
     /// NetBytes taken, which may be fewer than offered.
     i64 send(u32 id, NetView bytes, const Outgoing& outgoing = {});
     Incoming receive(u32 id, std::size_t most, u32 flags = 0);
+    /// Which number a netlink socket would like to have when it is bound to none: its process's.
+    void suggest_port(u32 id, u32 port) { sockets_[id].suggested_port = port; }
+    /// A netlink socket hears of what a group (RTNLGRP_*, from 1) is told, or does not any more.
+    i64 join(u32 id, u32 group, bool on);
     SocketAddress name(u32 id) const { return local_name(sockets_[id]); }
     /// Family 0: there is no peer (ENOTCONN).
     SocketAddress peer_name(u32 id) const;
@@ -303,6 +307,16 @@ class Network {
     };
     i64 netlink_send(u32 id, NetView bytes, const Outgoing& outgoing);
     void netlink_answer(u32 id, NetBytes message, bool join);
+    i64 bind_netlink(u32 id, const SocketAddress& address);
+    struct NetlinkReply { ///< whom a message goes to, and as the answer to what
+        u32 sequence = 0, port = 0;
+        u16 flags = 0;
+    };
+    NetlinkReply reply_to(const NetlinkRequest& request, u16 flags) const { return {request.header.sequence, sockets_[request.socket].local.netlink_port, flags}; }
+    bool has_listeners(u32 net) const { return netlink_sockets_.count(net); }
+    void notify(u32 net, u32 group, const NetBytes& message);
+    void notify_link(u32 id, bool gone);
+    void notify_address(u32 id, const InterfaceAddress& address, bool gone);
     i64 netlink_request(const NetlinkRequest& request);
     u32 netlink_device(u32 net, u32 index, NetView attributes) const;
     i64 netlink_target(const NetlinkRequest& request, NetView attributes, u32& net) const;
@@ -315,9 +329,9 @@ class Network {
     i64 netlink_get_route(const NetlinkRequest& request);
     i64 netlink_neighbour(const NetlinkRequest& request);
     i64 netlink_dump(const NetlinkRequest& request);
-    NetBytes netlink_link_message(u32 id, const NetlinkRequest& request, u16 flags) const;
-    NetBytes netlink_address_message(u32 id, const InterfaceAddress& address, const NetlinkRequest& request) const;
-    NetBytes netlink_route_message(const NetRoute& route, const NetlinkRequest& request) const;
+    NetBytes netlink_link_message(u32 id, u16 type, const NetlinkReply& reply) const;
+    NetBytes netlink_address_message(u32 id, const InterfaceAddress& address, u16 type, const NetlinkReply& reply) const;
+    NetBytes netlink_route_message(const NetRoute& route, const NetlinkReply& reply) const;
 
     static constexpr u64 kMessageOverhead = 64; ///< what a queued message counts beside its bytes
 
@@ -340,7 +354,7 @@ class Network {
     std::map<PortKey, std::vector<u32>> ports_;
     std::map<std::pair<u32, FlowKey>, u32> connections_; ///< TCP sockets with a peer, as their incoming segments look
     std::map<u32, std::vector<u32>> raw_sockets_;        ///< by namespace
-    std::map<u32, std::vector<u32>> packet_sockets_;
+    std::map<u32, std::vector<u32>> packet_sockets_, netlink_sockets_;
     std::map<UnixName, u32> unix_names_;
     u64 files_in_flight_ = 0;
     u32 next_autobind_ = 0;

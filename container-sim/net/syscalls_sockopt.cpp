@@ -15,7 +15,7 @@ enum SocketOption : int {
     kDetachFilter = 27, kTimestamp = 29, kAcceptConnections = 30, kSendBufferForce = 32, kReceiveBufferForce = 33, kMark = 36, kProtocol = 38, kDomain = 39, kPeerGroups = 59, kPeerPidFd = 77
 };
 enum IpOption : int { kTos = 1, kTtl = 2, kHeaderIncluded = 3, kPacketInfo = 8, kMtuDiscover = 10, kReceiveErrors = 11, kReceiveTtl = 12, kMulticastIf = 32, kMulticastTtl = 33, kMulticastLoop = 34 };
-enum TcpOption : int { kNoDelay = 1, kMaxSegment = 2, kCork = 3, kKeepIdle = 4, kKeepInterval = 5, kKeepCount = 6, kDeferAccept = 9, kQuickAck = 12, kUserTimeout = 18 };
+enum TcpOption : int { kNoDelay = 1, kMaxSegment = 2, kCork = 3, kKeepIdle = 4, kKeepInterval = 5, kKeepCount = 6, kDeferAccept = 9, kInfo = 11, kQuickAck = 12, kUserTimeout = 18 };
 constexpr u32 kMostBuffer = 212992, kLeastSend = 4608, kLeastReceive = 2304; ///< net.core.wmem_max; SOCK_MIN_SNDBUF, SOCK_MIN_RCVBUF
 
 NetBytes bytes_of(i32 value) {
@@ -50,6 +50,21 @@ i64 set_device(const Call& call, u32 id, u64 at, u32 bytes) {
     const u32 device = network.find_device(network.socket(id).net, name);
     if (device == kNone) return -kENODEV;
     return network.options(id).device = network.device(device).ifindex, 0;
+}
+
+/// The beginning of struct tcp_info that is known here.
+NetBytes tcp_info(const NetSocket& socket) {
+    const TcpControl& tcp = socket.tcp;
+    struct {
+        u8 state, congestion_state, retransmits, probes, backoff, options, scales, flags;
+        u32 timeout, acknowledge_timeout, send_mss, receive_mss, unacknowledged, others[19];
+    } info{};
+    info.state = static_cast<u8>(tcp.state), info.retransmits = tcp.retries;
+    info.timeout = static_cast<u32>(tcp.timeout / 1000), info.send_mss = info.receive_mss = tcp.mss;
+    info.unacknowledged = (tcp.send_next - tcp.send_unacked + tcp.mss - 1) / std::max<u32>(tcp.mss, 1);
+    NetBytes bytes(sizeof info);
+    std::memcpy(bytes.data(), &info, sizeof info);
+    return bytes;
 }
 
 i64 set_socket_option(const Call& call, u32 id, int name, i32 value) {
@@ -161,7 +176,6 @@ i64 set_option(const Call& call, u32 id, int level, int name, u64 at, u32 bytes)
     if (level == kLevelSocket && name == kReceiveTimeout) return set_timeout(call, at, bytes, options.receive_timeout);
     if (level == kLevelSocket && name == kSendTimeout) return set_timeout(call, at, bytes, options.send_timeout);
     if (level == kLevelPacket && family == kAfPacket) return 0; // membership, auxiliary data: nothing to keep
-    if (level == kLevelNetlink && family == kAfNetlink) return 0;
     i32 value = 0;
     if (bytes < sizeof value && !(level == kLevelIp && bytes)) return -kEINVAL;
     if (bytes >= sizeof value ? !call.read_user(at, value) : !call.kernel.copy_in(call.machine, call.task(), at, std::span(reinterpret_cast<u8*>(&value), 1))) return -kEFAULT;
@@ -173,6 +187,7 @@ i64 set_option(const Call& call, u32 id, int level, int name, u64 at, u32 bytes)
         return 0;
     }
     if (level == kLevelSocket) return set_socket_option(call, id, name, value);
+    if (level == kLevelNetlink && family == kAfNetlink) return name == 1 || name == 2 ? network.join(id, static_cast<u32>(value), name == 1) : 0; // NETLINK_ADD_MEMBERSHIP
     if (family != kAfInet) return family == kAfUnix ? -kEOPNOTSUPP : -kENOPROTOOPT;
     if (level == kLevelIp) return set_ip_option(options, name, value);
     if (level == kLevelTcp && network.socket(id).type == kSockStream) return set_tcp_option(options, name, value);
@@ -208,6 +223,7 @@ i64 get_option(const Call& call, u32 id, int level, int name, NetBytes& value) {
     case kKeepCount: return number(options.keep_count);
     case kUserTimeout: return number(options.user_timeout);
     case kDeferAccept: case kQuickAck: return number(0);
+    case kInfo: return value = tcp_info(socket), 0;
     default: return -kENOPROTOOPT;
     }
 }
