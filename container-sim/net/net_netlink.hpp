@@ -78,7 +78,7 @@ class Attributes {
     }
     std::string text(u16 type) const {
         const NetView value = bytes(type);
-        return std::string(reinterpret_cast<const char*>(value.data()), strnlen(reinterpret_cast<const char*>(value.data()), value.size()));
+        return std::string(value.begin(), std::find(value.begin(), value.end(), u8{0}));
     }
     Ipv4 ip(u16 type) const { return bytes(type).size() >= 4 ? load32(bytes(type), 0) : 0; }
 
