@@ -204,7 +204,8 @@ void Kernel::notify_parent_of_end(Machine& machine, u32 index) {
     const SignalAction& action = signal_actions[tasks[processes[parent].leader].actions][kSigChld];
     const bool unwanted = process.exit_signal == kSigChld && (action.handler == sa::kIgnore || action.flags & sa::kNoChildWait);
     const int status = process.exit_status;
-    if (process.exit_signal && !(unwanted && action.handler == sa::kIgnore)) {
+    const bool sends = process.exit_signal >= 1 && process.exit_signal <= kSignals; // clone takes any number: what is no signal is not sent
+    if (sends && !(unwanted && action.handler == sa::kIgnore)) {
         const int code = status & 0x7f ? (status & 0x80 ? kChildDumped : kChildKilled) : kChildExited;
         send_to_process(machine, parent, {.number = process.exit_signal, .code = code, .sender = process.pid, .uid = tasks[process.leader].credentials.uid,
                                           .value = static_cast<u64>(status & 0x7f ? status & 0x7f : status >> 8 & 0xff)});

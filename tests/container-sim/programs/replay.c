@@ -3,6 +3,7 @@
 #include "probe.h"
 
 #include <stdint.h>
+#include <sys/socket.h>
 
 struct record {
     uint64_t number, arguments[6];
@@ -37,6 +38,7 @@ static void prepare(void) {
     open("/", O_RDONLY);                   // 4
     int ends[2];
     pipe(ends);                            // 5 and 6
+    socketpair(AF_UNIX, SOCK_STREAM, 0, ends); // 7 and 8
 }
 
 int main(void) {
