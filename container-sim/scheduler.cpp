@@ -160,7 +160,10 @@ void Kernel::expire_timers(Machine& machine) {
 
 /// When all wait, time passes to the first that waits for it. False: nobody does.
 bool Kernel::skip_idle(Machine& machine) {
-    const u64 earliest = std::min({timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first, network_due()});
+    u64 earliest = std::min(timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first);
+    // What the network has still to do matters only to somebody: connections that are over wait for a minute.
+    const auto alive = [](const Process& process) { return process.used && !process.zombie; };
+    if (network_due() < earliest && std::any_of(processes.begin() + 1, processes.end(), alive)) earliest = network_due();
     if (earliest == kForever) return false;
     if (earliest > machine.cycles()) machine.charge(earliest - machine.cycles());
     return true;
