@@ -61,9 +61,10 @@ struct ExitDossier {
     std::vector<CsrChange> changes;
     u64 cost = 0;
     bool complete = false;    ///< false while the VMM has not handled it yet
+    bool recorded = true;     ///< false: steps and changes are not kept, only their cost
 
     void add(StepKind kind, u64 cycles, u64 a = 0, u64 b = 0) {
-        steps.push_back({kind, cycles, a, b});
+        if (recorded) steps.push_back({kind, cycles, a, b});
         cost += cycles;
     }
     bool operator==(const ExitDossier&) const = default;

@@ -81,7 +81,10 @@ void Vmm::begin_exit(Machine& machine, const Trap& trap) {
     Bus bus = guest_bus(machine);
 
     ExitDossier dossier;
-    if (ledger_.size() < kLedgerSize) {
+    dossier.recorded = config_.dossiers;
+    if (!dossier.recorded) {
+        ledger_.clear();
+    } else if (ledger_.size() < kLedgerSize) {
         dossier.steps.reserve(6);
     } else { // its vectors' memory is used again
         dossier.steps = std::move(ledger_.front().steps), dossier.steps.clear();
@@ -174,7 +177,7 @@ void Vmm::handle_exit(Machine& machine) {
     else emulate(machine, dossier);
     if (config_.switches.clustering && !paravirt_.started) emulate_cluster(machine, dossier);
     note_changes(dossier, before);
-    const bool rules_changed = memory_rules_changed(dossier);
+    const bool rules_changed = memory_rules_changed(before);
     if (rules_changed) tracker_.clear();
     if (rules_changed && !hardware_assisted()) flush_shadow(machine, dossier, shadow_.drop_all(), "memory protection or environment changed");
     if (rules_changed && config_.mode == Mode::Translate) drop_all_code(machine, dossier);
@@ -185,9 +188,14 @@ void Vmm::handle_exit(Machine& machine) {
     dossier.complete = true;
 }
 
-bool Vmm::memory_rules_changed(const ExitDossier& dossier) const {
-    return std::any_of(dossier.changes.begin(), dossier.changes.end(),
-                       [](const CsrChange& change) { return decides_permissions(static_cast<Csr>(change.number)); });
+bool Vmm::memory_rules_changed(const std::array<u64, kCsrCount>& before) const {
+    static const std::vector<std::size_t> kDeciding = [] {
+        std::vector<std::size_t> slots;
+        for (std::size_t i = 0; i < kCsrCount; ++i)
+            if (decides_permissions(csr_row_at(i).csr)) slots.push_back(i);
+        return slots;
+    }();
+    return std::any_of(kDeciding.begin(), kDeciding.end(), [&](std::size_t i) { return before[i] != vhart_.state.csrs[i]; });
 }
 
 /// Executes the instruction on the virtual hart, as the guest believes it to be executed.
@@ -379,6 +387,7 @@ void Vmm::note_delivery(Machine& machine, ExitDossier& dossier, const Trap& trap
 }
 
 void Vmm::note_changes(ExitDossier& dossier, const std::array<u64, kCsrCount>& before) const {
+    if (!dossier.recorded) return;
     constexpr std::size_t kStride = 16;
     for (std::size_t i = 0; i < kCsrCount; ++i) {
         if (i % kStride == 0 && i + kStride <= kCsrCount && std::memcmp(&before[i], &vhart_.state.csrs[i], kStride * sizeof(u64)) == 0) {

@@ -93,6 +93,7 @@ struct VmConfig {
     HartFeatures features = {};     ///< of the virtual hart, as far as the mode can offer them (Vmm::features)
     VmSwitches switches;
     VmPlace place;
+    bool dossiers = true;           ///< each exit's steps and the state that it changed are recorded; exits, costs and counts are the same without
 };
 
 enum class VmmStopKind : u8 { Budget, Exit, Idle, Halted, Breakpoint };
@@ -130,6 +131,8 @@ class Vmm {
     void leave(Machine& machine);
     /// The guest has something to do now: it is not off, and does not wait for an interrupt that is yet to come.
     bool ready(Machine& machine);
+    /// Tells the guest, if it has asked, how many cycles it had work but not the hart, in all, and whether that is so from now on.
+    void tell_stolen(Machine& machine, u64 cycles, bool preempted);
     /// Cycles until a timer that the guest has enabled; ~0: none.
     u64 time_to_wakeup(const Machine& machine) const;
 
@@ -150,7 +153,7 @@ class Vmm {
 
     Mode mode() const { return config_.mode; }
     const VmConfig& config() const { return config_; }
-    /// The newest exits (at most kLedgerSize), and counts of all.
+    /// The newest exits (at most kLedgerSize; without dossiers the newest one, without its steps), and counts of all.
     static constexpr std::size_t kLedgerSize = 4096;
     const std::deque<ExitDossier>& ledger() const { return ledger_; }
     u64 exits() const { return exits_; }
@@ -197,7 +200,7 @@ class Vmm {
     ExitReason classify(const Trap& trap, u32 word, Bus& bus) const;
     ExitReason classify_page_fault(const Trap& trap, Bus& bus) const;
     ExitReason classify_instruction(u32 word) const;
-    bool memory_rules_changed(const ExitDossier& dossier) const;
+    bool memory_rules_changed(const std::array<u64, kCsrCount>& before) const;
     void emulate(Machine& machine, ExitDossier& dossier);
     void fill_shadow(Machine& machine, ExitDossier& dossier);
     u64 shadow_permissions(u64 va, Bus& bus) const;

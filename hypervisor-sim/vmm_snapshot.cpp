@@ -126,6 +126,7 @@ void Vmm::state(StateArchive& archive) {
     for (ExitDossier& dossier : ledger_) {
         if (archive.failed()) break;
         dossier_state(archive, dossier);
+        dossier.recorded = config_.dossiers;
     }
     const bool possible = !(pending_ && (entered_ || ledger_.empty() || ledger_.back().complete)) &&
                           !(paravirt_.started && (config_.mode != Mode::Paravirtual || ledger_.empty()));

@@ -96,6 +96,7 @@ void GuestOptions::add_to(CLI::App& verb, bool with_mode) {
     verb.add_option("--silent", silent, "sensitive operations on which the hart shall not trap in U-mode, as x86's did not: " + silent_names())->delimiter(',');
     verb.add_option("--gstage-page", gstage_page, "hardware-assisted: largest page of the G-stage: 4K, 2M or 1G")->capture_default_str();
     verb.add_flag("--trapped-timer", trapped_timer, "hardware-assisted: each write of the guest's timer exits, instead of going to vstimecmp");
+    verb.add_flag("--no-dossiers", no_dossiers, "do not record the steps of exits and what they changed; exits, costs and counts stay");
     verb.add_option("--costs", costs, "cost model: a file, or the name of a shipped one")->capture_default_str();
 }
 
@@ -125,6 +126,7 @@ Result<SessionConfig> GuestOptions::config() const {
     if (guest.empty() && config.firmware_file.empty()) return Error{kNoGuest};
     if (harts > 1 && config.mode != Mode::Bare) return Error{fmt::format("mode {} runs guests on one hart so far; leave --smp at 1", mode)};
     if (trap_misaligned && config.mode != Mode::Bare) return Error{fmt::format("mode {} always does misaligned accesses; leave --trap-misaligned away", mode)};
+    config.dossiers = !no_dossiers;
     config.trap_misaligned = trap_misaligned, config.switches.trapped_timer = trapped_timer, config.switches.clustering = clustering;
     const auto policy = parse_shadow_policy(shadow_policy);
     if (!policy) return Error{policy.error()};

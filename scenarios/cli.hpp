@@ -62,7 +62,7 @@ struct GuestOptions {
     unsigned harts = 1;
     std::string gstage_page = "2M", shadow_policy = "virtual-tlb";
     std::vector<std::string> silent;
-    bool trap_misaligned = false, trapped_timer = false, clustering = false;
+    bool trap_misaligned = false, trapped_timer = false, clustering = false, no_dossiers = false;
     DeviceOptions devices;
     void add_to(CLI::App& verb, bool with_mode);
     /// The session that these ask for; the error is one of usage.

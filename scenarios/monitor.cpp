@@ -73,7 +73,8 @@ std::string exits(Session& session, const Words& words) {
     std::string out;
     for (std::size_t i = 0; i < static_cast<std::size_t>(vmm::ExitReason::Count); ++i)
         if (const auto reason = static_cast<vmm::ExitReason>(i); vmm->exits(reason)) out += fmt::format("{:>10} {}\n", vmm->exits(reason), vmm::exit_reason_row(reason).name);
-    out += fmt::format("{:>10} exits in all; the last of them:\n", vmm->exits());
+    const char* const last = vmm->config().dossiers ? "the last of them" : "the last one (with --no-dossiers no other is kept)";
+    out += fmt::format("{:>10} exits in all; {}:\n", vmm->exits(), last);
     const auto& ledger = vmm->ledger();
     for (std::size_t i = ledger.size() - std::min<u64>(how_many(words), ledger.size()); i < ledger.size(); ++i)
         out += fmt::format("{:>10} {} at guest pc {:#x}, cost {}\n", ledger[i].number, vmm::exit_reason_row(ledger[i].reason).name, ledger[i].guest_pc, ledger[i].cost);

@@ -31,7 +31,7 @@ Result<ModeCost> run(const NanoOperation& operation, Mode mode, const vmm::CostM
     config.memory_bytes = kGuestBytes;
     config.costs = costs;
     config.append = fmt::format("{} {:09}", operation.name, rounds); // of one length, so that reading it costs the same
-    config.record = 0;
+    config.record = 0, config.dossiers = false;
     config.checkpoint_every = 0;
     auto session = Session::create(config);
     if (!session) return Error{session.error()};

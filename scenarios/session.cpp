@@ -69,7 +69,7 @@ Result<Session> Session::create(const SessionConfig& config) {
     if (!devices) return Error{devices.error()};
     const bool bare = config.mode == Mode::Bare;
     vmm::VmConfig vm{config.mode, config.memory_bytes, config.append, *devices, config.firmware, config.costs};
-    vm.switches = config.switches, vm.features.silent = config.silent;
+    vm.switches = config.switches, vm.features.silent = config.silent, vm.dossiers = config.dossiers;
     MachineConfig board;
     board.ram_bytes = bare ? config.memory_bytes : vmm::Vmm::machine_bytes(vm);
     board.harts = config.harts;

@@ -43,6 +43,7 @@ struct SessionConfig {
     bool write_disks = false;       ///< write_back brings changes of disks to their files; else they stay with the session. Needs checkpoint_every = 0
     unsigned harts = 1;
     u32 record = kAllClasses;       ///< event classes kept on the trace
+    bool dossiers = true;           ///< of each exit the steps and what they changed are recorded (VmConfig::dossiers)
     vmm::CostModel costs;
     std::vector<container::ContainerSpec> containers; ///< when not empty the container kernel sits in the seat; guest and mode are not used
     container::WhenIdle when_idle = container::WhenIdle::PassTime;

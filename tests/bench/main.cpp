@@ -67,6 +67,22 @@ void measure_mode(benchmark::State& state, const ModeWorkload& workload, vmm::Mo
     state.SetLabel(workload.what);
 }
 
+constexpr double kDossierTarget = 1.3;
+
+void measure_dossiers(benchmark::State& state, const ModeWorkload& workload, vmm::Mode mode) {
+    const std::string name = fmt::format("dossier_{}_{}", workload.name, vmm::mode_row(mode).name);
+    for (auto _ : state) {
+        auto result = dossiers_over_none(workload, mode);
+        if (!result) return fail(state, name, result.error());
+        state.SetIterationTime(result->median);
+        state.counters["over_none"] = result->median;
+        state.counters["over_none_min"] = result->least;
+        state.counters["over_none_max"] = result->most;
+        state.counters["target"] = kDossierTarget;
+    }
+    state.SetLabel(workload.what);
+}
+
 /// One line for each benchmark.
 class Table final : public benchmark::BenchmarkReporter {
   public:
@@ -99,6 +115,9 @@ class Table final : public benchmark::BenchmarkReporter {
             const double target = counter("target");
             fmt::print("{:<40} {:>7.2f} times bare ({:.2f} .. {:.2f}){}: {}\n", name, counter("over_bare"), counter("over_bare_min"), counter("over_bare_max"),
                        target ? fmt::format(", wanted at most {:g}", target) : "", run.report_label);
+        } else if (run.counters.count("over_none")) {
+            fmt::print("{:<40} {:>7.2f} times without dossiers ({:.2f} .. {:.2f}), wanted at most {:g}: {}\n", name, counter("over_none"), counter("over_none_min"),
+                       counter("over_none_max"), counter("target"), run.report_label);
         } else {
             fmt::print("{:<26} {:.2f} s ({:.2f} .. {:.2f}): {}\n", name, run.real_accumulated_time, counter("seconds_min"), counter("seconds_max"), run.report_label);
         }
@@ -118,6 +137,11 @@ void add_benchmarks() {
                 measure_mode(state, workload, mode);
             })->Iterations(1)->UseManualTime();
         }
+    for (const ModeWorkload& workload : kModeWorkloads)
+        for (vmm::Mode mode : {vmm::Mode::Translate, vmm::Mode::TrapAndEmulate, vmm::Mode::HardwareAssisted})
+            benchmark::RegisterBenchmark(fmt::format("dossier_{}_{}", workload.name, vmm::mode_row(mode).name).c_str(), [&workload, mode](benchmark::State& state) {
+                measure_dossiers(state, workload, mode);
+            })->Iterations(1)->UseManualTime();
     benchmark::RegisterBenchmark("first_picture", measure_first_picture)->Iterations(1)->UseManualTime();
 }
 

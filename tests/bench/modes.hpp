@@ -23,6 +23,8 @@ inline constexpr ModeWorkload kModeWorkloads[] = {
     {"process", "process", 0, 0, "tables made, four pages copied, a process run"},
 };
 
+/// Seconds of host CPU of one operation in `mode` with the exits' dossiers recorded over those without, in the same way.
+Result<Spread> dossiers_over_none(const ModeWorkload& workload, vmm::Mode mode);
 /// Seconds of host CPU of one operation in `mode` over those of one bare: kPairs pairs, interleaved, start-up subtracted.
 Result<Spread> mode_over_bare(const ModeWorkload& workload, vmm::Mode mode);
 

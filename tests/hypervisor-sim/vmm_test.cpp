@@ -197,3 +197,29 @@ TEST_CASE("one run's trace is the other's, byte for byte") {
     CHECK(first.machine.trace == second.machine.trace);
     CHECK(first.machine.trace.total() > 10);
 }
+
+TEST_CASE("without dossiers a guest runs the same, exit by exit, and the ledger keeps no steps") {
+    Program p; // registers, memory protection, a device, its own trap
+    p.csrw(Csr::mscratch, 0x42, t0).csrw(Csr::mtvec, kRamBase + 0x1000, t0).csrw(Csr::pmpaddr1, 0x1234, t0).csrw(Csr::mie, irq_bit(Irq::Mti), t0);
+    p.li(t0, kClintBase).op(Op::lw, {t1, t0}).op(Op::ebreak).poke(kRamBase + 0x20'0000, 7).open_pmp().mret_to(Priv::S, kRamBase + 0x2000);
+    p.at(kRamBase + 0x1000).csrr(t0, Csr::mepc).op(Op::addi, {t0, t0, 0, 4}).csrw(Csr::mepc, t0).op(Op::mret);
+    p.at(kRamBase + 0x2000).csrw(Csr::sscratch, 3, t0).finish();
+    for (Mode mode : {Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
+        CAPTURE(vmm::mode_row(mode).name);
+        Running with = Running::start(mode, p.bytes()), without = Running::start(mode, p.bytes(), false, [](vmm::VmConfig& config) { config.dossiers = false; });
+        with.run(100'000), without.run(100'000);
+        REQUIRE(with.board().halt);
+        REQUIRE(without.board().halt);
+        CHECK(difference(with.state(), without.state()) == "");
+        CHECK(with.machine == without.machine);
+        CHECK(with.vm->exits() == without.vm->exits());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(ExitReason::Count); ++i)
+            CHECK(with.vm->exits(static_cast<ExitReason>(i)) == without.vm->exits(static_cast<ExitReason>(i)));
+        CHECK(with.vm->ledger().size() == std::min<u64>(with.vm->exits(), Vmm::kLedgerSize));
+        if (without.vm->exits() == 0) continue; // interpreted all the way
+        REQUIRE(without.vm->ledger().size() == 1);
+        CHECK(without.vm->ledger().back().steps.empty());
+        CHECK(without.vm->ledger().back().changes.empty());
+        CHECK(without.vm->ledger().back().cost == with.vm->ledger().back().cost);
+    }
+}
