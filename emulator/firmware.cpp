@@ -14,7 +14,7 @@ namespace {
 // SBI specification 2.0: extension ids (each chapter's title) and error codes (table 1).
 namespace eid {
 constexpr u64 kSetTimer = 0, kPutchar = 1, kGetchar = 2, kClearIpi = 3, kSendIpi = 4, kFenceI = 5, kFenceVma = 6, kFenceVmaAsid = 7, kShutdown = 8, kBase = 0x10, kTime = 0x54494d45, kIpi = 0x735049, kRfence = Firmware::kRemoteFence,
-              kHsm = 0x48534d, kReset = 0x53525354, kConsole = Firmware::kDebugConsole, kPmu = 0x504d55;
+              kHsm = 0x48534d, kReset = 0x53525354, kConsole = Firmware::kDebugConsole, kPmu = 0x504d55, kStealTime = 0x535441;
 }
 constexpr i64 kSuccess = 0, kFailed = -1, kNotSupported = -2, kInvalidParam = -3, kInvalidAddress = -5, kAlreadyAvailable = -6, kAlreadyStarted = -7, kAlreadyStopped = -8;
 
@@ -49,6 +49,7 @@ const char* extension_name(u64 id) {
     case eid::kReset: return "SRST";
     case eid::kConsole: return "DBCN";
     case eid::kPmu: return "PMU";
+    case eid::kStealTime: return "STA";
     default: return "unknown";
     }
 }
@@ -76,6 +77,7 @@ struct Call {
     Answer counter_info(u64 counter);
     Answer match_counter();
     Answer switch_counters(bool on);
+    Answer set_steal_record();
 };
 
 Answer Call::base() {
@@ -83,7 +85,9 @@ Answer Call::base() {
     case 0: return {kSuccess, u64{2} << 24}; // specification 2.0
     case 1: return {kSuccess, 0x54};         // implementation id: not registered
     case 2: return {kSuccess, 1};
-    case 3: return {kSuccess, is_known(arg(0)) || (arg(0) && arg(0) == firmware.hypervisor_extension)};
+    case 3:
+        if (arg(0) == eid::kStealTime) return {kSuccess, firmware.offers_steal_time};
+        return {kSuccess, is_known(arg(0)) || (arg(0) && arg(0) == firmware.hypervisor_extension)};
     case 4: case 5: case 6: return {kSuccess, 0}; // mvendorid, marchid, mimpid
     default: return {kNotSupported};
     }
@@ -230,6 +234,21 @@ Answer Call::console() {
     return {kSuccess, typed.size()};
 }
 
+constexpr u64 kRecordBytes = 64; // of which 17 mean something (table 41)
+
+Answer Call::set_steal_record() {
+    if (!firmware.offers_steal_time || function != 0) return {kNotSupported};
+    const u64 address = arg(0), high = arg(1), flags = arg(2);
+    constexpr u64 kNone = ~u64{0};
+    if (flags != 0) return {kInvalidParam};
+    if (address == kNone && high == kNone) return firmware.steal_record = Firmware::kNoRecord, Answer{};
+    if (address & (kRecordBytes - 1)) return {kInvalidParam};
+    const std::array<u8, kRecordBytes> zeros{};
+    if (high != 0 || !bus.device_context(hart.state.cycles).memory.write(address, zeros)) return {kInvalidAddress};
+    firmware.steal_record = address;
+    return {};
+}
+
 Answer Call::dispatch() {
     switch (extension) {
     case eid::kBase: return base();
@@ -242,6 +261,7 @@ Answer Call::dispatch() {
     case eid::kReset: return system_reset();
     case eid::kConsole: return console();
     case eid::kPmu: return counters();
+    case eid::kStealTime: return set_steal_record();
     default: return {kNotSupported};
     }
 }
@@ -316,11 +336,28 @@ void Firmware::launch(Hart& hart, u64 entry, u64 opaque, Bus& bus) {
 
 void Firmware::start(std::span<Hart> harts, u64 entry, u64 device_tree, Bus& bus) {
     enabled = true;
+    steal_record = kNoRecord;
     for (Hart& hart : harts) {
         hart.occupy(Priv::M);
         status[hart.id() % status.size()] = HartStatus::Stopped;
     }
     launch(harts[0], entry, device_tree, bus);
+}
+
+void Firmware::tell_stolen(u64 nanoseconds, bool preempted, Bus& bus) {
+    if (steal_record == kNoRecord) return;
+    struct Record { // section 16.1
+        u32 sequence, flags;
+        u64 steal;
+        u8 preempted;
+    } record{};
+    constexpr std::size_t kUsed = offsetof(Record, preempted) + 1;
+    const DmaMemory memory = bus.device_context(0).memory;
+    const auto bytes = std::span(reinterpret_cast<u8*>(&record), kUsed);
+    if (!memory.read(steal_record, bytes)) return;
+    record.sequence = (record.sequence | 1) + 1; // odd while it is written, which the guest cannot see here
+    record.steal = nanoseconds, record.preempted = preempted;
+    memory.write(steal_record, bytes);
 }
 
 void Firmware::serve(const Trap& trap, std::span<Hart> harts, u32 index, Bus& bus) {

@@ -1,5 +1,5 @@
 // The built-in SBI firmware: host code in the M seat (RISC-V SBI specification 2.0: Base, TIME, IPI, RFENCE, HSM, SRST, DBCN, PMU for the
-// cycle and instruction counters, and the legacy calls). It works on the same registers and memory as firmware in the machine would, and ends with mret.
+// cycle and instruction counters, the legacy calls, and STA where a VMM offers it). It works on the same registers and memory as firmware in the machine would, and ends with mret.
 #pragma once
 
 #include "emulator/cpu/trap.hpp"
@@ -20,6 +20,14 @@ class Firmware {
     static constexpr u64 kRemoteFence = 0x52464e43;
     /// Extension id of the debug console, and its function that writes what was typed into the guest's memory.
     static constexpr u64 kDebugConsole = 0x4442434e, kDebugConsoleRead = 1;
+
+    /// Steal-time accounting (STA, chapter 16), which a VMM offers a guest that may have to wait for the hart.
+    bool offers_steal_time = false;
+    static constexpr u64 kNoRecord = ~u64{0};
+    u64 steal_record = kNoRecord; ///< guest physical address of hart 0's record in shared memory; kNoRecord: the guest has named none
+    /// Brings the record up to date: how long the guest had work but not the hart, in all, and whether that is so now. Nothing is written to
+    /// memory that the guest could not write itself.
+    void tell_stolen(u64 nanoseconds, bool preempted, Bus& bus);
 
     /// Puts the harts where a kernel expects them: hart 0 at `entry` in S-mode with a0 = hart id, a1 = device tree; others stopped.
     void start(std::span<Hart> harts, u64 entry, u64 device_tree, Bus& bus);

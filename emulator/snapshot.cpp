@@ -12,7 +12,7 @@ namespace trapeze {
 namespace {
 
 constexpr std::array<char, 8> kMagic = {'T', 'r', 'a', 'p', 'e', 'z', 'e', '\x1a'};
-constexpr u32 kVersion = 2; ///< to be raised when what the visit functions write changes its meaning
+constexpr u32 kVersion = 3; ///< to be raised when what the visit functions write changes its meaning
 constexpr int kLevel = 3;
 
 struct Header {
@@ -108,7 +108,7 @@ void hart_state(StateArchive& archive, HartState& state) {
 
 void firmware_state(StateArchive& archive, Firmware& firmware) {
     using Status = Firmware::HartStatus;
-    archive(firmware.enabled), archive(firmware.suspended_at);
+    archive(firmware.enabled), archive(firmware.suspended_at), archive(firmware.steal_record);
     for (Status& status : firmware.status) {
         archive(status);
         const bool known = status == Status::Started || status == Status::Stopped || status == Status::StartPending || status == Status::Suspended;

@@ -60,8 +60,12 @@ bool VmScheduler::choose(Machine& machine) {
         const u64 least = least_of_others - std::min(least_of_others, kCredit), own = shares_[best].progress();
         shares_[best].lead += least - std::min(least, own);
     }
-    if (best != current_) vms_[current_].leave(machine);
+    if (best != current_) {
+        vms_[current_].leave(machine);
+        vms_[current_].tell_stolen(machine, shares_[current_].stolen, shares_[current_].kept_waiting);
+    }
     current_ = best;
+    vms_[best].tell_stolen(machine, shares_[best].stolen, false);
     slice_left_ = kSlice;
     ++shares_[best].slices;
     return true;

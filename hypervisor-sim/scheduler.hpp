@@ -1,5 +1,6 @@
 // Several VMs on one machine. Each has its own part of the machine's RAM, its own devices and its own technique; the scheduler gives the
-// hart to one after the other, by weight. A VM that has work but not the hart is being stolen from, and the time is counted.
+// hart to one after the other, by weight. A VM that has work but not the hart is being stolen from; the time is counted, and the guest is told
+// when it gets the hart, if it has asked (SBI's extension STA).
 //
 // Fair in cycles: the VM that has had least of the hart for its weight goes next (as stride scheduling; Waldspurger and Weihl 1995). Idle
 // time is skipped only when every VM waits. A value: copies together with its Machine.

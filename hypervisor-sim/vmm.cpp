@@ -84,6 +84,7 @@ Vmm::Vmm(const VmConfig& config)
               config.ram_bytes / kPageSize),
       cache_((config.place.offset + shadow_bytes(config)) / kPageSize), ram_offset_(config.place.offset + own_bytes(config)) {
     board_.attach(std::make_unique<ResetRom>(), ResetRom::kBase, ResetRom::kSize, 0); // as a machine has it
+    firmware_.offers_steal_time = true;
     if (config.mode == Mode::Paravirtual) firmware_.hypervisor_extension = kHypercallExtension;
     config_.costs = costs(config);
 }
@@ -203,6 +204,12 @@ void Vmm::leave(Machine& machine) {
     HartState& real = machine.hart().state;
     save_real_hart(machine, real.pc);
     real.priv = Priv::S, real.virt = false;
+}
+
+void Vmm::tell_stolen(Machine& machine, u64 cycles, bool preempted) {
+    constexpr u64 kNanosecondsPerCycle = 1'000'000'000 / (kTimebaseHz * kCyclesPerTick);
+    Bus bus = guest_bus(machine);
+    firmware_.tell_stolen(cycles * kNanosecondsPerCycle, preempted, bus);
 }
 
 bool Vmm::ready(Machine& machine) {

@@ -63,6 +63,45 @@ TEST_CASE_FIXTURE(Fixture, "A kernel starts in S-mode on hart 0, with exceptions
     CHECK(machine.firmware.status[1] == Firmware::HartStatus::Stopped);
 }
 
+TEST_CASE_FIXTURE(Fixture, "16: steal time is there only where a VMM offers it, and its record is checked") {
+    constexpr u64 kStealTime = 0x535441, kNone = ~u64{0}, kRecord = kRamBase + 0x30'0040;
+    CHECK(call(kBaseId, 3, kStealTime).value == 0);
+    CHECK(call(kStealTime, 0, kRecord).error == kNotSupported);
+    machine.firmware.offers_steal_time = true;
+    CHECK(call(kBaseId, 3, kStealTime).value == 1);
+    CHECK(call(kStealTime, 1, kRecord).error == kNotSupported);
+    CHECK(call(kStealTime, 0, kRecord, 0, 1).error == kInvalidParam);    // flags
+    CHECK(call(kStealTime, 0, kRecord + 32).error == kInvalidParam);     // not 64-byte aligned
+    CHECK(call(kStealTime, 0, kRecord, 1).error == kInvalidAddress);     // above 64 bits
+    CHECK(call(kStealTime, 0, kNone, 0).error == kInvalidParam);         // half of "none"
+    for (u64 outside : {u64{0}, u64{0x1000'0000}, kRamBase + machine.ram.size()}) CHECK(call(kStealTime, 0, outside).error == kInvalidAddress);
+    CHECK(machine.firmware.steal_record == Firmware::kNoRecord);
+
+    const auto word = [this](u64 offset) {
+        u64 value = 0;
+        machine.ram.read(kRecord - kRamBase + offset, value);
+        return value;
+    };
+    Bus bus = machine.bus();
+    machine.ram.write_value(kRecord - kRamBase, u64{0x1234'5678});
+    machine.ram.write_value(kRecord - kRamBase + 56, ~u64{0});
+    machine.firmware.tell_stolen(1000, false, bus);
+    CHECK(word(0) == 0x1234'5678); // nobody has asked
+    CHECK(call(kStealTime, 0, kRecord).error == 0);
+    for (u64 offset = 0; offset < 64; offset += 8) CHECK(word(offset) == 0);
+    machine.firmware.tell_stolen(1000, true, bus);
+    CHECK(word(0) == 2); // sequence, even; flags 0
+    CHECK(word(8) == 1000);
+    CHECK(word(16) == 1);
+    machine.firmware.tell_stolen(3000, false, bus);
+    CHECK(word(0) == 4);
+    CHECK(word(8) == 3000);
+    CHECK(word(16) == 0);
+    CHECK(call(kStealTime, 0, kNone, kNone).error == 0);
+    machine.firmware.tell_stolen(9000, true, bus);
+    CHECK(word(8) == 3000);
+}
+
 TEST_CASE_FIXTURE(Fixture, "4: Base says version 2.0 and which extensions there are") {
     CHECK(call(kBaseId, 0).value == u64{2} << 24);
     for (u64 present : {kBaseId, kTime, kIpi, kRfence, kHsm, kReset, kDebug, kPmu}) CHECK(call(kBaseId, 3, present).value == 1);

@@ -22,11 +22,11 @@ struct Together {
     Machine machine;
     VmScheduler vms;
 
-    static Together start(const std::vector<std::pair<Mode, std::vector<u8>>>& guests, std::vector<u64> weights = {}) {
+    static Together start(const std::vector<std::pair<Mode, std::vector<u8>>>& guests, std::vector<u64> weights = {}, bool firmware = false) {
         std::vector<vmm::VmConfig> configs;
         for (const auto& [mode, image] : guests) {
             vmm::VmConfig config;
-            config.mode = mode, config.ram_bytes = kGuestBytes, config.firmware = false;
+            config.mode = mode, config.ram_bytes = kGuestBytes, config.firmware = firmware;
             configs.push_back(config);
         }
         auto machine = Machine::create({.ram_bytes = VmScheduler::machine_bytes(configs), .builtin_firmware = false});
@@ -128,6 +128,41 @@ TEST_CASE("a VM that waits gives its time to the others, and is not stolen from"
         Together both = Together::start({{mode, p.bytes()}, {mode, p.bytes()}});
         both.vms.run(both.machine, 100'000);
         CHECK(both.vms.idle() > both.machine.cycles() / 2);
+    }
+}
+
+TEST_CASE("a guest that asks is told how much time others stole from it, in every mode") {
+    constexpr u64 kStealTime = 0x535441, kRecord = kRamBase + 0x30'0000, kNanosecondsPerCycle = 10;
+    Program p;
+    p.li(s2, kRecord).op(Op::addi, {a0, s2}).li(a1, 0).li(a2, 0).li(a6, 0).li(a7, kStealTime).op(Op::ecall).op(Op::addi, {s3, a0});
+    const u64 loop = p.here();
+    p.op(Op::lwu, {s5, s2}).op(Op::ld, {s4, s2, 0, 8}).op(Op::lbu, {s6, s2, 0, 16}).op(Op::addi, {a5, a5, 0, 1}).jump(loop);
+    for (Mode mode : {Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::Paravirtual, Mode::HardwareAssisted}) {
+        CAPTURE(vmm::mode_row(mode).name);
+        Together t = Together::start({{mode, p.bytes()}, {Mode::TrapAndEmulate, counting()}}, {}, true);
+        const auto record = [&t](u64 offset) {
+            u64 value = 0;
+            Bus bus = t.vms.vm(0).guest_bus(t.machine);
+            REQUIRE(bus.ram.read(bus.ram_offset(kRecord + offset), value));
+            return value;
+        };
+        t.vms.run(t.machine, 1'000'000);
+        for (std::size_t next : {1, 0})
+            while (t.vms.current() != next) t.vms.run(t.machine, VmScheduler::kSlice / 4);
+        CHECK(t.state(0).x[s3] == 0);
+        const u64 stolen = t.vms.share(0).stolen * kNanosecondsPerCycle;
+        CHECK(stolen > 0);
+        CHECK(record(8) == stolen);
+        CHECK(record(16) == 0);
+        t.vms.run(t.machine, VmScheduler::kSlice / 4);
+        REQUIRE(t.vms.current() == 0);
+        const HartState seen = t.state(0);
+        CHECK(seen.x[s4] == stolen);
+        CHECK(seen.x[s5] % 2 == 0);
+        CHECK(seen.x[s5] > 2);
+        CHECK(seen.x[s6] == 0);
+        while (t.vms.current() == 0) t.vms.run(t.machine, VmScheduler::kSlice / 4);
+        CHECK(record(16) == 1); // it has work, and the other one has the hart
     }
 }
 
