@@ -26,7 +26,7 @@ class LessonLua {
     /// Runs a block. The result is what it returned, as a truth value. The error names file and line.
     Result<bool> run(const LuaBlock& block, const std::string& file, std::optional<Session>& session, std::vector<std::string>& said);
 
-    struct State; ///< what the offered functions work on (lesson_lua.cpp)
+    struct State; ///< what the offered functions work on (lesson_lua_state.hpp)
 
   private:
     std::unique_ptr<State> state_;

@@ -7,38 +7,21 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <cctype>
-#include <cerrno>
 
 namespace trapeze::scenarios {
 
 namespace {
 
 constexpr std::size_t kConsoleBytes = 1 << 20;
-constexpr std::size_t kMaxLanes = 10000;
 constexpr std::size_t kMaxCheckpoints = 24;
 constexpr u64 kOutBudget = 300'000;      // units that step_out looks for the return; each is a step of its own
 constexpr u64 kCheckpointBytes = u64{1} << 30; // of guest memory in all checkpoints together, should none of their pages be shared
 constexpr u64 kOverBudget = 50'000'000; // units that step_over looks for the next instruction
 constexpr u64 kReturnStride = 4096;     // units that run_to_return runs before it looks
 constexpr u64 kMaxGuestFile = u64{1} << 30;
-constexpr u64 kCsrNumbers = 4096;
 constexpr unsigned kStackPointer = 2;
 
-/// True for what can end up in xcause (Privileged specification, table of mcause).
-bool is_cause(u64 cause, const HartFeatures& features) {
-    constexpr u64 kExceptions = 0xbbff, kInterrupts = irq_bit(Irq::Ssi) | irq_bit(Irq::Msi) | irq_bit(Irq::Sti) | irq_bit(Irq::Mti) | irq_bit(Irq::Sei) | irq_bit(Irq::Mei);
-    constexpr u64 kOfHypervisor = 0xf00400, kInterruptsOfHypervisor = irq_bit(Irq::Vssi) | irq_bit(Irq::Vsti) | irq_bit(Irq::Vsei) | irq_bit(Irq::Sgei);
-    const u64 code = cause & ~kInterruptBit;
-    const u64 exceptions = kExceptions | (features.hypervisor ? kOfHypervisor : 0), interrupts = kInterrupts | (features.hypervisor ? kInterruptsOfHypervisor : 0);
-    return code < 64 && bit(cause & kInterruptBit ? interrupts : exceptions, static_cast<unsigned>(code));
-}
-
 u32 checksum(u32 before, const std::vector<u8>& bytes) { return static_cast<u32>(crc32_z(before, bytes.data(), bytes.size())); }
-
-DataWatch watched_memory(const Breakpoint& breakpoint) {
-    return {breakpoint.value, breakpoint.value + breakpoint.bytes, breakpoint.on_loads, breakpoint.on_stores};
-}
 
 } // namespace
 
@@ -156,19 +139,6 @@ Result<void> Session::reboot() {
 
 // --- Running -----------------------------------------------------------------------------------------------------------
 
-Watch Session::watch(Target target) const {
-    Watch watch;
-    watch.every_trap = target == Target::Trap && traps_are_watched();
-    for (const Breakpoint& breakpoint : breakpoints_) {
-        if (!breakpoint.enabled) continue;
-        if (breakpoint.kind == Breakpoint::Kind::Address) watch.pcs.push_back(breakpoint.value);
-        if (breakpoint.kind == Breakpoint::Kind::CsrWrite) watch.csr_writes.push_back(static_cast<u16>(breakpoint.value));
-        if (breakpoint.kind == Breakpoint::Kind::Cause && traps_are_watched()) watch.every_trap = true;
-        if (breakpoint.kind == Breakpoint::Kind::Memory) watch.data.push_back(watched_memory(breakpoint));
-    }
-    return watch;
-}
-
 /// Runs machine or VMM once, for at most `units`, and keeps the position in step.
 RunEnd Session::advance(Target target, u64 units) {
     const Watch watched = watch(target);
@@ -223,43 +193,6 @@ void Session::settle() {
         now_.exit_code = board.halt->code;
     }
     note_lanes();
-}
-
-bool Session::stops_at(const Breakpoint& breakpoint) const {
-    if (!breakpoint.enabled) return false;
-    const bool in_hypervisor = now_.vmm && now_.vmm->in_hypervisor(); // then the guest's instruction has begun already
-    switch (breakpoint.kind) {
-    case Breakpoint::Kind::Address: return !in_hypervisor && guest_state(current_hart()).pc == breakpoint.value;
-    case Breakpoint::Kind::Memory: {
-        if (in_hypervisor) return false;
-        Watch watch;
-        watch.data.push_back(watched_memory(breakpoint));
-        const Hart view = walk_view(current_hart());
-        Bus bus = const_cast<Session&>(*this).walk_bus(); // reading changes nothing
-        return watch_hits(watch, view, bus);
-    }
-    case Breakpoint::Kind::CsrWrite: {
-        const auto lines = code(0, 0);
-        if (in_hypervisor || lines.empty()) return false;
-        const Instruction insn = decode(lines.front().word);
-        const Format format = row(insn.op).format;
-        const bool writes = insn.op == Op::csrrw || insn.op == Op::csrrwi || insn.rs1 != 0;
-        return (format == Format::Csr || format == Format::CsrI) && writes && static_cast<u64>(insn.imm) == breakpoint.value;
-    }
-    case Breakpoint::Kind::Cause:
-        if (!traps_are_watched()) return in_hypervisor && now_.vmm->ledger().back().hardware.cause == breakpoint.value;
-        for (u64 i = std::max(advanced_from_, trace().first()); i < trace().total(); ++i)
-            if (trace().at(i).kind == EventKind::TrapTaken && unpack_cause(trace().at(i).detail) == breakpoint.value) return true;
-        return false;
-    case Breakpoint::Kind::Exit:
-        return in_hypervisor && now_.vmm->ledger().back().reason == static_cast<vmm::ExitReason>(breakpoint.value);
-    }
-    return false;
-}
-
-const Breakpoint* Session::stopped_by() const {
-    const auto found = std::find_if(breakpoints_.begin(), breakpoints_.end(), [this](const Breakpoint& b) { return stops_at(b); });
-    return found == breakpoints_.end() ? nullptr : &*found;
 }
 
 RunEnd Session::run_until(Target target, u64 budget) {
@@ -452,180 +385,6 @@ Result<void> Session::go_to(u64 position) {
     breakpoints_.swap(kept);
     if (now_.position == position) return apply_input(), Result<void>(); // what was typed here is part of being here
     return Error{fmt::format("position {} is not reached: the run {} at {}", position, why == RunEnd::Halted ? "ends" : "waits for input", now_.position)};
-}
-
-// --- What readers see --------------------------------------------------------------------------------------------------
-
-HartState Session::real_state() const { return now_.machine.hart().state; }
-HartState Session::guest_state() const { return now_.vmm ? now_.vmm->guest_state(now_.machine) : real_state(); }
-
-u64 Session::csr(const HartState& state, Csr csr) const {
-    auto& self = const_cast<Session&>(*this); // reading changes nothing
-    const bool guests = now_.vmm && !(state == real_state());
-    Hart view(0, guests ? now_.vmm->guest_hart().features() : now_.machine.hart().features());
-    view.state = state;
-    Bus bus = guests ? self.guest_bus() : self.now_.machine.bus();
-    return view.read_csr(csr, bus);
-}
-
-Lane Session::lane() const {
-    if (now_.vmm && now_.vmm->in_hypervisor()) return Lane::Hypervisor;
-    const Priv priv = guest_state().priv;
-    if (priv == Priv::U) return Lane::GuestUser;
-    return !now_.vmm && priv == Priv::M && now_.machine.firmware.enabled ? Lane::Hardware : Lane::GuestKernel;
-}
-
-/// The mode in which the guest's instructions run, whatever it believes.
-PrivMode Session::real_mode() const {
-    if (!now_.vmm || config_.mode == Mode::Interpret) return real_state().mode();
-    const Priv believed = guest_state().priv;
-    if (config_.mode == Mode::HardwareAssisted && believed != Priv::M) return {believed, true};
-    return {config_.mode == Mode::HardwareAssisted ? Priv::S : Priv::U};
-}
-
-void Session::note_lane(u64 time, Lane lane, u64 pc) {
-    if (!now_.lanes.empty() && now_.lanes.back().lane == lane) return;
-    if (now_.lanes.size() >= kMaxLanes) now_.lanes.erase(now_.lanes.begin(), now_.lanes.begin() + kMaxLanes / 2);
-    now_.lanes.push_back({time, lane, pc});
-}
-
-/// Changes of lane are in the trace: traps, returns, exits and entries.
-void Session::note_lanes() {
-    const Trace& events = trace();
-    const auto guest_lane = [&](unsigned priv) { return static_cast<Priv>(priv) == Priv::U ? Lane::GuestUser : Lane::GuestKernel; };
-    for (u64 i = std::max(now_.lanes_seen, events.first()); i < events.total(); ++i) {
-        const Event& event = events.at(i);
-        switch (event.kind) {
-        case EventKind::TrapTaken:
-        case EventKind::TrapReturn:
-            if (now_.vmm && event.tag == 0) { // the real hart's: VmExit and VmEntry tell it, unless the guest took the trap itself
-                if (event.to_virt) note_lane(event.time, guest_lane(event.to), event.pc);
-                break;
-            }
-            if (!now_.vmm && static_cast<Priv>(event.to) == Priv::M && now_.machine.firmware.enabled) note_lane(event.time, Lane::Hardware, event.pc);
-            else if (now_.vmm && config_.mode != Mode::Interpret) break; // delivered while the VMM works
-            else note_lane(event.time, guest_lane(event.to), event.pc);
-            break;
-        case EventKind::VmExit: note_lane(event.time, Lane::Hypervisor, event.pc); break;
-        case EventKind::VmEntry: note_lane(event.time, guest_lane(static_cast<unsigned>(event.a)), event.pc); break;
-        default: break;
-        }
-    }
-    now_.lanes_seen = events.total();
-    note_lane(now_.machine.cycles(), lane(), guest_state().pc);
-}
-
-std::size_t Session::peek(u64 va, std::span<u8> out) const {
-    Bus bus = const_cast<Session&>(*this).walk_bus(); // reading through translation changes nothing; a bus only holds references
-    if (!now_.vmm) return now_.machine.hart().peek(va, out, bus);
-    return walk_view(0).peek(va, out, bus);
-}
-
-std::vector<Session::CodeLine> Session::code(unsigned before, unsigned after) const {
-    constexpr unsigned kWindow = 256; // bytes looked at before the current instruction
-    const HartState state = guest_state();
-    const PrivMode real = real_mode();
-    const auto read_line = [&](u64 pc, CodeLine& line) {
-        u8 bytes[4] = {};
-        const std::size_t got = peek(pc, std::span(bytes, 4));
-        if (got < 2) return false;
-        line.pc = pc;
-        line.word = static_cast<u32>(bytes[0] | bytes[1] << 8);
-        line.length = is_long(static_cast<u16>(line.word)) ? 4 : 2;
-        if (line.length == 4 && got < 4) return false;
-        if (line.length == 4) line.word |= static_cast<u32>(bytes[2]) << 16 | static_cast<u32>(bytes[3]) << 24;
-        line.text = disassemble(line.word, pc);
-        const auto symbol = guest_.elf.by_address.find(pc);
-        if (symbol != guest_.elf.by_address.end()) line.symbol = symbol->second;
-        line.believed = state.priv, line.real = real;
-        const Instruction insn = decode(line.word);
-        const InstructionRow& r = row(insn.op);
-        line.sensitive = r.sensitivity != Sensitivity::Innocuous;
-        if (r.sensitivity == Sensitivity::ByCsr) {
-            const CsrRow* csr = csr_row(static_cast<u16>(insn.imm));
-            line.sensitive = !csr || csr->sensitivity != Sensitivity::Innocuous;
-        }
-        line.current = pc == state.pc;
-        return true;
-    };
-    // Instructions have two lengths: begin at a symbol, or far enough back that the boundaries have settled.
-    std::vector<CodeLine> lines;
-    u64 start = state.pc - std::min<u64>(state.pc, std::min(kWindow, before * 4));
-    auto symbol = guest_.elf.by_address.upper_bound(state.pc);
-    if (symbol != guest_.elf.by_address.begin() && state.pc - (--symbol)->first <= kWindow) start = std::min(start, symbol->first);
-    start &= ~u64{1};
-    for (u64 pc = start; before && pc < state.pc;) {
-        CodeLine line;
-        if (!read_line(pc, line)) {
-            pc += 2;
-            lines.clear();
-            continue;
-        }
-        if (pc + line.length > state.pc) break;
-        lines.push_back(line);
-        pc += line.length;
-    }
-    if (lines.size() > before) lines.erase(lines.begin(), lines.end() - before);
-    u64 pc = state.pc;
-    for (unsigned i = 0; i <= after; ++i) {
-        CodeLine line;
-        if (!read_line(pc, line)) break;
-        lines.push_back(line);
-        pc += line.length;
-    }
-    return lines;
-}
-
-Result<void> Session::add_breakpoint(const Breakpoint& breakpoint) {
-    const auto refuse = [](const std::string& why) { return Error{fmt::format("this breakpoint cannot fire: {}", why)}; };
-    if (now_.kernel) return refuse("programs in containers are not watched yet; step by system call instead");
-    switch (breakpoint.kind) {
-    case Breakpoint::Kind::Address:
-        if (breakpoint.value & 1) return refuse(fmt::format("instructions begin at even addresses, 0x{:x} is odd", breakpoint.value));
-        break;
-    case Breakpoint::Kind::CsrWrite: {
-        const CsrRow* csr = breakpoint.value < kCsrNumbers ? csr_row(static_cast<u16>(breakpoint.value)) : nullptr;
-        if (!csr) return refuse(fmt::format("there is no CSR with number 0x{:x}; `trapeze isa` lists them", breakpoint.value));
-        if (csr_read_only(static_cast<u16>(csr->csr))) return refuse(fmt::format("{} is read-only, so nothing writes it", csr->name));
-        break;
-    }
-    case Breakpoint::Kind::Cause:
-        if (!is_cause(breakpoint.value, traps_are_watched() && now_.vmm ? now_.vmm->guest_hart().features() : now_.machine.hart().features())) return refuse(fmt::format("no trap has cause 0x{:x} (Privileged specification, table of scause)", breakpoint.value));
-        if (traps_are_watched() && !trace().wants(EventKind::TrapTaken)) return refuse("this session does not record traps; record the class trap");
-        break;
-    case Breakpoint::Kind::Exit:
-        if (!now_.vmm) return refuse("exits leave a guest for its hypervisor, and this session has none");
-        if (config_.mode == Mode::Interpret) return refuse("an interpreted guest never runs on the hart, so it never exits");
-        if (breakpoint.value >= static_cast<u64>(vmm::ExitReason::Count)) return refuse(fmt::format("there is no exit reason number {}", breakpoint.value));
-        break;
-    case Breakpoint::Kind::Memory:
-        if (!breakpoint.bytes || (!breakpoint.on_loads && !breakpoint.on_stores)) return refuse("it watches no memory, or neither loads nor stores");
-        if (breakpoint.value + (breakpoint.bytes - 1) < breakpoint.value) return refuse("the watched memory reaches beyond the last address");
-        break;
-    }
-    breakpoints_.push_back(breakpoint);
-    return {};
-}
-
-void Session::toggle_breakpoint(u64 address) {
-    const auto same = [&](const Breakpoint& b) { return b.kind == Breakpoint::Kind::Address && b.value == address; };
-    if (std::erase_if(breakpoints_, same) == 0) (void)add_breakpoint({Breakpoint::Kind::Address, address, {}, true, 0});
-}
-
-Result<u64> Session::resolve(const std::string& expression) const {
-    const auto number = [](const std::string& text) -> std::optional<u64> {
-        if (text.empty() || !std::isdigit(static_cast<unsigned char>(text[0]))) return std::nullopt;
-        char* end = nullptr;
-        errno = 0;
-        const u64 value = std::strtoull(text.c_str(), &end, 0);
-        return *end || errno ? std::nullopt : std::optional(value);
-    };
-    if (const auto value = number(expression)) return *value;
-    const std::size_t plus = expression.find('+');
-    const auto symbol = guest_.elf.symbol(expression.substr(0, plus));
-    const auto offset = plus == std::string::npos ? std::optional<u64>(0) : number(expression.substr(plus + 1));
-    if (symbol && offset) return *symbol + *offset;
-    return Error{fmt::format("\"{}\" is neither a number nor a symbol of {}; `trapeze symbols {}` lists them", expression, config_.guest, config_.guest)};
 }
 
 } // namespace trapeze::scenarios

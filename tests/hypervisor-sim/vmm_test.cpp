@@ -1,6 +1,9 @@
 // The VMM as its callers see it: set-up and its errors, stops, the ledger, and guests that mean harm.
 #include "tests/hypervisor-sim/guest_program.hpp"
 
+#include <fstream>
+#include <unistd.h>
+
 using namespace trapeze;
 using namespace trapeze::test;
 using vmm::ExitReason;
@@ -223,3 +226,38 @@ TEST_CASE("without dossiers a guest runs the same, exit by exit, and the ledger 
         CHECK(without.vm->ledger().back().cost == with.vm->ledger().back().cost);
     }
 }
+
+#ifndef __SANITIZE_ADDRESS__ // which takes memory of its own
+namespace {
+/// Memory of the host that this process has, in bytes.
+u64 resident() {
+    u64 size = 0, pages = 0;
+    std::ifstream("/proc/self/statm") >> size >> pages;
+    return pages * static_cast<u64>(sysconf(_SC_PAGESIZE));
+}
+} // namespace
+
+TEST_CASE("a VM with 64 MiB of which it touches 4 takes less than 6 MiB of the host") {
+    constexpr u64 kTouchedPages = 1024;
+    constexpr std::size_t kVms = 16; // so that what the process had free already counts little
+    Program p;
+    p.li(t0, kRamBase + 0x10'0000).li(t1, kRamBase + 0x10'0000 + (kTouchedPages - 1) * kPageSize).li(t2, kPageSize);
+    const u64 loop = p.here();
+    p.op(Op::sd, {0, t0, t0}).op(Op::add, {t0, t0, t2}).op(Op::bltu, {0, t0, t1, static_cast<i64>(loop - p.here())}).op(Op::jal);
+    for (Mode mode : {Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
+        CAPTURE(vmm::mode_row(mode).name);
+        std::vector<Running> vms;
+        vms.reserve(kVms);
+        const u64 before = resident();
+        for (std::size_t i = 0; i < kVms; ++i) {
+            vms.push_back(Running::start(mode, p.bytes(), false, [](vmm::VmConfig& config) { config.ram_bytes = u64{64} << 20; }));
+            vms.back().run(10'000);
+            CHECK(vms.back().peek(kRamBase + 0x10'0000 + 1000 * kPageSize) != 0);
+        }
+        const u64 each = (resident() - before) / kVms;
+        MESSAGE(vmm::mode_row(mode).name, ": ", each >> 10, " KiB a VM");
+        CHECK(each > u64{3} << 20);
+        CHECK(each < u64{6} << 20);
+    }
+}
+#endif

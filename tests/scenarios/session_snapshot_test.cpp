@@ -17,7 +17,7 @@ using trapeze::test::run_trapeze;
 
 namespace {
 
-const char* const kModeNames[] = {"bare", "interpret", "trap-and-emulate", "paravirtual"};
+const char* const kModeNames[] = {"bare", "interpret", "translate", "trap-and-emulate", "paravirtual"};
 constexpr u64 kRunning = 50'000, kHalf = 300'000; // while it starts; and when its shell waits for input
 
 SessionConfig tiny_os(Mode mode) {
@@ -36,7 +36,7 @@ std::string all_events(const Session& session) {
 
 TEST_CASE("A restored session goes on with the same trace, byte for byte, as one that was never saved") {
     for (const auto& [mode, position] : {std::pair(Mode::Bare, kRunning), {Mode::Bare, kHalf}, {Mode::Interpret, kHalf}, {Mode::TrapAndEmulate, kRunning},
-                                         {Mode::TrapAndEmulate, kHalf}, {Mode::Paravirtual, kRunning}, {Mode::Paravirtual, kHalf}}) {
+                                         {Mode::TrapAndEmulate, kHalf}, {Mode::Translate, kRunning}, {Mode::Translate, kHalf}, {Mode::Paravirtual, kRunning}, {Mode::Paravirtual, kHalf}}) {
         CAPTURE(static_cast<int>(mode));
         CAPTURE(position);
         const Folder folder;
