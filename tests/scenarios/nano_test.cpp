@@ -58,6 +58,24 @@ TEST_CASE("nano: trap-and-emulate exits for whatever is sensitive, and for each 
     }
 }
 
+TEST_CASE("nano: translated, registers cost no exit, and what is called out costs one") {
+    const std::pair<const char*, Exits> expected[] = {
+        {"syscall", {{"system call", 1}, {"call-out", 1}}}, // sepc is read and written in place; the sret calls out
+        {"csr-write", {}},
+        {"call-return", {}},
+        {"page-fault", {{"guest page fault", 1}, {"call-out", 1}}},
+        {"entry-write", {{"call-out", 1}}}, // the sfence.vma
+        {"remap", {{"call-out", 1}, {"shadow page fault", 1}}},
+        {"device-read", {{"call-out", 1}}}, // it has faulted often enough to be translated so
+        {"hypercall", {{"call-out", 1}}},
+        {"context-switch", {{"call-out", 2}, {"shadow page fault", 2}}}, // satp and sfence.vma; the registers, the page: code needs no shadow entry
+    };
+    for (const auto& [operation, exits] : expected) {
+        CAPTURE(std::string(operation));
+        CHECK(exits_of(measure(operation, Mode::Translate)) == exits);
+    }
+}
+
 TEST_CASE("nano: hardware-assisted, only a device and the hypervisor itself are exits") {
     const std::map<std::string, Exits> expected = {{"device-read", {{"device access", 1}}}, {"hypercall", {{"sbi call", 1}}}};
     for (const scenarios::NanoOperation& operation : scenarios::nano_operations()) {
