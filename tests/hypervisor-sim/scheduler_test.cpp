@@ -27,6 +27,7 @@ struct Together {
         for (const auto& [mode, image] : guests) {
             vmm::VmConfig config;
             config.mode = mode, config.ram_bytes = kGuestBytes, config.firmware = firmware;
+            config.board.disks = {{disk_image(std::vector<u8>(64 * 512, 0x5a))}};
             configs.push_back(config);
         }
         auto machine = Machine::create({.ram_bytes = VmScheduler::machine_bytes(configs), .builtin_firmware = false});
@@ -80,6 +81,106 @@ std::vector<u8> prowler() {
     p.op(Op::addi, {a5, a5, 0, 1}).jump(round);
     p.at(kHandler).csrr(s1, Csr::mepc).op(Op::addi, {s1, s1, 0, 4}).csrw(Csr::mepc, s1).op(Op::mret);
     return p.bytes();
+}
+
+/// Reads and writes every CSR number, in M-mode and then in S-mode; what exists gets its old value back. a5 is 1 and then 2 when a mode is done.
+std::vector<u8> csr_prowler() {
+    constexpr u64 kBegin = kRamBase + 0x1'0000, kSupervisor = kRamBase + 0x4'0000, kSupervisorHandler = kHandler + 0x100;
+    Program p;
+    p.open_pmp().csrw(Csr::mtvec, kHandler, t0).csrw(Csr::stvec, kSupervisorHandler, t0).csrw(Csr::medeleg, ~u64{0}, t0).jump(kBegin);
+    p.at(kHandler).csrr(s1, Csr::mepc).op(Op::addi, {s1, s1, 0, 4}).csrw(Csr::mepc, s1).op(Op::mret);
+    p.at(kSupervisorHandler).csrr(s1, Csr::sepc).op(Op::addi, {s1, s1, 0, 4}).csrw(Csr::sepc, s1).op(Op::sret);
+    const auto all = [&p] {
+        p.li(t1, ~u64{0});
+        for (i64 number = 0; number < 4096; ++number) p.op(Op::csrrw, {a0, t1, 0, number}).op(Op::csrrw, {0, a0, 0, number});
+        p.op(Op::addi, {a5, a5, 0, 1});
+    };
+    p.at(kBegin);
+    all();
+    p.mret_to(Priv::S, kSupervisor);
+    p.at(kSupervisor);
+    all();
+    return p.op(Op::jal).bytes();
+}
+
+/// Gives its disk rings that lie outside its memory or across its end, and chains that lead outside, straddle the end, or lead back to themselves.
+std::vector<u8> ring_prowler() {
+    constexpr u64 kTable = kRamBase + 0x10'0000, kAvailable = kTable + 0x1000, kUsed = kTable + 0x2000, kEnd = kRamBase + kGuestBytes, kBuffer = kTable + 0x3000;
+    constexpr u32 kNext = 1, kWrite = 2;
+    struct Descriptor {
+        u64 address;
+        u32 length, flags, next;
+    };
+    struct Shape {
+        u64 table, available, used;
+        Descriptor first, second;
+    };
+    const Descriptor header{kBuffer, 16, kNext, 1}, good{kBuffer + 16, 512, kWrite, 0};
+    const Shape shapes[] = {
+        {kEnd, kAvailable, kUsed, header, good},                    // rings outside
+        {kTable, kEnd + 0x1000, kUsed, header, good},
+        {kTable, kAvailable, kEnd + 0x2000, header, good},
+        {0, 0, 0, header, good},
+        {kEnd - 16, kAvailable, kUsed, header, good},               // and across the end
+        {kTable, kEnd - 4, kUsed, header, good},
+        {kTable, kAvailable, kEnd - 4, header, good},
+        {kTable, kAvailable, kUsed, header, {kEnd, 512, kWrite, 0}}, // a buffer outside
+        {kTable, kAvailable, kUsed, header, {kRamBase - 512, 512, kWrite, 0}},
+        {kTable, kAvailable, kUsed, header, {u64{0} - 256, 512, kWrite, 0}},
+        {kTable, kAvailable, kUsed, header, {kEnd - 256, 512, kWrite, 0}}, // across the end
+        {kTable, kAvailable, kUsed, header, {kBuffer, ~u32{0}, kWrite, 0}},
+        {kTable, kAvailable, kUsed, header, {kBuffer, 512, kWrite | kNext, 1}}, // cyclic
+        {kTable, kAvailable, kUsed, header, {kBuffer, 512, kWrite | kNext, 0}},
+        {kTable, kAvailable, kUsed, header, {kBuffer, 512, kWrite | kNext, 0xffff}},
+    };
+    Program p;
+    p.open_pmp().csrw(Csr::mtvec, kHandler, t0).jump(kRamBase + 0x1'0000);
+    p.at(kHandler).csrr(s1, Csr::mepc).op(Op::addi, {s1, s1, 0, 4}).csrw(Csr::mepc, s1).op(Op::mret).at(kRamBase + 0x1'0000);
+    const auto device = [&p](u64 offset, u64 value) { p.li(t0, kVirtioBase + offset).li(t1, value).op(Op::sw, {0, t0, t1}); };
+    p.li(t0, kVirtioBase).op(Op::lw, {t1, t0, 0, 8}).li(t2, 2).op(Op::beq, {0, t1, t2, 8}).op(Op::jal); // it is a disk, or nothing is tried
+    for (const Shape& shape : shapes) {
+        unsigned at = 0;
+        for (const Descriptor& d : {shape.first, shape.second}) {
+            p.poke(kTable + at, d.address).poke(kTable + at + 8, u64{d.next} << 48 | u64{d.flags} << 32 | d.length);
+            at += 16;
+        }
+        p.poke(kBuffer, 0).poke(kBuffer + 8, 0).poke(kAvailable, u64{1} << 16).poke(kUsed, 0); // a read of sector 0; one chain, which begins at 0
+        for (u64 status : {0, 1, 3}) device(0x70, status);
+        device(0x24, 1), device(0x20, 1); // driver features: version 1
+        device(0x70, 11), device(0x30, 0), device(0x38, 8);
+        device(0x80, shape.table & 0xffff'ffff), device(0x84, shape.table >> 32);
+        device(0x90, shape.available & 0xffff'ffff), device(0x94, shape.available >> 32);
+        device(0xa0, shape.used & 0xffff'ffff), device(0xa4, shape.used >> 32);
+        device(0x44, 1), device(0x70, 15), device(0x50, 0);
+        p.op(Op::addi, {a5, a5, 0, 1});
+    }
+    return p.op(Op::jal).bytes();
+}
+
+/// All of a VM's memory.
+std::vector<u8> memory_of(Together& t, std::size_t index) {
+    std::vector<u8> bytes(kGuestBytes);
+    Bus bus = t.vms.vm(index).guest_bus(t.machine);
+    REQUIRE(bus.ram.read(bus.ram_offset(kRamBase), bytes));
+    return bytes;
+}
+
+/// Runs victim and attacker until the attacker's a5 is `done`; the victim must then be, to the byte, as when it runs as many instructions alone.
+void check_isolated(Mode victim, Mode attacker, const std::vector<u8>& attack, u64 done) {
+    CAPTURE(vmm::mode_row(victim).name);
+    CAPTURE(vmm::mode_row(attacker).name);
+    Together t = Together::start({{victim, keeper()}, {attacker, attack}}, {100, 400});
+    for (int i = 0; i < 400 && t.state(1).x[a5] < done; ++i) t.vms.run(t.machine, 100'000);
+    CHECK(t.state(1).x[a5] == done); // it came through
+    for (int i = 0; i < 400 && t.state(0).x[a5] < 2; ++i) t.vms.run(t.machine, 100'000);
+    CHECK(t.state(0).x[a5] >= 2);
+    CHECK(t.state(0).x[a4] == 0);
+    Together alone = Together::start({{victim, keeper()}});
+    const u64 wanted = t.vms.vm(0).guest_instructions(t.machine);
+    for (u64 now = 0; (now = alone.vms.vm(0).guest_instructions(alone.machine)) < wanted;) alone.vms.run(alone.machine, wanted - now);
+    CHECK(alone.vms.vm(0).guest_instructions(alone.machine) == wanted);
+    CHECK(vmm::difference(t.state(0), alone.state(0)) == "");
+    CHECK(memory_of(t, 0) == memory_of(alone, 0));
 }
 
 } // namespace
@@ -192,6 +293,16 @@ TEST_CASE("a VM that tries every page of the address space finds and changes not
             CHECK(t.state(0).x[a4] == 0);
         }
     }
+}
+
+TEST_CASE("a VM that reads and writes every CSR changes nothing of another one's") {
+    for (Mode victim : kModes)
+        for (Mode attacker : kModes) check_isolated(victim, attacker, csr_prowler(), 2);
+}
+
+TEST_CASE("a VM whose rings point outside its memory, across its end or in circles changes nothing of another one's") {
+    for (Mode victim : kModes)
+        for (Mode attacker : kModes) check_isolated(victim, attacker, ring_prowler(), 15);
 }
 
 TEST_CASE("a scheduler refuses no VMs, and weights beyond its limits") {
