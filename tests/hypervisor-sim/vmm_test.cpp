@@ -244,19 +244,17 @@ TEST_CASE("a VM with 64 MiB of which it touches 4 takes less than 6 MiB of the h
     p.li(t0, kRamBase + 0x10'0000).li(t1, kRamBase + 0x10'0000 + (kTouchedPages - 1) * kPageSize).li(t2, kPageSize);
     const u64 loop = p.here();
     p.op(Op::sd, {0, t0, t0}).op(Op::add, {t0, t0, t2}).op(Op::bltu, {0, t0, t1, static_cast<i64>(loop - p.here())}).op(Op::jal);
+    std::vector<Running> vms; // all stay, so that none gets what another one has left
     for (Mode mode : {Mode::Interpret, Mode::Translate, Mode::TrapAndEmulate, Mode::HardwareAssisted}) {
         CAPTURE(vmm::mode_row(mode).name);
-        std::vector<Running> vms;
-        vms.reserve(kVms);
         const u64 before = resident();
         for (std::size_t i = 0; i < kVms; ++i) {
             vms.push_back(Running::start(mode, p.bytes(), false, [](vmm::VmConfig& config) { config.ram_bytes = u64{64} << 20; }));
             vms.back().run(10'000);
-            CHECK(vms.back().peek(kRamBase + 0x10'0000 + 1000 * kPageSize) != 0);
+            REQUIRE(vms.back().machine.ram.touched_pages() >= kTouchedPages);
         }
         const u64 each = (resident() - before) / kVms;
-        MESSAGE(vmm::mode_row(mode).name, ": ", each >> 10, " KiB a VM");
-        CHECK(each > u64{3} << 20);
+        MESSAGE(std::string(vmm::mode_row(mode).name), ": ", each >> 10, " KiB a VM");
         CHECK(each < u64{6} << 20);
     }
 }

@@ -140,7 +140,7 @@ TEST_CASE("A device tree can be given to the guest, and one that does not parse 
     const Board board(1);
     const auto tree = make_device_tree(board, 1, kRamBase, u64{128} << 20, "run=/bin/uname");
     const std::string blob(tree.begin(), tree.end());
-    for (const std::string mode : kModes) {
+    for (const std::string mode : kModeNames) {
         CAPTURE(mode);
         const Ended ended = run_trapeze({"boot", "tiny-os", "--mode", mode, "--dtb", folder.write("own.dtb", blob)});
         CHECK(ended.status == 0);
@@ -164,7 +164,7 @@ TEST_CASE("A device tree can be given to the guest, and one that does not parse 
 }
 
 TEST_CASE("A guest that can never get on ends with what holds it") {
-    for (const std::string mode : kModes) {
+    for (const std::string mode : kModeNames) {
         CAPTURE(mode);
         for (const std::string bios : {"none", "builtin"}) {
             CAPTURE(bios);

@@ -15,7 +15,7 @@ namespace trapeze::test {
 using Json = nlohmann::json;
 using Words = std::vector<std::string>;
 
-inline constexpr const char* kModes[] = {"bare", "interpret", "translate", "trap-and-emulate", "paravirtual", "hardware-assisted"};
+inline constexpr const char* kModeNames[] = {"bare", "interpret", "translate", "trap-and-emulate", "paravirtual", "hardware-assisted"};
 inline const std::pair<std::string, std::string> kNoDisplay[] = {{"DISPLAY", ""}, {"WAYLAND_DISPLAY", ""}};
 
 inline Child without_display() {
