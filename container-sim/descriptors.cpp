@@ -17,7 +17,6 @@ const FileOperations& file_operations(FileKind kind) {
 /// A new open file description. Its first user is whoever asked for it: new_descriptor takes that over.
 i64 Kernel::new_file(OpenFile file) {
     if (files.size() >= kMaxFiles) return -kENFILE;
-    if (file.kind == FileKind::Inode && type_of(file.location.inode) == InodeType::Tty) file.kind = FileKind::Tty;
     return files.add(std::move(file));
 }
 
@@ -44,9 +43,17 @@ i64 Kernel::install(Machine& machine, Task& task, OpenFile file, bool close_on_e
     return fd;
 }
 
-OpenFile* Kernel::file_of(const Task& task, u32 fd) {
+OpenFile* Kernel::any_file_of(const Task& task, u32 fd) {
     const auto& entries = descriptors_of(task).entries;
     return fd < entries.size() && entries[fd].file ? &files[entries[fd].file - 1] : nullptr;
+}
+const OpenFile* Kernel::any_file_of(const Task& task, u32 fd) const {
+    const auto& entries = descriptor_tables[task.descriptors].entries;
+    return fd < entries.size() && entries[fd].file ? &files[entries[fd].file - 1] : nullptr;
+}
+OpenFile* Kernel::file_of(const Task& task, u32 fd) {
+    OpenFile* file = any_file_of(task, fd);
+    return file && file->kind != FileKind::Path ? file : nullptr;
 }
 
 void Kernel::close_file(Machine& machine, u32 file) {

@@ -1,5 +1,6 @@
 // Starting programs: containers, and execve. Programs are static RISC-V Linux ELF files, of fixed address or position-independent.
 #include "container-sim/abi.hpp"
+#include "container-sim/fs/types.hpp"
 #include "container-sim/kernel.hpp"
 #include "emulator/loader.hpp"
 
@@ -91,20 +92,22 @@ i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, cons
 }
 
 /// What a path names as a program: an ELF file, checked, with its interpreter if it asks for one.
-i64 Kernel::plan_program(const Task& task, const std::string& path, LoadPlan& plan) {
-    const Found found = walk(task, context_of(task).cwd, path, true);
+i64 Kernel::plan_program(Machine& machine, u32 task, const std::string& path, LoadPlan& plan) {
+    const Viewer viewer = viewer_of(machine, task);
+    const Found found = vfs.walk(viewer, viewer.cwd, path, kFollow);
     if (found.error) return found.error;
-    if (type_of(found.location.inode) != InodeType::File || !(vfs.at(found.location.inode).mode & 0111)) return -kEACCES;
-    plan.inode = found.location.inode, plan.path = path, plan.location = found.location;
+    if (!vfs.inodes.get(found.location.inode).is_file()) return -kEACCES;
+    if (const i64 error = vfs.may_open(viewer, found.location, mode::kExecute, 0)) return error;
+    plan.inode = vfs.data_inode(found.location.inode), plan.path = path, plan.location = found.location;
     plan.content = vfs.content(plan.inode);
     if (!plan.content) return -kEIO;
     return 0;
 }
 
 /// The program that PT_INTERP names, at the top of where mmap places things.
-i64 Kernel::plan_interpreter(const Task& task, LoadPlan& plan) {
+i64 Kernel::plan_interpreter(Machine& machine, u32 task, LoadPlan& plan) {
     LoadPlan loader;
-    if (const i64 error = plan_program(task, plan.elf.interpreter, loader)) return error;
+    if (const i64 error = plan_program(machine, task, plan.elf.interpreter, loader)) return error;
     auto elf = parse_elf(*loader.content, plan.elf.interpreter);
     if (!elf || !elf->interpreter.empty() || elf->is_executable) return -kELIBBAD;
     u64 end = 0;
@@ -135,10 +138,12 @@ i64 Kernel::execute_script(Machine& machine, u32 index, const LoadPlan& plan, co
     return execute(machine, index, std::string(words[0]), words, environment, depth + 1);
 }
 
-/// Set-user-ID and set-group-ID programs of others. True: an id has changed. Inodes have no owner yet: all are root's.
+/// Set-user-ID and set-group-ID programs of others. True: an id has changed. Ids that the task's user namespace does not map do not count.
 bool Kernel::set_ids_of(const Inode& program, Credentials& own) const {
-    constexpr u32 kSetUid = 04000, kSetGid = 02000, kGroupExecutes = 010;
-    const u32 euid = program.mode & kSetUid ? 0 : own.euid, egid = (program.mode & (kSetGid | kGroupExecutes)) == (kSetGid | kGroupExecutes) ? 0 : own.egid;
+    constexpr u32 kSetGroup = mode::kSetGid | mode::kGroupExecute;
+    const UserNamespace& user = user_namespaces[own.user_namespace];
+    const bool mapped = map_out_of_kernel(user.uids, program.uid) != kNoId && map_out_of_kernel(user.gids, program.gid) != kNoId;
+    const u32 euid = mapped && program.mode & mode::kSetUid ? program.uid : own.euid, egid = mapped && (program.mode & kSetGroup) == kSetGroup ? program.gid : own.egid;
     const bool changes = euid != own.euid || egid != own.egid;
     own.euid = euid, own.egid = egid;
     return changes;
@@ -198,19 +203,22 @@ void Kernel::take_lead(Machine& machine, u32 index) {
 
 i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth) {
     LoadPlan plan;
-    if (const i64 error = plan_program(tasks[index], path, plan)) return error;
+    if (const i64 error = plan_program(machine, index, path, plan)) return error;
     if (plan.content->size() > 2 && (*plan.content)[0] == '#' && (*plan.content)[1] == '!') return execute_script(machine, index, plan, arguments, environment, depth);
     auto elf = parse_elf(*plan.content, path);
     if (!elf) return -kENOEXEC;
     plan.elf = std::move(*elf);
     plan.bias = plan.elf.is_executable ? 0 : kPieBase;
     if (!plan.elf.interpreter.empty())
-        if (const i64 error = plan_interpreter(tasks[index], plan)) return error;
+        if (const i64 error = plan_interpreter(machine, index, plan)) return error;
     const u32 old = tasks[index].memory;
     const Credentials before = tasks[index].credentials;
     const u32 fresh = spaces.add({});
     tasks[index].memory = fresh;
-    transform_credentials(tasks[index], vfs.at(plan.inode));
+    Inode program = vfs.inodes.get(plan.location.inode);
+    const auto mount = vfs.mounts.find(plan.location.mount);
+    if (mount != vfs.mounts.end() && mount->second.flags & mount_flag::kNoSuid) program.mode &= ~(mode::kSetUid | mode::kSetGid);
+    transform_credentials(tasks[index], program);
     spaces[fresh].map_below = kMapBelow;
     i64 sp = -kENOEXEC;
     if (load_segments(machine, spaces[fresh], plan)) {
@@ -235,7 +243,8 @@ i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::v
     task.pc = plan.entry();
     task.fcsr = 0;
     Process& process = process_of(task);
-    process.executable = path_of(task, plan.location);
+    process.executable = path_of(machine, index, plan.location);
+    process.program = plan.location, process.stack_begin = static_cast<u64>(sp);
     process.executable_inode = plan.inode;
     task.name = path.substr(path.find_last_of('/') + 1).substr(0, 15);
     process.arguments = std::move(arguments);
@@ -263,7 +272,7 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     if (ttys.size() > kMaxContainers) return Error{fmt::format("more than {} containers cannot be started", kMaxContainers)};
     if (spec.hostname.empty() || spec.hostname.size() > 64) return Error{"a host name has 1 to 64 characters; give another --hostname"};
     if (spec.arguments.empty()) return Error{"a container needs a program; name one behind the root folder"};
-    const auto root = vfs.import_folder(spec.rootfs);
+    const auto root = import_folder(vfs, viewer_of(machine, 0), spec.rootfs);
     if (!root) return Error{root.error()};
 
     // The steps of a runtime, in its order: namespaces, root, the first process, its program.
@@ -272,14 +281,8 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     const auto process_index = new_process(0);
     if (!process_index) return Error{"there is no room for another process"};
     const u32 pid_namespace = make_namespace(NamespaceKind::Pid, 0, 0), uts = make_namespace(NamespaceKind::Uts, 0, 0), mnt = make_namespace(NamespaceKind::Mnt, 0, 0);
+    vfs.start_namespace(mnt, 0);
     uts_namespaces[uts].hostname = spec.hostname;
-    MountNamespace mounts;
-    Mount mount;
-    mount.root = root.value(), mount.is_root = true, mount.type = "rootfs", mount.source = spec.rootfs;
-    mounts.root_mount = vfs.new_mount_id();
-    mounts.mounts[mounts.root_mount] = mount;
-    add_standard_mounts(mounts, pid_namespace);
-    mount_namespaces[mnt] = mounts;
 
     Task& task = tasks[*index];
     Process& process = processes[*process_index];
@@ -297,8 +300,7 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     set_group(process, process.pid);
     set_session(process, process.pid);
     task.descriptors = descriptor_tables.add({});
-    const Location at{mounts.root_mount, root.value()};
-    task.context = contexts.add({at, at});
+    task.context = contexts.add({});
     task.actions = signal_actions.add({});
     OpenFile console;
     console.kind = FileKind::Tty, console.object = process.container, console.flags = 2;
@@ -307,8 +309,10 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     if (file >= 0) close_file(machine, static_cast<u32>(file));
     const u32 own = task.process;
     task.state = TaskState::Blocked;
-    if (const i64 result = execute(machine, *index, find_program(task, spec), spec.arguments, spec.environment); result < 0) {
-        const Error error = explain_start(tasks[*index], spec, -result);
+    i64 result = mount_root(machine, *index, mnt, root.value(), spec);
+    if (result == 0) result = execute(machine, *index, find_program(machine, *index, spec), spec.arguments, spec.environment);
+    if (result < 0) {
+        const Error error = explain_start(machine, *index, spec, -result);
         ttys[processes[own].container].init = 0;
         end_process(machine, own, 127 << 8);
         return error;
@@ -319,7 +323,8 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
 }
 
 /// A name without a slash is looked for in the folders of PATH, as execvp(3) does.
-std::string Kernel::find_program(const Task& task, const ContainerSpec& spec) const {
+std::string Kernel::find_program(Machine& machine, u32 task, const ContainerSpec& spec) {
+    const Viewer viewer = viewer_of(machine, task);
     const std::string& name = spec.arguments[0];
     if (name.empty() || name.find('/') != std::string::npos) return name;
     for (const std::string& variable : spec.environment) {
@@ -327,8 +332,8 @@ std::string Kernel::find_program(const Task& task, const ContainerSpec& spec) co
         for (std::size_t begin = 5; begin <= variable.size();) {
             const std::size_t end = std::min(variable.find(':', begin), variable.size());
             const std::string path = variable.substr(begin, end - begin) + "/" + name;
-            const Found found = walk(task, context_of(task).cwd, path, true);
-            if (!found.error && type_of(found.location.inode) == InodeType::File) return path;
+            const Found found = vfs.walk(viewer, viewer.cwd, path, kFollow);
+            if (!found.error && vfs.inodes.get(found.location.inode).is_file()) return path;
             begin = end + 1;
         }
     }
@@ -336,15 +341,16 @@ std::string Kernel::find_program(const Task& task, const ContainerSpec& spec) co
 }
 
 /// Why the first program did not start, as a sentence and as the status that a shell gives: 127 it is not there, 126 it cannot be run.
-Error Kernel::explain_start(const Task& task, const ContainerSpec& spec, i64 error) {
+Error Kernel::explain_start(Machine& machine, u32 task, const ContainerSpec& spec, i64 error) {
     constexpr int kNotFound = 127, kNotRunnable = 126;
-    const std::string path = find_program(task, spec), name = fmt::format("{}: {}", spec.rootfs, path);
-    const Found found = walk(task, context_of(task).cwd, path, true);
+    const std::string path = find_program(machine, task, spec), name = fmt::format("{}: {}", spec.rootfs, path);
+    const Viewer viewer = viewer_of(machine, task);
+    const Found found = vfs.walk(viewer, viewer.cwd, path, kFollow);
     if (found.error == -kENOENT || found.error == -kENOTDIR)
         return {fmt::format("{}: there is no such program in this root file system; name it by its path inside, such as /bin/sh, or put it into a folder of PATH", name), kNotFound};
     if (found.error == -kELOOP) return {fmt::format("{}: its symbolic links lead in a circle; mend them", name), kNotRunnable};
     if (found.error) return {fmt::format("{}: this path cannot be followed (error {})", name, -found.error), kNotFound};
-    if (is_folder(found.location.inode)) return {fmt::format("{}: this is a folder; name a program in it", name), kNotRunnable};
+    if (vfs.is_directory(found.location)) return {fmt::format("{}: this is a folder; name a program in it", name), kNotRunnable};
     const Content content = vfs.content(found.location.inode);
     if (!content) return {fmt::format("{}: the file cannot be read (or has more than {} MiB); check its permissions", name, kMaxFileBytes >> 20), kNotRunnable};
     if (error == kEACCES) return {fmt::format("{}: the file may not be executed; chmod +x it", name), kNotRunnable};
@@ -360,26 +366,42 @@ Error Kernel::explain_start(const Task& task, const ContainerSpec& spec, i64 err
     return {fmt::format("{}: its segments lie where a process has no room for them; link it as usual, with riscv64-linux-gnu-gcc -static", name), kNotRunnable};
 }
 
+/// The folder as the root of the namespace, on a root that is always there: so it can be pivoted away from.
+i64 Kernel::mount_root(Machine& machine, u32 task, u32 mnt, u32 super, const ContainerSpec& spec) {
+    const Mount bottom = vfs.mounts.at(vfs.namespace_at(0).root_mount);
+    vfs.set_root_mount(mnt, vfs.new_mount(bottom.super, bottom.root, "rootfs", 0));
+    const Viewer viewer = viewer_of(machine, task);
+    if (const i64 error = vfs.mount_new(viewer, vfs.namespace_root(mnt), super, 0, spec.rootfs)) return error;
+    FileSystemContext& context = context_of(tasks[task]);
+    context.root = context.cwd = vfs.namespace_root(mnt);
+    return add_standard_mounts(machine, task);
+}
+
 /// /proc and /dev, as container runtimes mount them.
-void Kernel::add_standard_mounts(MountNamespace& mounts, u32 pid_namespace) {
-    const auto add = [&](const char* name, u32 tree, const char* type) {
-        const u32 root = mounts.mounts[mounts.root_mount].root;
-        auto& children = vfs.at(root).children;
-        u32 on = 0;
-        if (const auto found = children.find(name); found != children.end()) on = found->second;
-        else on = static_cast<u32>(std::max<i64>(0, vfs.create(root, name, InodeType::Directory, 0755)));
-        if (!on || vfs.at(on).type != InodeType::Directory) return;
-        Mount mount;
-        mount.root = tree, mount.on = {mounts.root_mount, on}, mount.type = type, mount.source = type, mount.pid_namespace = pid_namespace;
-        mounts.mounts[vfs.new_mount_id()] = mount;
+i64 Kernel::add_standard_mounts(Machine& machine, u32 task) {
+    const Viewer viewer = viewer_of(machine, task);
+    const auto mount_on = [&](const char* name, const FileSystemType& type, const char* options) -> i64 {
+        Found found = vfs.walk(viewer, viewer.root, name, kFollow);
+        if (found.missing()) {
+            const i64 made = vfs.create(viewer, found, {mode::kDirectory | 0755, 0, {}});
+            if (made < 0) return made;
+            found.location = vfs.location_of(found.directory.mount, static_cast<u32>(made));
+        } else if (found.error || !vfs.is_directory(found.location)) {
+            return 0; // the folder has something else there
+        }
+        const i64 super = vfs.make_super(viewer, type, {name, options, 0, false, {}});
+        return super < 0 ? super : vfs.mount_new(viewer, found.location, static_cast<u32>(super), mount_flag::kNoSuid | (&type == &kProc ? mount_flag::kNoDev | mount_flag::kNoExec : 0), type.name);
     };
-    add("proc", vfs.make_tree(InodeType::ProcRoot), "proc");
-    const u32 dev = vfs.make_tree();
-    vfs.create(dev, "null", InodeType::Null, 0666);
-    vfs.create(dev, "zero", InodeType::Zero, 0666);
-    vfs.create(dev, "tty", InodeType::Tty, 0666);
-    vfs.create(dev, "console", InodeType::Tty, 0600);
-    add("dev", dev, "tmpfs");
+    if (const i64 error = mount_on("proc", kProc, "")) return error;
+    if (const i64 error = mount_on("dev", kTmpfs, "mode=755")) return error;
+    static constexpr std::pair<const char*, u64> kDevices[] = {{"dev/null", make_device(1, 3)}, {"dev/zero", make_device(1, 5)}, {"dev/full", make_device(1, 7)},
+                                                               {"dev/random", make_device(1, 8)}, {"dev/urandom", make_device(1, 9)}, {"dev/tty", make_device(5, 0)},
+                                                               {"dev/console", make_device(5, 1)}};
+    for (const auto& [path, device] : kDevices) {
+        const i64 made = vfs.create(viewer, vfs.walk(viewer, viewer.root, path, kParent), {mode::kCharacter | (device == make_device(5, 1) ? 0600u : 0666u), device, {}});
+        if (made < 0 && made != -kEEXIST) return made;
+    }
+    return 0;
 }
 
 } // namespace trapeze::container

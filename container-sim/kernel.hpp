@@ -24,6 +24,9 @@ struct ElfImage;
 
 namespace trapeze::container {
 
+/// What uname(2) says of the kernel.
+inline constexpr const char *kKernelRelease = "6.12.0-trapeze", *kKernelVersion = "#1";
+
 enum class RunState : u8 { Budget, Idle, Finished };
 struct KernelStop {
     RunState state = RunState::Budget;
@@ -214,12 +217,13 @@ class Kernel {
 
     // exec.cpp
     static constexpr u64 kTrampoline = 0x3f'ffff'f000; ///< page of rt_sigreturn's code, above the stack
-    void add_standard_mounts(MountNamespace& mounts, u32 pid_namespace);
-    std::string find_program(const Task& task, const ContainerSpec& spec) const;
-    Error explain_start(const Task& task, const ContainerSpec& spec, i64 error);
+    i64 mount_root(Machine& machine, u32 task, u32 mnt, u32 super, const ContainerSpec& spec);
+    i64 add_standard_mounts(Machine& machine, u32 task);
+    std::string find_program(Machine& machine, u32 task, const ContainerSpec& spec);
+    Error explain_start(Machine& machine, u32 task, const ContainerSpec& spec, i64 error);
     i64 execute(Machine& machine, u32 task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth = 0);
-    i64 plan_program(const Task& task, const std::string& path, struct LoadPlan& plan);
-    i64 plan_interpreter(const Task& task, struct LoadPlan& plan);
+    i64 plan_program(Machine& machine, u32 task, const std::string& path, struct LoadPlan& plan);
+    i64 plan_interpreter(Machine& machine, u32 task, struct LoadPlan& plan);
     i64 execute_script(Machine& machine, u32 task, const struct LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment, unsigned depth);
     void transform_credentials(Task& task, const Inode& program);
     bool set_ids_of(const Inode& program, Credentials& own) const;
@@ -230,40 +234,26 @@ class Kernel {
     i64 build_stack(Machine& machine, Task& task, const struct LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment);
     void map_trampoline(Machine& machine, AddressSpace& memory);
 
-    // files.cpp
-    struct Found {
-        i64 error = 0;
-        Location location;
-        Location directory;     ///< where the last part is, or would be
-        std::string name;       ///< the last part
-    };
-    Found walk(const Task& task, Location from, const std::string& path, bool follow_last) const;
-    Found walk(const Task& task, Location from, const std::string& path, bool follow_last, unsigned& links) const;
-    Location step_up(const Task& task, Location at) const;
-    Location cross_mounts(const Task& task, Location at) const;
-    u32 proc_child(const Task& task, Location at, const std::string& name) const;
-    std::string proc_text(const Task& reader, Location at) const;
-    std::string proc_note(const Task& reader, Location at) const;
-    u32 proc_namespace(const Task& reader, Location at) const { return mounts_of(reader).mounts.at(at.mount).pid_namespace; }
-    struct Entry {
-        std::string name;
-        InodeType type;
-        u32 inode;
-    };
-    std::vector<Entry> list(const Task& reader, Location at) const;
-    InodeType type_of(u32 inode) const;
-    bool is_folder(u32 inode) const;
-    bool reclaim_inodes();
-    i64 create_inode(u32 directory, const std::string& name, InodeType type, u32 mode);
-    std::string path_of(const Task& task, Location at) const;
-    const MountNamespace& mounts_of(const Task& task) const { return mount_namespaces[task.namespaces.mnt]; }
+    // fs/places.cpp: what tasks have to do with the file system
+    Viewer viewer_of(Machine& machine, u32 task);
+    u64 wall_clock(const Machine& machine) const;          ///< CLOCK_REALTIME in nanoseconds
+    bool mount_in_use(u32 mount) const;
+    bool has_writers(u32 mount, bool whole) const;
+    bool sweep_files();
+    void hold_bound_namespaces(Machine& machine);
+    std::string path_of(Machine& machine, u32 task, Location at);
+    std::string root_source(const Task& task) const;
+    u64 resident_pages(const Machine& machine, const AddressSpace& memory) const; ///< memory.cpp
+    void files_changed(u32) {}                             ///< a made-up file has been written to
 
     // descriptors.cpp
     i64 new_file(OpenFile file);
     i64 install(Machine& machine, Task& task, OpenFile file, bool close_on_exec);
     u32 copy_descriptors(u32 table);
     i64 new_descriptor(Task& task, u32 file, bool close_on_exec, u32 least = 0);
-    OpenFile* file_of(const Task& task, u32 fd);
+    OpenFile* file_of(const Task& task, u32 fd);           ///< null for one opened with O_PATH
+    OpenFile* any_file_of(const Task& task, u32 fd);
+    const OpenFile* any_file_of(const Task& task, u32 fd) const;
     void close_file(Machine& machine, u32 file);
     void close_descriptor(Machine& machine, Task& task, u32 fd);
     void close_on_exec(Machine& machine, Task& task);
@@ -295,10 +285,12 @@ class Kernel {
     Pool<UserNamespace> user_namespaces;
     Pool<TimeNamespace> time_namespaces;
     Pool<CgroupNamespace> cgroup_namespaces;
-    Pool<NamespaceHead> ipc_namespaces, net_namespaces, mnt_namespace_heads; ///< mnt: in step with mount_namespaces
+    Pool<NamespaceHead> ipc_namespaces, net_namespaces, mnt_namespace_heads; ///< mnt: their trees are in vfs
     u64 next_namespace_inode = kFirstNewNamespace;
-    std::vector<MountNamespace> mount_namespaces;
-    Vfs vfs;
+    Vfs vfs;                                  ///< its mount namespaces have the indices of mnt_namespace_heads
+    std::set<std::pair<u32, u32>> held_namespaces; ///< kind and index of those whose file is mounted somewhere
+    Pool<MountContext> mount_contexts;        ///< of fsopen(2)
+    std::map<u32, u32> fifos;                 ///< inode of a named pipe to its pipe
     Pool<OpenFile> files;
     Pool<Pipe> pipes;
     Network network;

@@ -171,12 +171,9 @@ i64 Kernel::populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64
     const auto frame = allocate_frame(machine);
     if (!frame) return -kENOMEM;
     if (from_file) {
-        const Content content = vfs.content(vma.inode);
-        const u64 bytes = std::min(kPageSize, vma.file_end - page);
-        if (content && file_page < content->size()) {
-            const u64 count = std::min<u64>(bytes, content->size() - file_page);
-            machine.ram.write(offset_of(*frame), std::span(*content).subspan(file_page, count));
-        }
+        std::array<u8, kPageSize> bytes;
+        const i64 count = vfs.read_data(vma.inode, file_page, std::span(bytes).first(std::min(kPageSize, vma.file_end - page)));
+        if (count > 0) machine.ram.write(offset_of(*frame), std::span(bytes).first(static_cast<std::size_t>(count)));
     }
     u8 prot = vma.prot;
     if (whole && access != Access::Store && (file_page & kPageMask) == 0) {
@@ -185,6 +182,13 @@ i64 Kernel::populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64
         prot &= static_cast<u8>(~kWrite);
     }
     return map_page(machine, memory, page, *frame, prot) ? 0 : -kENOMEM;
+}
+
+/// Pages of an address space that are there.
+u64 Kernel::resident_pages(const Machine& machine, const AddressSpace& memory) const {
+    u64 pages = 0;
+    for (const auto& [begin, vma] : memory.vmas) visit_pages(machine, memory, begin, vma.end, [&](u64, u64) { ++pages; });
+    return pages;
 }
 
 void Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {

@@ -107,7 +107,10 @@ void Kernel::release_namespace(Machine& machine, NamespaceKind kind, u32 index) 
         break;
     default:
         gone = last(mnt_namespace_heads);
-        if (gone) mount_namespaces[index] = {};
+        if (gone) {
+            vfs.free_namespace(index);
+            hold_bound_namespaces(machine);
+        }
         break;
     }
     if (gone) release_namespace(machine, NamespaceKind::User, owner);
@@ -189,10 +192,7 @@ u32 Kernel::make_namespace(NamespaceKind kind, u32 from, u32 owner) {
         return index;
     }
     case NamespaceKind::Mnt: {
-        const u32 index = mnt_namespace_heads.add(head);
-        if (index >= mount_namespaces.size()) mount_namespaces.resize(index + 1);
-        mount_namespaces[index] = MountNamespace(mount_namespaces[from]);
-        return index;
+        return mnt_namespace_heads.add(head); // its mounts are for the maker to copy (Vfs::copy_namespace) or to make
     }
     default: return 0; // user namespaces are made with their maker's ids: make_user_namespace
     }

@@ -1,6 +1,7 @@
 // The kernel's main loop: choosing a task, running it on the hart, serving what it traps with. Round robin with time slices counted in
 // instructions. A task that waits is in no queue but those of what it waits for.
 #include "container-sim/abi.hpp"
+#include "container-sim/fs/types.hpp"
 #include "container-sim/kernel.hpp"
 #include "container-sim/syscalls.hpp"
 
@@ -68,11 +69,19 @@ void Kernel::set_up_host() {
     ipc_namespaces.add(head(NamespaceKind::Ipc));
     net_namespaces.add(head(NamespaceKind::Net));
     mnt_namespace_heads.add(head(NamespaceKind::Mnt));
-    mount_namespaces.emplace_back();
-    Mount root;
-    root.root = vfs.make_tree(), root.is_root = true, root.type = "tmpfs", root.source = "host";
-    mount_namespaces[0].root_mount = vfs.new_mount_id();
-    mount_namespaces[0].mounts[mount_namespaces[0].root_mount] = root;
+    Viewer boot;
+    const Credentials root;
+    boot.credentials = &root;
+    vfs.start_namespace(0, 0);
+    const auto make_tree = [&](const FileSystemType& type, const char* source) { // with no options, in an empty file system, this cannot fail
+        const u32 super = static_cast<u32>(vfs.make_super(boot, type, {source, "", 0, false, {}}));
+        return vfs.new_mount(super, vfs.root_of(super), source, 0);
+    };
+    vfs.set_root_mount(0, make_tree(kRootfs, "rootfs"));
+    const Location bottom = vfs.namespace_root(0);
+    const u32 top = make_tree(kRamfs, "host");
+    vfs.link_mount(top, bottom.mount, bottom.dentry);
+    vfs.put_in_namespace(top, 0);
     ttys.emplace_back();
     spaces.add({});
     processes.emplace_back();
@@ -81,7 +90,7 @@ void Kernel::set_up_host() {
     Task& host = tasks[0];
     host.name = "host", host.state = TaskState::Blocked;
     host.descriptors = descriptor_tables.add({});
-    const Location at{mount_namespaces[0].root_mount, root.root};
+    const Location at = vfs.namespace_root(0);
     host.context = contexts.add({at, at});
     host.actions = signal_actions.add({});
     give_pid(0, 0);
@@ -299,6 +308,12 @@ void Kernel::finish_call(Machine& machine, Task& task, i64 value) {
 
 // --- What readers see, and the consoles ------------------------------------------------------------------------------------
 
+/// What is mounted as the root of a task's mount namespace.
+std::string Kernel::root_source(const Task& task) const {
+    const Location root = vfs.namespace_root(task.namespaces.mnt);
+    return root.mount ? vfs.mounts.at(root.mount).source : "";
+}
+
 std::vector<ProcessView> Kernel::processes_seen() const {
     std::vector<ProcessView> views;
     for (u32 i = 1; i < processes.size(); ++i) {
@@ -308,7 +323,7 @@ std::vector<ProcessView> Kernel::processes_seen() const {
         const auto record = pids.find(process.pid);
         const char* state = process.zombie ? "ended" : process.stopped ? "stopped" : task.state == TaskState::Runnable ? "running" : "waiting";
         views.push_back({process.pid, processes[process.parent].pid, record->second.numbers, task.name, state, uts_namespaces[task.namespaces.uts].hostname,
-                         mounts_of(task).mounts.at(mounts_of(task).root_mount).source, task.namespaces, task.credentials.user_namespace, process.container, process.exit_status});
+                         root_source(task), task.namespaces, task.credentials.user_namespace, process.container, process.exit_status});
     }
     return views;
 }

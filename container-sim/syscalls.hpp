@@ -4,6 +4,7 @@
 #include "container-sim/kernel.hpp"
 
 #include <array>
+#include <functional>
 
 namespace trapeze::container {
 
@@ -49,17 +50,52 @@ struct Call {
     i64 take_mask(u64 at, u64 size) const;
     Attempt end_masked(i64 value) const;
 
-    // syscalls_path.cpp
+    // fs/places.cpp
+    Viewer viewer() const;
     i64 base_of(i32 fd, Location& out) const;
-    Kernel::Found find(i32 fd, const std::string& path, bool follow) const;
-    i64 make(i32 fd, const std::string& path, InodeType type, u32 mode) const;
-    i64 resize(u32 inode, u64 bytes) const;
-    i64 change_mode(u32 inode, u32 mode) const;
-    bool is_busy(const Kernel::Found& found) const;
+    Found find(i32 fd, const std::string& path, u32 flags) const;
+    Found find_arg(unsigned fd, unsigned path, u32 flags) const; ///< numbers of arguments; fd beyond them: the current directory
+    i64 with_room(const std::function<i64()>& act) const;
+    void tidy() const;
     void note_proc(const std::string& path, Location at) const;
     void note_root(const std::string& path) const;
-    i64 fill_stat(Location at, u64 to) const;
-    i64 fill_stat_of(const OpenFile& file, u64 to) const;
+    // fs/syscalls_open.cpp, fs/inode_file.cpp, fs/fifo.cpp
+    Attempt open_path(i32 base, const std::string& path, u64 flags, u32 permissions, u32 walk_flags) const;
+    Attempt open_location(Location at, u64 flags, bool created, const std::string& path) const;
+    i64 open_device(Location at, u64 flags) const;
+    Attempt open_fifo(Location at, u64 flags) const;
+    i64 reopen(Location link, u64 flags) const;
+    bool is_running_program(u32 inode) const;
+    // fs/syscalls_stat.cpp, fs/syscalls_names.cpp
+    i64 find_for_stat(u64 flags, Location& at, const OpenFile*& file) const;
+    i64 fill_statfs(Location at, u64 to) const;
+    i64 check_access(u64 wanted, u64 flags) const;
+    i64 make_node(i32 base, unsigned path, const NewNode& node) const;
+    i64 enterable(Location at) const;
+    // fs/syscalls_attributes.cpp, fs/syscalls_copy.cpp
+    enum class AttributeOf : u8 { Target, Link, Descriptor };
+    i64 place_of(u32 fd, Location& at) const;
+    i64 change_mode_at(u64 flags) const;
+    i64 change_owner_of(Location at, u32 uid, u32 gid) const;
+    i64 resize(Location at, u64 bytes) const;
+    i64 sealed_against(const Inode& inode, u32 seals) const;
+    i64 attribute_name(unsigned argument, std::string& out) const;
+    i64 attribute_place(AttributeOf which, Location& at) const;
+    Attempt set_attribute(AttributeOf which) const;
+    Attempt get_attribute(AttributeOf which) const;
+    Attempt list_attributes(AttributeOf which) const;
+    Attempt remove_attribute(AttributeOf which) const;
+    i64 give_text(const std::string& text, u64 to, u64 room) const;
+    i64 copy_between(OpenFile& from, OpenFile& to, u64& read_at, u64& write_at, u64 bytes) const;
+    bool is_plain_file(const OpenFile& file) const;
+    i64 change_seals(const OpenFile& file, std::optional<u64> more) const;
+    // fs/syscalls_mount.cpp, fs/syscalls_mount_api.cpp
+    i64 optional_text(unsigned argument, std::string& out, std::size_t most) const;
+    void note_mount(const std::string& what) const;
+    bool binds_own_namespace(Location from) const;
+    i64 mount_file_system(Location on, const std::string& type, const std::string& source, const std::string& options, u64 flags) const;
+    i64 add_option(MountContext& context, const std::string& key, const std::optional<std::string>& value) const;
+    i64 open_detached(u32 mount, bool close_on_exec) const;
 
     // syscalls_time.cpp
     i64 deadline_of(u64 timeout, u64& deadline) const;

@@ -8,7 +8,7 @@
 namespace trapeze::container {
 
 Attempt Call::close() const {
-    if (!kernel.file_of(task(), fd_arg(0))) return -kEBADF;
+    if (!kernel.any_file_of(task(), fd_arg(0))) return -kEBADF;
     kernel.close_descriptor(machine, task(), fd_arg(0));
     return 0;
 }
@@ -28,20 +28,21 @@ Attempt Call::close_range() const {
 
 u32 Call::file_number(u32 fd) const { return kernel.descriptors_of(task()).entries[fd].file - 1; }
 
-Attempt Call::dup() const { return kernel.file_of(task(), fd_arg(0)) ? kernel.new_descriptor(task(), file_number(fd_arg(0)), false) : -kEBADF; }
+Attempt Call::dup() const { return kernel.any_file_of(task(), fd_arg(0)) ? kernel.new_descriptor(task(), file_number(fd_arg(0)), false) : -kEBADF; }
 
 Attempt Call::dup3() const {
     const u32 from = fd_arg(0), to = fd_arg(1);
     if (arg(2) & ~kCloseOnExec || from == to) return -kEINVAL;
-    if (!kernel.file_of(task(), from) || to >= std::min<u64>(kernel.process_of(task()).limits[kLimitFiles].current, Kernel::kMaxDescriptors)) return -kEBADF;
-    if (kernel.file_of(task(), to)) kernel.close_descriptor(machine, task(), to);
+    if (!kernel.any_file_of(task(), from) || to >= std::min<u64>(kernel.process_of(task()).limits[kLimitFiles].current, Kernel::kMaxDescriptors)) return -kEBADF;
+    if (kernel.any_file_of(task(), to)) kernel.close_descriptor(machine, task(), to);
     return kernel.new_descriptor(task(), file_number(from), arg(2) & kCloseOnExec, to);
 }
 
 Attempt Call::fcntl() const {
-    enum : u64 { kDup = 0, kGetFd = 1, kSetFd = 2, kGetFl = 3, kSetFl = 4, kDupCloexec = 1030, kGetPipeSize = 1032, kGetSeals = 1034 };
-    OpenFile* file = kernel.file_of(task(), fd_arg(0));
+    enum : u64 { kDup = 0, kGetFd = 1, kSetFd = 2, kGetFl = 3, kSetFl = 4, kDupCloexec = 1030, kGetPipeSize = 1032, kAddSeals = 1033, kGetSeals = 1034 };
+    OpenFile* file = kernel.any_file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
+    if (file->kind == FileKind::Path && arg(1) != kDup && arg(1) != kDupCloexec && arg(1) != kGetFd && arg(1) != kSetFd && arg(1) != kGetFl) return -kEBADF;
     Descriptor& descriptor = kernel.descriptors_of(task()).entries[fd_arg(0)];
     switch (arg(1)) {
     case kDup: case kDupCloexec:
@@ -52,6 +53,8 @@ Attempt Call::fcntl() const {
     case kGetFl: return file->flags & ~static_cast<u32>(kCreate | kExclusive | kNoTerminal | kTruncate | kCloseOnExec);
     case kSetFl: return file->flags = static_cast<u32>((file->flags & ~(kAppend | kNonBlock)) | (arg(2) & (kAppend | kNonBlock))), 0;
     case kGetPipeSize: return file->kind == FileKind::PipeRead || file->kind == FileKind::PipeWrite ? Attempt(kPipeBytes) : Attempt(-kEBADF);
+    case kAddSeals: return change_seals(*file, arg(2));
+    case kGetSeals: return change_seals(*file, std::nullopt);
     default: return -kEINVAL;
     }
 }
@@ -144,15 +147,22 @@ Attempt Call::vectored(bool writing) const {
 }
 Attempt Call::readv() const { return vectored(false); }
 Attempt Call::writev() const { return vectored(true); }
-Attempt Call::sendfile() const { return -kEINVAL; }
 
 Attempt Call::lseek() const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
     if (!file_operations(file->kind).seekable) return -kESPIPE;
-    if (arg(2) > 2) return -kEINVAL;
-    const InodeType type = kernel.type_of(file->location.inode);
-    const i64 size = static_cast<i64>(type == InodeType::ProcFile ? file->generated.size() : file->location.inode >> 31 ? 0 : kernel.vfs.at(file->location.inode).size);
+    constexpr u64 kEnd = 2, kData = 3, kHole = 4;
+    if (arg(2) > kHole) return -kEINVAL;
+    const bool generated = kernel.vfs.inodes.get(file->location.inode).generated;
+    const i64 size = static_cast<i64>(generated ? file->generated.size() : kernel.vfs.size_of(file->location.inode));
+    if (arg(2) > kEnd) {
+        if (!is_plain_file(*file) || static_cast<i64>(arg(1)) < 0 || static_cast<i64>(arg(1)) >= size) return is_plain_file(*file) ? -kENXIO : -kEINVAL;
+        if (const i64 error = kernel.vfs.load(kernel.vfs.data_inode(file->location.inode))) return error;
+        const u64 found = kernel.vfs.inodes.get(kernel.vfs.data_inode(file->location.inode)).data.seek(arg(1), arg(2) == kHole);
+        if (arg(2) == kData && found == static_cast<u64>(size)) return -kENXIO;
+        return file->offset = found, static_cast<i64>(found);
+    }
     const i64 from = arg(2) == 0 ? 0 : arg(2) == 1 ? static_cast<i64>(file->offset) : size;
     const i64 distance = static_cast<i64>(arg(1));
     constexpr i64 kFarthest = i64{1} << 50;
@@ -161,13 +171,6 @@ Attempt Call::lseek() const {
     if (to < 0) return -kEINVAL;
     file->offset = static_cast<u64>(to);
     return to;
-}
-
-Attempt Call::ftruncate() const {
-    OpenFile* file = kernel.file_of(task(), fd_arg(0));
-    if (!file) return -kEBADF;
-    if (file->kind != FileKind::Inode || kernel.type_of(file->location.inode) != InodeType::File || !(file->flags & kAccess) || static_cast<i64>(arg(1)) < 0) return -kEINVAL;
-    return resize(file->location.inode, arg(1));
 }
 
 // --- Waiting for any of several ----------------------------------------------------------------------------------------------------

@@ -51,9 +51,11 @@ Attempt Call::mmap() const {
         if (!file) return -kEBADF;
         if (file->kind != FileKind::Inode) return -kENODEV;
         if ((file->flags & kAccess) == kWriteOnly) return -kEACCES;
-        if (kernel.type_of(file->location.inode) != InodeType::File) return -kENODEV;
+        if (!is_plain_file(*file)) return -kENODEV;
+        const auto mount = kernel.vfs.mounts.find(file->location.mount);
+        if (vma.prot & kProtExec && mount != kernel.vfs.mounts.end() && mount->second.flags & mount_flag::kNoExec) return -kEPERM;
         if (shared && vma.prot & kProtWrite) return -kEACCES; // writes would have to reach the file
-        vma.inode = file->location.inode;
+        vma.inode = kernel.vfs.data_inode(file->location.inode);
         vma.file_offset = arg(5);
     }
     if (!arg(1) || !(shared || (flags & kKind) == kPrivate)) return -kEINVAL;

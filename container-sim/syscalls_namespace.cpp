@@ -27,8 +27,7 @@ i64 Call::enter_new_user_namespace(Task& target) const {
     const u32 parent = own.user_namespace;
     if (kernel.user_namespaces[parent].level + 1 >= kMaxUserLevels || kernel.user_namespaces.size() >= kMaxNamespaces) return -kENOSPC;
     const FileSystemContext& context = kernel.context_of(task());
-    const MountNamespace& mounts = kernel.mounts_of(task());
-    if (!(context.root == Location{mounts.root_mount, mounts.mounts.at(mounts.root_mount).root})) return -kEPERM; // in a chroot
+    if (!(context.root == kernel.vfs.namespace_root(task().namespaces.mnt))) return -kEPERM; // in a chroot
     if (kernel.uid_in(target, own.euid) == kOverflowId || kernel.gid_in(target, own.egid) == kOverflowId) return -kEPERM;
     UserNamespace made;
     made.inode = kernel.next_namespace_inode++, made.owner = parent, made.parent = parent, made.level = kernel.user_namespaces[parent].level + 1;
@@ -76,7 +75,13 @@ i64 Call::new_namespaces(u32 target_index, u64 flags, bool for_child) const {
         case NamespaceKind::Ipc: replace(kind, target.namespaces.ipc, target.namespaces.ipc); break;
         case NamespaceKind::Net: replace(kind, target.namespaces.net, target.namespaces.net); break;
         case NamespaceKind::Cgroup: replace(kind, target.namespaces.cgroup, kernel.process_of(target).cgroup); break;
-        case NamespaceKind::Mnt: replace(kind, target.namespaces.mnt, target.namespaces.mnt); break;
+        case NamespaceKind::Mnt: {
+            const u32 from = target.namespaces.mnt, made = kernel.make_namespace(kind, from, owner);
+            FileSystemContext& context = kernel.context_of(target);
+            if (const i64 error = kernel.vfs.copy_namespace(made, from, owner, {&context.root, &context.cwd})) return kernel.release_namespace(machine, kind, made), error;
+            kernel.release_namespace(machine, kind, std::exchange(target.namespaces.mnt, made));
+            break;
+        }
         default: break;
         }
     }
@@ -108,8 +113,8 @@ Attempt Call::unshare() const {
     const bool threaded = kernel.process_of(task()).threads.size() > 1;
     if (flags & kOfThreads && threaded) return -kEINVAL;
     if (flags & namespace_flag(NamespaceKind::Pid) && task().pid_namespace_of_children != task().namespaces.pid) return -kEINVAL;
+    if (flags & kCloneFs) unshare_context(); // its own before places in it move to another namespace's mounts
     if (const i64 error = new_namespaces(index, flags, false)) return error;
-    if (flags & kCloneFs) unshare_context();
     if (flags & kCloneFiles) unshare_descriptors();
     return 0;
 }
@@ -161,9 +166,8 @@ void Call::enter(NamespaceKind kind, u32 target) const {
         break;
     default: {
         put(own.namespaces.mnt);
-        const MountNamespace& mounts = kernel.mounts_of(own);
         FileSystemContext& context = kernel.context_of(own);
-        context.root = context.cwd = kernel.cross_mounts(own, {mounts.root_mount, mounts.mounts.at(mounts.root_mount).root});
+        context.root = context.cwd = kernel.vfs.namespace_root(target);
         break;
     }
     }

@@ -163,7 +163,7 @@ Attempt Call::uname() const {
     static_assert(sizeof name == 390);
     const auto set = [](char (&to)[65], const std::string& text) { std::memcpy(to, text.data(), std::min<std::size_t>(text.size(), 64)); };
     const UtsNamespace& own = kernel.uts_namespaces[task().namespaces.uts];
-    set(name.system, "Linux"), set(name.node, own.hostname), set(name.release, "6.12.0-trapeze"), set(name.version, "#1"), set(name.machine, "riscv64"), set(name.domain, own.domainname);
+    set(name.system, "Linux"), set(name.node, own.hostname), set(name.release, kKernelRelease), set(name.version, kKernelVersion), set(name.machine, "riscv64"), set(name.domain, own.domainname);
     if (task().namespaces.uts) lookup(fmt::format("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own.hostname, own.inode, kernel.uts_namespaces[0].hostname));
     return write_user(arg(0), name) ? Attempt(0) : Attempt(-kEFAULT);
 }

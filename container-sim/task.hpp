@@ -5,7 +5,7 @@
 #include "container-sim/credentials.hpp"
 #include "container-sim/namespaces.hpp"
 #include "container-sim/signals.hpp"
-#include "container-sim/vfs.hpp"
+#include "container-sim/fs/vfs.hpp"
 #include "container-sim/waiting.hpp"
 #include "emulator/base/types.hpp"
 
@@ -50,7 +50,8 @@ struct OpenFile {
     u64 offset = 0;
     u32 flags = 0;               ///< O_ACCMODE, O_APPEND, O_NONBLOCK
     u32 object = 0;              ///< pipe, tty, or whatever its kind keeps elsewhere
-    std::string generated;       ///< text of a /proc file, made when it was opened
+    std::string generated;       ///< text of a made-up file, made when its reading began
+    std::shared_ptr<const std::vector<Listed>> listing; ///< of a directory, made when its listing began
 };
 struct Descriptor {
     u32 file = 0;                ///< number of OpenFile + 1; 0: closed
@@ -69,6 +70,7 @@ struct FileSystemContext {
 struct Pipe {
     std::string buffer;
     u32 readers = 0, writers = 0;
+    u32 fifo = 0;                ///< inode of its name, when it has one
 };
 inline constexpr std::size_t kPipeBytes = 65536, kPipeAtomic = 4096; ///< pipe(7): what it holds, and what is written in one piece
 
@@ -129,7 +131,9 @@ struct Process {
     u32 tty = 0;                         ///< controlling terminal + 1; 0: none
     std::vector<std::string> arguments, environment;
     std::string executable;              ///< path of the program, as /proc/self/exe shows it
-    u32 executable_inode = 0;
+    u32 executable_inode = 0;            ///< whose contents run
+    Location program;                    ///< where it is
+    u64 stack_begin = 0;                 ///< an address in the first thread's stack
     PendingSignals pending;              ///< for whichever thread takes it
     bool stopped = false, report_stop = false, report_continue = false;
     int stop_signal = 0;

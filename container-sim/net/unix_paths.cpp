@@ -5,15 +5,20 @@
 namespace trapeze::container {
 
 i64 Call::make_socket_file(const std::string& path, u64& node) const {
-    const i64 made = make(kAtCwd, path, InodeType::Socket, 0777 & ~kernel.context_of(task()).umask);
+    const Found found = find(kAtCwd, path, kParent);
+    const u32 permissions = 0777 & ~kernel.context_of(task()).umask;
+    const i64 made = with_room([&] { return kernel.vfs.create(viewer(), found, {mode::kSocket | permissions, 0, {}}); });
     if (made < 0) return made;
-    return find_socket_file(path, node);
+    node = kernel.vfs.dentries.get(static_cast<u32>(made)).inode;
+    return 0;
 }
 
+/// Who connects must be allowed to write to the socket's file.
 i64 Call::find_socket_file(const std::string& path, u64& node) const {
-    const Kernel::Found found = find(kAtCwd, path, true);
+    const Found found = find(kAtCwd, path, kFollow);
     if (found.error) return found.error;
-    if (kernel.type_of(found.location.inode) != InodeType::Socket) return -kECONNREFUSED;
+    if (const i64 error = kernel.vfs.permission(viewer(), found.location, mode::kWrite)) return error;
+    if (!kernel.vfs.inodes.get(found.location.inode).is(mode::kSocket)) return -kECONNREFUSED;
     node = found.location.inode;
     return 0;
 }

@@ -23,6 +23,7 @@ std::map<std::string, unsigned> linux_numbers() {
         numbers[(*at)[1]] = static_cast<unsigned>(std::stoul((*at)[2])) + (arch_specific ? 244 : 0);
     }
     numbers.emplace("newfstatat", numbers["fstatat"]);
+    numbers.emplace("fchmodat2", 452); // since Linux 6.6
     numbers.emplace("riscv_hwprobe", 244 + 14); // since Linux 6.4, newer than some headers: __NR_arch_specific_syscall + 14
     return numbers;
 }
@@ -58,6 +59,14 @@ struct Pointers {
     std::vector<unsigned> bad;
 };
 const std::vector<Pointers> kPointers = {
+    {"setxattr", {kFilePath, kPath, kZeros, 1, 0}, {0, 1, 2}}, {"lsetxattr", {kFilePath, kPath, kZeros, 1, 0}, {0, 1, 2}},
+    {"fsetxattr", {3, kPath, kZeros, 1, 0}, {1, 2}}, {"getxattr", {kFilePath, kPath, kZeros, 1}, {0, 1}}, {"lgetxattr", {kFilePath, kPath, kZeros, 1}, {0, 1}},
+    {"fgetxattr", {3, kPath, kZeros, 1}, {1}}, {"listxattr", {0, kZeros, 1}, {0}}, {"llistxattr", {0, kZeros, 1}, {0}}, {"removexattr", {kFilePath, 0}, {0, 1}},
+    {"lremovexattr", {kFilePath, 0}, {0, 1}}, {"fremovexattr", {3, 0}, {1}}, {"mknodat", {kHere, 0, 0100600, 0}, {1}}, {"linkat", {kHere, kFilePath, kHere, kPath, 0}, {1, 3}},
+    {"umount2", {0, 0}, {0}}, {"mount", {kPath, kPath, kPath, 0, kZeros}, {0, 1, 2, 4}}, {"pivot_root", {kPath, kPath}, {0}}, {"statfs", {kFilePath, kZeros}, {0, 1}},
+    {"fstatfs", {3, 0}, {1}}, {"fchownat", {kHere, 0, 0, 0, 0}, {1}}, {"memfd_create", {0, 0}, {0}},
+    {"statx", {kHere, kFilePath, 0, 0x7ff, kZeros}, {1, 4}}, {"open_tree", {kHere, 0, 0}, {1}}, {"move_mount", {kHere, kFilePath, kHere, kFilePath, 0}, {1, 3}}, {"fsopen", {0, 0}, {0}},
+    {"openat2", {kHere, kFilePath, kZeros, 24}, {1, 2}}, {"faccessat2", {kHere, 0, 0, 0}, {1}}, {"mount_setattr", {kHere, kPath, 0, 0, 32}, {3}}, {"fchmodat2", {kHere, 0, 0700, 0}, {1}},
     {"getcwd", {0, 64}, {0}}, {"ioctl", {0, 0x5401, 0}, {2}}, {"symlinkat", {kPath, kHere, kPath}, {0, 2}}, {"mkdirat", {kHere, 0, 0700}, {1}},
     {"unlinkat", {kHere, 0, 0}, {1}}, {"truncate", {0, 0}, {0}}, {"faccessat", {kHere, 0, 0}, {1}}, {"chdir", {0}, {0}}, {"chroot", {0}, {0}},
     {"fchmodat", {kHere, 0, 0700}, {1}}, {"openat", {kHere, 0, 0}, {1}}, {"pipe2", {0, 0}, {0}}, {"getdents64", {4, 0, 4096}, {1}}, {"read", {3, 0, 4}, {1}},
@@ -77,8 +86,8 @@ const std::vector<Pointers> kPointers = {
     {"sendmsg", {7, 0, 0}, {1}}, {"recvmsg", {7, 0, 0}, {1}}, {"sendmmsg", {7, 0, 1, 0}, {1}}, {"recvmmsg", {7, 0, 1, 0, 0}, {1}},
 };
 // Pointers that are addresses to work on, are only kept, are not used yet, or need a situation that other tests make (wait4).
-const std::set<std::string> kNoFault = {"set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "clone", "getgroups", "sendfile", "wait4",
-                                        "waitid", "clock_settime", "sched_setscheduler", "riscv_flush_icache", "pidfd_send_signal", "reboot",
+const std::set<std::string> kNoFault = {"copy_file_range", "set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "clone", "getgroups", "sendfile", "wait4",
+                                        "waitid", "clock_settime", "sched_setscheduler", "riscv_flush_icache", "pidfd_send_signal", "reboot", "flistxattr", "fsconfig", "name_to_handle_at",
                                         "accept", "accept4", "recvfrom"};
 
 } // namespace

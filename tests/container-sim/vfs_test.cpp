@@ -1,4 +1,5 @@
 // Paths and files of containers: nothing leads out of the root file system, and the host's files are never written.
+#include "container-sim/fs/types.hpp"
 #include "tests/container-sim/container.hpp"
 
 #include <sys/stat.h>
@@ -68,17 +69,30 @@ TEST_CASE("vfs: devices of the host and sockets are not taken along; unreadable 
 }
 
 TEST_CASE("vfs: files without name and user are given back: one may come and go any number of times") {
+    const container::Credentials root;
+    container::Viewer viewer;
+    viewer.credentials = &root;
     container::Vfs vfs;
-    const u32 root = vfs.make_tree();
-    for (unsigned i = 0; i < container::kMaxInodes + 10; ++i) {
-        const i64 file = vfs.create(root, "f", container::InodeType::File, 0644);
+    const u32 super = static_cast<u32>(vfs.make_super(viewer, container::kTmpfs, {"tmpfs", "size=1m", 0, false, {}}));
+    const u32 mount = vfs.new_mount(super, vfs.root_of(super), "tmpfs", 0);
+    vfs.start_namespace(0, 0);
+    vfs.set_root_mount(0, mount);
+    viewer.root = viewer.cwd = vfs.namespace_root(0);
+    const std::vector<u8> bytes(512 << 10, 1);
+    for (unsigned i = 0; i < 20'000; ++i) {
+        const i64 file = vfs.create(viewer, vfs.walk(viewer, viewer.cwd, "f", container::kParent), {container::mode::kFile | 0644, 0, {}});
         REQUIRE(file > 0);
-        REQUIRE(vfs.unlink(root, "f", false) == 0);
-        vfs.release(static_cast<u32>(file));
+        if (i % 100 == 0) REQUIRE(vfs.write_data(vfs.dentries.get(static_cast<u32>(file)).inode, 0, bytes, 0) == static_cast<i64>(bytes.size()));
+        REQUIRE(vfs.remove(viewer, vfs.walk(viewer, viewer.cwd, "f", container::kParent), false) == 0);
+        if (i % 100 == 0 || vfs.wants_sweep()) vfs.sweep({});
     }
-    CHECK(vfs.inodes() < 10);
-    const i64 large = vfs.create(root, "large", container::InodeType::File, 0644);
-    CHECK(vfs.write(static_cast<u32>(large), container::kMaxFileBytes, {1}) == -container::kEFBIG);
-    CHECK(vfs.truncate(static_cast<u32>(large), container::kMaxFileBytes + 1) == -container::kEFBIG);
-    CHECK(vfs.create(root, std::string(256, 'n'), container::InodeType::File, 0644) == -container::kENAMETOOLONG);
+    vfs.sweep({});
+    CHECK(vfs.inodes.live() < 10);
+    CHECK(vfs.pages == 0);
+    const i64 large = vfs.create(viewer, vfs.walk(viewer, viewer.cwd, "large", container::kParent), {container::mode::kFile | 0644, 0, {}});
+    const u32 inode = vfs.dentries.get(static_cast<u32>(large)).inode;
+    CHECK(vfs.write_data(inode, container::kMaxFileOffset, bytes, 0) == -container::kEFBIG);
+    CHECK(vfs.write_data(inode, 0, std::vector<u8>(1 << 20), 0) == 1 << 20);
+    CHECK(vfs.write_data(inode, 1 << 20, bytes, 0) == -container::kENOSPC);
+    CHECK(vfs.walk(viewer, viewer.cwd, std::string(256, 'n'), 0).error == -container::kENAMETOOLONG);
 }
