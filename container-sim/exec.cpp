@@ -303,13 +303,21 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     task.context = contexts.add({});
     task.actions = signal_actions.add({});
     OpenFile console;
-    console.kind = FileKind::Tty, console.object = process.container, console.flags = 2;
+    console.kind = FileKind::Console, console.object = process.container, console.flags = 2;
+    if (spec.terminal) {
+        const u32 terminal = make_console_terminal(process.container, {spec.rows, spec.columns, 0, 0});
+        ttys.back().terminal = terminal;
+        console.kind = FileKind::Tty, console.object = terminal;
+        terminals.use(terminal), terminals[terminal].slaves = 1;
+        take_terminal(process, terminal);
+    }
     const i64 file = new_file(console);
     for (int i = 0; i < 3 && file >= 0; ++i) new_descriptor(task, static_cast<u32>(file), false);
     if (file >= 0) close_file(machine, static_cast<u32>(file));
     const u32 own = task.process;
     task.state = TaskState::Blocked;
     i64 result = mount_root(machine, *index, mnt, root.value(), spec);
+    if (result == 0 && spec.terminal) result = name_console(machine, *index);
     if (result == 0) result = execute(machine, *index, find_program(machine, *index, spec), spec.arguments, spec.environment);
     if (result < 0) {
         const Error error = explain_start(machine, *index, spec, -result);
@@ -320,6 +328,19 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     make_runnable(*index);
     event(machine, EventKind::ProcessStart, tasks[*index], fmt::format("{} starts as pid 1 of {}, host name {}, root {}", tasks[*index].name, spec.hostname, spec.hostname, spec.rootfs));
     return processes[own].pid;
+}
+
+/// The container's terminal is the first in its own /dev/pts, and what its first process has open is that.
+i64 Kernel::name_console(Machine& machine, u32 task) {
+    const Viewer viewer = viewer_of(machine, task);
+    const Found found = vfs.walk(viewer, viewer.root, "dev/pts", kFollow);
+    if (found.error || vfs.supers.get(vfs.inodes.get(found.location.inode).super).type != &kDevpts) return 0; // the folder has something else there
+    const u32 super = vfs.inodes.get(found.location.inode).super;
+    const i64 node = add_terminal_node(vfs, viewer, super, 0);
+    if (node < 0) return node;
+    terminals[ttys[process_of(tasks[task]).container].terminal].instance = super;
+    if (OpenFile* console = file_of(tasks[task], 0)) console->location = vfs.location_of(found.location.mount, static_cast<u32>(node));
+    return 0;
 }
 
 /// A name without a slash is looked for in the folders of PATH, as execvp(3) does.
@@ -394,9 +415,12 @@ i64 Kernel::add_standard_mounts(Machine& machine, u32 task) {
     };
     if (const i64 error = mount_on("proc", kProc, "")) return error;
     if (const i64 error = mount_on("dev", kTmpfs, "mode=755")) return error;
+    if (const i64 error = mount_on("dev/pts", kDevpts, "newinstance,ptmxmode=0666,mode=0620")) return error;
     static constexpr std::pair<const char*, u64> kDevices[] = {{"dev/null", make_device(1, 3)}, {"dev/zero", make_device(1, 5)}, {"dev/full", make_device(1, 7)},
                                                                {"dev/random", make_device(1, 8)}, {"dev/urandom", make_device(1, 9)}, {"dev/tty", make_device(5, 0)},
                                                                {"dev/console", make_device(5, 1)}};
+    const i64 link = vfs.create(viewer, vfs.walk(viewer, viewer.root, "dev/ptmx", kParent), {mode::kSymlink | 0777, 0, "pts/ptmx"});
+    if (link < 0 && link != -kEEXIST) return link;
     for (const auto& [path, device] : kDevices) {
         const i64 made = vfs.create(viewer, vfs.walk(viewer, viewer.root, path, kParent), {mode::kCharacter | (device == make_device(5, 1) ? 0600u : 0666u), device, {}});
         if (made < 0 && made != -kEEXIST) return made;

@@ -28,5 +28,6 @@ struct FileOperations {
 #define FILE_KIND(kind, operations) extern const FileOperations operations;
 #include "container-sim/file_kinds.def"
 const FileOperations& file_operations(FileKind kind);
+Attempt terminal_ioctl(const Call& call, OpenFile& file, u64 request, u64 argument); ///< tty_ioctl.cpp
 
 } // namespace trapeze::container

@@ -13,6 +13,7 @@
 #include "container-sim/pool.hpp"
 #include "container-sim/spec.hpp"
 #include "container-sim/task.hpp"
+#include "container-sim/terminal.hpp"
 #include "emulator/machine.hpp"
 
 #include <deque>
@@ -83,7 +84,8 @@ class Kernel {
     static constexpr u64 kMaxTransfer = 1 << 20; ///< bytes that one call moves; a short count tells the rest
 
     // What follows is for the kernel's own sources (container-sim/), whose parts work on each other's state.
-    struct Tty {
+    struct Tty { ///< a container's console
+        u32 terminal = 0; ///< 0: it has none
         std::string input, output;
         bool closed = false;
         u32 init = 0; ///< process
@@ -187,7 +189,21 @@ class Kernel {
     u64 network_due() const;
 
     // tty.cpp
-    void hang_up(Machine& machine, u32 tty, i32 session);
+    std::vector<u32> terminals_of(u32 instance) const; ///< numbers in a devpts
+    std::optional<u32> terminal_at(u32 instance, u32 number) const;
+    std::size_t type_on(Machine& machine, u32 terminal, std::string_view text);
+    void feed_terminal(Machine& machine, u32 terminal);
+    u32 make_console_terminal(u32 container, const WindowSize& size);
+
+    // job_control.cpp
+    bool is_orphaned(i32 group, u32 without) const;
+    void release_orphans(Machine& machine, u32 process, u32 former, u32 without);
+    Attempt check_foreground(const struct Call& call, u32 terminal, int signal);
+    void set_foreground(Terminal& terminal, i32 group);
+    void take_terminal(Process& leader, u32 terminal);
+    void leave_terminal(u32 terminal);
+    void hang_up(Machine& machine, u32 terminal);
+    void resize_terminal(Machine& machine, Terminal& terminal, const WindowSize& size);
 
     // memory.cpp
     static constexpr u64 kReservedFrames = 16; ///< the first ones: nothing is ever mapped there
@@ -218,6 +234,7 @@ class Kernel {
     // exec.cpp
     static constexpr u64 kTrampoline = 0x3f'ffff'f000; ///< page of rt_sigreturn's code, above the stack
     i64 mount_root(Machine& machine, u32 task, u32 mnt, u32 super, const ContainerSpec& spec);
+    i64 name_console(Machine& machine, u32 task);
     i64 add_standard_mounts(Machine& machine, u32 task);
     std::string find_program(Machine& machine, u32 task, const ContainerSpec& spec);
     Error explain_start(Machine& machine, u32 task, const ContainerSpec& spec, i64 error);
@@ -294,6 +311,7 @@ class Kernel {
     Pool<OpenFile> files;
     Pool<Pipe> pipes;
     Network network;
+    Pool<Terminal> terminals;     ///< 0 is nobody's
     std::vector<Tty> ttys;        ///< one a container; 0 is the host's
 
     WaitQueues queues;

@@ -183,12 +183,14 @@ void Kernel::become_zombie(Machine& machine, u32 index) {
     for (u32 child : children) {
         const i32 wanted = processes[child].parent_death_signal;
         set_parent(child, reaper);
+        release_orphans(machine, child, index, 0);
         if (wanted && !processes[child].zombie) send_to_process(machine, child, {.number = wanted, .code = kCodeKernel});
         if (processes[child].zombie) {
             if (!reaper && !is_container_init(child)) reap(machine, child);
             else wake({WaitKind::Child, reaper});
         }
     }
+    release_orphans(machine, index, processes[index].parent, index);
     notify_parent_of_end(machine, index);
 }
 
@@ -247,7 +249,9 @@ void Kernel::kill_namespace(Machine& machine, u32 pid_namespace) {
 void Kernel::end_session(Machine& machine, u32 index) {
     const Process& process = processes[index];
     if (process.session != process.pid || !process.tty) return;
-    hang_up(machine, process.tty - 1, process.session);
+    const u32 terminal = process.tty - 1;
+    send_to_group(machine, terminals[terminal].foreground, {.number = kSigHup, .code = kCodeKernel});
+    leave_terminal(terminal);
 }
 
 } // namespace trapeze::container

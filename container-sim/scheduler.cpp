@@ -83,6 +83,7 @@ void Kernel::set_up_host() {
     vfs.link_mount(top, bottom.mount, bottom.dentry);
     vfs.put_in_namespace(top, 0);
     ttys.emplace_back();
+    terminals.add({});
     spaces.add({});
     processes.emplace_back();
     processes[0].used = true;
@@ -200,6 +201,8 @@ void Kernel::save(Machine& machine, Task& task) {
 
 KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
     KernelStop stop;
+    for (const Tty& console : ttys)
+        if (console.terminal) feed_terminal(machine, console.terminal);
     while (stop.executed < budget) {
         expire_timers(machine);
         if (network_due() <= machine.cycles()) advance_network(machine);
@@ -338,13 +341,18 @@ void Kernel::type(u32 container, std::string_view text) {
     constexpr std::size_t kMost = 64 << 10;
     if (container >= ttys.size()) return;
     ttys[container].input.append(text.substr(0, kMost - std::min(kMost, ttys[container].input.size())));
-    wake({WaitKind::Tty, container});
+    if (!ttys[container].terminal) wake({WaitKind::Console, container}); // a terminal takes it when the machine runs
 }
 void Kernel::close_input(u32 container) {
     if (container >= ttys.size()) return;
+    if (const u32 own = ttys[container].terminal) return type(container, std::string(1, static_cast<char>(terminals[own].termios.characters[4]))); // VEOF
     ttys[container].closed = true;
-    wake({WaitKind::Tty, container});
+    wake({WaitKind::Console, container});
 }
-std::string Kernel::take_output(u32 container) { return container < ttys.size() ? std::exchange(ttys[container].output, {}) : std::string(); }
+std::string Kernel::take_output(u32 container) { 
+    if (container >= ttys.size()) return {};
+    const u32 own = ttys[container].terminal;
+    return std::exchange(own ? terminals[own].output : ttys[container].output, {});
+}
 
 } // namespace trapeze::container

@@ -226,7 +226,10 @@ void Kernel::deliver_signals(Machine& machine, u32 index) {
         if (is_ignored(process_of(task), *info)) continue;
         if (action.handler == sa::kDefault || info->number == kSigKill || info->number == kSigStop) {
             switch (default_action(info->number)) {
-            case SignalDefault::Stop: stop_process(machine, task.process, info->number); break;
+            case SignalDefault::Stop:
+                if (info->number != kSigStop && is_orphaned(process_of(task).group, 0)) continue; // nobody would continue it
+                stop_process(machine, task.process, info->number);
+                break;
             case SignalDefault::Ignore: case SignalDefault::Continue: continue;
             case SignalDefault::Core: end_process(machine, task.process, info->number | (process_of(task).limits[kLimitCore].current ? 0x80 : 0)); break;
             default: end_process(machine, task.process, info->number);

@@ -139,6 +139,11 @@ struct Call {
     i64 check_entry(NamespaceKind kind, u32 target) const;
     void enter(NamespaceKind kind, u32 target) const;
 
+    // tty.cpp
+    Attempt open_master(Location at, u64 flags) const;
+    Attempt open_slave(u32 terminal, Location at, u64 flags) const;
+    Attempt open_terminal(Location at, u64 flags) const;
+
     // handles.cpp
     i64 open_namespace(NamespaceKind kind, u32 index) const;
     i64 open_pid(u32 process, u32 flags) const;

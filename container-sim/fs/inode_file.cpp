@@ -134,13 +134,7 @@ i64 Call::open_device(Location at, u64 flags) const {
         file.kind = FileKind::Device, file.object = minor;
         return kernel.install(machine, task(), std::move(file), flags & kCloseOnExec);
     }
-    const u32 own = kernel.process_of(task()).tty;
-    const bool console = major == 5 && minor == 1;
-    if (!(major == 5 && minor == 0) && !console && major != 136) return -kENXIO;
-    if (!console && major == 5 && !own) return -kENXIO; // /dev/tty of who has no terminal
-    file.kind = FileKind::Tty, file.object = major == 136 ? minor : own ? own - 1 : kernel.process_of(task()).container;
-    if (file.object >= kernel.ttys.size()) return -kENXIO;
-    return kernel.install(machine, task(), std::move(file), flags & kCloseOnExec);
+    return major == 136 || (major == 5 && minor <= 2) ? open_terminal(at, flags).value : -kENXIO;
 }
 
 } // namespace trapeze::container

@@ -58,9 +58,9 @@ std::string show_stat(const Reader& reader, const Shown& s) {
     const MemoryUse memory = memory_use(reader, s);
     const Process& p = s.process;
     const u64 own_ticks = ticks(s.is_leader ? p.cycles : s.task.run_cycles);
-    const u32 terminal = p.tty ? static_cast<u32>(make_device(136, p.tty - 1)) : 0;
+    const u32 terminal = p.tty ? static_cast<u32>(make_device(136, s.kernel.terminals[p.tty - 1].index)) : 0;
     return fmt::format("{} ({}) {} {} {} {} {} {} 0 {} 0 0 0 {} 0 {} 0 {} {} {} 0 {} {} {} 18446744073709551615 0 0 0 0 0 {} {} 0 0 0 0 0 {} 0 0 0 0 0 0 0 0 0 0 0 0 0 {}\n",
-                       s.pid(s.is_leader ? p.pid : s.task.tid), s.task.name, s.state(), s.parent(), s.pid(p.group), s.pid(p.session), terminal, p.tty ? s.pid(p.group) : -1, p.faults,
+                       s.pid(s.is_leader ? p.pid : s.task.tid), s.task.name, s.state(), s.parent(), s.pid(p.group), s.pid(p.session), terminal, p.tty ? s.pid(s.kernel.terminals[p.tty - 1].foreground) : -1, p.faults,
                        own_ticks, ticks(p.children_cycles), 20 + p.nice, p.nice, std::max<std::size_t>(1, p.threads.size()), ticks(p.started), memory.size,
                        memory.resident / kPageSize, s.task.pending.set() & 0x7fffffff, s.task.blocked_signals & 0x7fffffff, p.exit_signal, p.zombie ? p.exit_status : 0);
 }

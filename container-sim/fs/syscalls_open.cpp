@@ -98,10 +98,11 @@ bool Call::is_running_program(u32 inode) const {
 i64 Call::reopen(Location link, u64 flags) const {
     const OpenFile* file = proc_open_file(kernel.vfs, viewer(), link.inode);
     if (!file) return -kENOENT;
-    if (file->kind != FileKind::PipeRead && file->kind != FileKind::PipeWrite && file->kind != FileKind::Tty) return -kENXIO;
+    if (file->kind == FileKind::Tty) return open_slave(file->object, {}, flags | kNoTerminal).value;
+    if (file->kind != FileKind::PipeRead && file->kind != FileKind::PipeWrite && file->kind != FileKind::Console) return -kENXIO;
     OpenFile again = *file;
     again.flags = static_cast<u32>(flags & ~(kCreate | kExclusive | kNoTerminal | kTruncate | kCloseOnExec)), again.offset = 0;
-    if (file->kind != FileKind::Tty) {
+    if (file->kind != FileKind::Console) {
         if ((flags & kAccess) > kWriteOnly) return -kEACCES; // an end that reads and writes is not kept as one
         again.kind = flags & kAccess ? FileKind::PipeWrite : FileKind::PipeRead;
         ++(flags & kAccess ? kernel.pipes[file->object].writers : kernel.pipes[file->object].readers);

@@ -86,7 +86,6 @@ Stat stat_without_place(const OpenFile& file) {
     Stat stat{};
     stat.links = 1, stat.block_size = 4096, stat.inode = 4096 + file.object;
     stat.mode = file_operations(file.kind).mode;
-    if (file.kind == FileKind::Tty) stat.special = make_device(136, file.object);
     return stat;
 }
 

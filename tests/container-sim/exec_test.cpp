@@ -25,10 +25,16 @@ TEST_CASE("exec: tiny-os's programs run unchanged, its self-test but for the rea
 TEST_CASE("exec: a terminal's lines reach the shell, and the end of input ends it") {
     RootFolder root;
     root.program("programs/sh", "bin/sh").program("programs/echo", "bin/echo").program("programs/cat", "bin/cat");
-    const Outcome shell = run_in(root, {"/bin/sh"}, "echo one\necho two | cat\n");
-    CHECK(shell.output.find("one\n") != std::string::npos);
-    CHECK(shell.output.find("two\n") != std::string::npos);
-    CHECK(shell.status == 0);
+    World world;
+    const u32 own = world.start({.hostname = "web", .rootfs = root.path(), .arguments = {"/bin/sh"}, .terminal = true});
+    world.kernel.type(own, "echo onf\x7f" "e\recho two | cat\n");
+    world.kernel.close_input(own);
+    CHECK(world.run() == RunState::Finished);
+    const std::string output = world.kernel.take_output(own);
+    CHECK(output.find("echo onf\b \be\r\n") != std::string::npos); // echoed as it was edited
+    CHECK(output.find("one\r\n") != std::string::npos);
+    CHECK(output.find("two\r\n") != std::string::npos);
+    CHECK(world.kernel.exit_status(own) == 0);
 }
 
 TEST_CASE("exec: a name without a slash is looked for in PATH; a script runs by its first line") {

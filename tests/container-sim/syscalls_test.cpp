@@ -67,7 +67,7 @@ const std::vector<Pointers> kPointers = {
     {"fstatfs", {3, 0}, {1}}, {"fchownat", {kHere, 0, 0, 0, 0}, {1}}, {"memfd_create", {0, 0}, {0}},
     {"statx", {kHere, kFilePath, 0, 0x7ff, kZeros}, {1, 4}}, {"open_tree", {kHere, 0, 0}, {1}}, {"move_mount", {kHere, kFilePath, kHere, kFilePath, 0}, {1, 3}}, {"fsopen", {0, 0}, {0}},
     {"openat2", {kHere, kFilePath, kZeros, 24}, {1, 2}}, {"faccessat2", {kHere, 0, 0, 0}, {1}}, {"mount_setattr", {kHere, kPath, 0, 0, 32}, {3}}, {"fchmodat2", {kHere, 0, 0700, 0}, {1}},
-    {"getcwd", {0, 64}, {0}}, {"ioctl", {0, 0x5401, 0}, {2}}, {"symlinkat", {kPath, kHere, kPath}, {0, 2}}, {"mkdirat", {kHere, 0, 0700}, {1}},
+    {"getcwd", {0, 64}, {0}}, {"ioctl", {0, 0x5421, 0}, {2}}, {"symlinkat", {kPath, kHere, kPath}, {0, 2}}, {"mkdirat", {kHere, 0, 0700}, {1}},
     {"unlinkat", {kHere, 0, 0}, {1}}, {"truncate", {0, 0}, {0}}, {"faccessat", {kHere, 0, 0}, {1}}, {"chdir", {0}, {0}}, {"chroot", {0}, {0}},
     {"fchmodat", {kHere, 0, 0700}, {1}}, {"openat", {kHere, 0, 0}, {1}}, {"pipe2", {0, 0}, {0}}, {"getdents64", {4, 0, 4096}, {1}}, {"read", {3, 0, 4}, {1}},
     {"write", {3, 0, 4}, {1}}, {"readv", {3, 0, 1}, {1}}, {"writev", {3, 0, 1}, {1}}, {"pread64", {3, 0, 4, 0}, {1}}, {"pwrite64", {3, 0, 4, 0}, {1}},
