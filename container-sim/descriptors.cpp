@@ -58,6 +58,7 @@ OpenFile* Kernel::file_of(const Task& task, u32 fd) {
 
 void Kernel::close_file(Machine& machine, u32 file) {
     if (!files.release(file)) return;
+    if (epolls.size()) forget_in_epolls(file);
     if (const auto close = file_operations(files[file].kind).close) close(*this, machine, files[file]);
     files.erase(file);
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "container-sim/net/network.hpp"
+#include "container-sim/event_files.hpp"
 #include "container-sim/pool.hpp"
 #include "container-sim/spec.hpp"
 #include "container-sim/task.hpp"
@@ -97,7 +98,7 @@ class Kernel {
     // scheduler.cpp
     void make_runnable(u32 task);
     void block(u32 task);
-    void wake(WaitKey key);
+    void wake(WaitKey key, Edge edge = Edge::Yes);
     void wake_task(u32 task, Wakened why);
     void leave_queues(Task& task);
     std::optional<u32> choose();
@@ -177,6 +178,11 @@ class Kernel {
     void continue_process(Machine& machine, u32 process);
     void tell_parent(Machine& machine, u32 process, int code, int status);
     void wake_for_signal(u32 task);
+
+    // event_files.cpp
+    bool timer_due(u32 timer) const;
+    void drop_timer(u32 timer);
+    void forget_in_epolls(u32 file);
 
     // futex.cpp
     i64 wake_futex(WaitKey key, u32 most, u32 bits);
@@ -310,6 +316,11 @@ class Kernel {
     std::map<u32, u32> fifos;                 ///< inode of a named pipe to its pipe
     Pool<OpenFile> files;
     Pool<Pipe> pipes;
+    Pool<EventCounter> event_counters;
+    Pool<TimerFile> timer_files;
+    Pool<EpollSet> epolls;
+    std::map<WaitKey, u64> edges;         ///< how often what edge-triggered epoll items watch has been woken
+    std::set<std::pair<u64, u32>> timer_file_deadlines; ///< (cycles, timer file), until they have passed
     Network network;
     Pool<Terminal> terminals;     ///< 0 is nobody's
     std::vector<Tty> ttys;        ///< one a container; 0 is the host's

@@ -17,7 +17,7 @@ Attempt read_pipe(const Call& call, OpenFile& file, u64 to, u64 bytes, u64*) {
     const std::vector<u8> data(pipe.buffer.begin(), pipe.buffer.begin() + static_cast<std::ptrdiff_t>(std::min<u64>(bytes, pipe.buffer.size())));
     if (!call.kernel.copy_out(call.machine, call.task(), to, data)) return -kEFAULT;
     pipe.buffer.erase(0, data.size());
-    if (!data.empty()) call.kernel.wake(pipe_key(file));
+    if (!data.empty()) call.kernel.wake(pipe_key(file), Edge::No);
     return static_cast<i64>(data.size());
 }
 

@@ -141,7 +141,9 @@ void Kernel::wake_task(u32 index, Wakened why) {
     make_runnable(index);
 }
 
-void Kernel::wake(WaitKey key) {
+void Kernel::wake(WaitKey key, Edge edge) {
+    if (edge == Edge::Yes && !edges.empty())
+        if (const auto watched = edges.find(key); watched != edges.end()) ++watched->second;
     for (u32 index : queues.waiting(key)) wake_task(index, Wakened::ByKey);
 }
 
@@ -157,6 +159,11 @@ std::optional<u32> Kernel::choose() {
 }
 
 void Kernel::expire_timers(Machine& machine) {
+    while (!timer_file_deadlines.empty() && timer_file_deadlines.begin()->first <= machine.cycles()) {
+        const u32 timer = timer_file_deadlines.begin()->second;
+        timer_file_deadlines.erase(timer_file_deadlines.begin());
+        wake({WaitKind::Timer, timer});
+    }
     while (!timers.empty() && timers.begin()->first <= machine.cycles()) wake_task(timers.begin()->second, Wakened::ByTime);
     while (!alarms.empty() && alarms.begin()->first <= machine.cycles()) {
         const u32 index = alarms.begin()->second;
@@ -171,6 +178,7 @@ void Kernel::expire_timers(Machine& machine) {
 /// When all wait, time passes to the first that waits for it. False: nobody does.
 bool Kernel::skip_idle(Machine& machine) {
     u64 earliest = std::min(timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first);
+    if (!timer_file_deadlines.empty()) earliest = std::min(earliest, timer_file_deadlines.begin()->first);
     // What the network has still to do matters only to somebody: connections that are over wait for a minute.
     const auto alive = [](const Process& process) { return process.used && !process.zombie; };
     if (network_due() < earliest && std::any_of(processes.begin() + 1, processes.end(), alive)) earliest = network_due();

@@ -141,6 +141,7 @@ void Kernel::send_to_process(Machine& machine, u32 index, const SignalInfo& info
     if (ignored && !blocked_by_all) return;
     process.pending.add(info);
     wake({WaitKind::Signal, process.leader});
+    wake({WaitKind::Signal, ~u64{0}});
     for (u32 thread : process.threads) // the first that would take it
         if (!(tasks[thread].blocked_signals & signal_bit(info.number))) {
             wake_for_signal(thread);
@@ -156,6 +157,7 @@ void Kernel::send_to_task(Machine& machine, u32 index, const SignalInfo& info) {
     if (is_ignored(process_of(task), info) && !(task.blocked_signals & signal_bit(info.number))) return;
     task.pending.add(info);
     wake({WaitKind::Signal, process_of(task).leader});
+    wake({WaitKind::Signal, ~u64{0}});
     wake_for_signal(index);
 }
 

@@ -154,6 +154,13 @@ struct Call {
     i64 make_socket_file(const std::string& path, u64& node) const;
     i64 named_net(bool by_pid, u32 value) const; ///< a net namespace, by a process or a descriptor; a negated errno
 
+    // event_files.cpp
+    unsigned epoll_depth(u32 epoll, unsigned depth) const;
+    bool epoll_reaches(u32 from, u32 to, unsigned depth) const;
+    u32 epoll_item_ready(u32 file, EpollSet::Item& item) const;
+    void add_epoll_keys(std::vector<WaitKey>& keys, u32 epoll, unsigned depth) const;
+    Attempt wait_epoll(u64 deadline, u64 mask_at, u64 mask_size) const;
+
     // futex.cpp
     i64 futex_key(u64 address, WaitKey& key) const;
     Attempt wait_futex(u32 bits, bool absolute) const;

@@ -182,6 +182,7 @@ i16 Call::poll_file(const OpenFile& file, i16 events) const {
 }
 
 void Call::add_wait_key(std::vector<WaitKey>& keys, const OpenFile& file) const {
+    if (file.kind == FileKind::Epoll) return add_epoll_keys(keys, file.object, 0);
     if (const auto key = file_operations(file.kind).wait_key) keys.push_back(key(file));
 }
 

@@ -20,6 +20,9 @@ struct WaitKey {
     auto operator<=>(const WaitKey&) const = default;
 };
 
+/// Whether a wake is news to those who ask for changes only (EPOLLET).
+enum class Edge : u8 { No, Yes };
+
 inline constexpr u64 kForever = ~u64{0}; ///< no deadline
 
 /// How a call that a signal has interrupted goes on (signal(7), "Interruption of system calls").

@@ -1,6 +1,7 @@
-// trapeze isa: the tables of instructions and CSRs, with Popek and Goldberg's classification.
+// trapeze isa: the tables of instructions and CSRs, with Popek and Goldberg's classification, and of system calls.
 #include "scenarios/cli.hpp"
 #include "scenarios/isa_tables.hpp"
+#include "scenarios/syscall_tables.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -12,8 +13,9 @@ namespace trapeze::scenarios {
 
 namespace {
 
-int isa(const std::string& format) {
+int isa(const std::string& format, bool syscalls) {
     if (format != "text" && format != "markdown" && format != "json") return complain(fmt::format("--format {}: give text, markdown or json", format), kUsage);
+    if (syscalls) return fmt::print("{}", format == "json" ? syscalls_json() : format == "markdown" ? syscalls_markdown() : syscalls_text()), 0;
     fmt::print("{}", format == "json" ? isa_json() : format == "markdown" ? isa_markdown() : isa_text());
     return 0;
 }
@@ -47,7 +49,9 @@ void add_isa(Verbs verbs) {
     auto json = std::make_shared<bool>(false);
     verb->add_option("--format", *format, "text, markdown (which is docs/isa.md), or json for one JSON object")->capture_default_str();
     verb->add_flag("--json", *json, "the same as --format json");
-    verb->callback([=, status = &verbs.status] { *status = isa(*json ? "json" : *format); });
+    auto syscalls = std::make_shared<bool>(false);
+    verb->add_flag("--syscalls", *syscalls, "the table of the container kernel's system calls instead, with what each lacks against Linux (as markdown: docs/syscalls.md)");
+    verb->callback([=, status = &verbs.status] { *status = isa(*json ? "json" : *format, *syscalls); });
     auto* names = verbs.app.add_subcommand("symbols", "list the symbols of a guest, for breakpoints and lessons");
     auto guest = std::make_shared<std::string>();
     names->add_option("guest", *guest, "an ELF file, or the name of a shipped guest")->required();

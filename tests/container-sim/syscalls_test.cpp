@@ -52,7 +52,7 @@ const container::SyscallRow& row_of(const std::string& name) {
 }
 
 // A bad pointer in these arguments (0: the first) is EFAULT, when the others are these. Descriptors: 3 a file, 4 a folder, 7 a socket, 0 a terminal.
-constexpr u64 kBad = 8, kPath = kReplayArea, kFilePath = kReplayArea + 64, kZeros = kReplayArea + 4096, kHere = static_cast<u64>(-100);
+constexpr u64 kNone = ~u64{0}, kBad = 8, kPath = kReplayArea, kFilePath = kReplayArea + 64, kZeros = kReplayArea + 4096, kHere = static_cast<u64>(-100);
 struct Pointers {
     const char* name;
     std::array<u64, 6> arguments;
@@ -81,13 +81,13 @@ const std::vector<Pointers> kPointers = {
     {"pselect6", {1, 0, 0, 0, 0, 0}, {1, 2, 3, 4, 5}}, {"get_robust_list", {0, kZeros, kZeros}, {1, 2}}, {"setitimer", {0, kZeros, kZeros}, {1, 2}}, {"getitimer", {0, 0}, {1}},
     {"clock_getres", {1, 0}, {1}}, {"getresuid", {kZeros, kZeros, kZeros}, {0, 1, 2}}, {"getresgid", {kZeros, kZeros, kZeros}, {0, 1, 2}}, {"setgroups", {1, 0}, {1}},
     {"setdomainname", {0, 4}, {0}}, {"getrusage", {0, 0}, {1}}, {"getcpu", {kZeros, kZeros, 0}, {0, 1}}, {"capget", {0, 0}, {0}}, {"capset", {0, 0}, {0}}, {"clone3", {0, 88}, {0}},
-    {"sched_getparam", {0, 0}, {1}}, {"socketpair", {1, 1, 0, 0}, {3}}, {"bind", {7, 0, 16}, {1}}, {"connect", {7, 0, 16}, {1}}, {"getsockname", {7, kZeros, 0}, {2}},
+    {"sched_getparam", {0, 0}, {1}}, {"signalfd4", {kNone, 0, 8, 0}, {1}}, {"timerfd_settime", {9, 0, 0, 0}, {2}}, {"socketpair", {1, 1, 0, 0}, {3}}, {"bind", {7, 0, 16}, {1}}, {"connect", {7, 0, 16}, {1}}, {"getsockname", {7, kZeros, 0}, {2}},
     {"getpeername", {7, kZeros, 0}, {2}}, {"sendto", {7, 0, 4, 0, 0, 0}, {1}}, {"setsockopt", {7, 1, 9, 0, 4}, {3}}, {"getsockopt", {7, 1, 3, kZeros, 0}, {4}},
     {"sendmsg", {7, 0, 0}, {1}}, {"recvmsg", {7, 0, 0}, {1}}, {"sendmmsg", {7, 0, 1, 0}, {1}}, {"recvmmsg", {7, 0, 1, 0, 0}, {1}},
 };
 // Pointers that are addresses to work on, are only kept, are not used yet, or need a situation that other tests make (wait4).
 const std::set<std::string> kNoFault = {"copy_file_range", "set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "clone", "getgroups", "sendfile", "wait4",
-                                        "waitid", "clock_settime", "sched_setscheduler", "riscv_flush_icache", "pidfd_send_signal", "reboot", "flistxattr", "fsconfig", "name_to_handle_at",
+                                        "waitid", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "timerfd_gettime", "clock_settime", "sched_setscheduler", "riscv_flush_icache", "pidfd_send_signal", "reboot", "flistxattr", "fsconfig", "name_to_handle_at",
                                         "accept", "accept4", "recvfrom"};
 
 } // namespace
