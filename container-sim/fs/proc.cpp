@@ -255,7 +255,11 @@ i64 fill_proc(Vfs& vfs, const Viewer& viewer, u32 super, const MountRequest& req
         if (dentry >= 0) vfs.inodes.edit(vfs.dentries.get(static_cast<u32>(dentry)).inode).target = target;
     };
     link("self", kProcSelf, ""), link("thread-self", kProcThreadSelf, ""), link("mounts", kProcStatic, "self/mounts"), link("net", kProcStatic, "self/net");
-    for (const SystemControl& control : kSystemControls) {
+    std::vector<const SystemControl*> controls; // inodes point at the rows of the tables themselves
+    for (const auto* table : {&kSystemControls, &kNetControls})
+        for (const SystemControl& control : *table) controls.push_back(&control);
+    for (const SystemControl* row : controls) {
+        const SystemControl& control = *row;
         u32 at = root;
         for (std::string_view rest = control.folder; !rest.empty();) {
             const std::size_t end = std::min(rest.find('/'), rest.size());

@@ -106,8 +106,6 @@ FIXED(kNamespacesMost, "32768");
 FIXED(kCore, "core");
 FIXED(kPrintk, "7\t4\t1\t7");
 FIXED(kPortRange, "32768\t60999");
-FIXED(kPingGroups, "1\t0");
-FIXED(kLowestPort, "1024");
 FIXED(kBacklog, "4096");
 #undef FIXED
 
@@ -219,14 +217,8 @@ const std::vector<SystemControl> kSystemControls = {
     {"sys/user", {"max_cgroup_namespaces", 0444, fixed<kNamespacesMost>, nullptr}},
     {"sys/user", {"max_time_namespaces", 0444, fixed<kNamespacesMost>, nullptr}},
     {"sys/net/core", {"somaxconn", 0444, fixed<kBacklog>, nullptr}},
-    {"sys/net/ipv4", {"ip_forward", 0444, fixed<kZero>, nullptr}},
     {"sys/net/ipv4", {"ip_local_port_range", 0444, fixed<kPortRange>, nullptr}},
-    {"sys/net/ipv4", {"ip_unprivileged_port_start", 0444, fixed<kLowestPort>, nullptr}},
-    {"sys/net/ipv4", {"ping_group_range", 0444, fixed<kPingGroups>, nullptr}},
     {"sys/net/ipv6/conf/all", {"disable_ipv6", 0444, fixed<kOne>, nullptr}},
 };
-
-/// /proc/net is the reader's own: "net" is a link to self/net. What the network has to show is added here.
-const std::vector<GeneratedFile> kProcNetFiles = {};
 
 } // namespace trapeze::container

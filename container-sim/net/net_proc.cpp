@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace trapeze::container {
 
 namespace {
@@ -24,7 +26,9 @@ std::string dev_text(const Network& network, u32 net) {
 std::string route_text(const Network& network, u32 net) {
     constexpr u32 kUp = 1, kGateway = 2, kHost = 4;
     std::string text = fmt::format("{:<127}\n", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT");
-    for (const NetRoute& route : network.space(net).routes) {
+    std::vector<NetRoute> routes = network.space(net).routes;
+    std::stable_sort(routes.begin(), routes.end(), [](const NetRoute& a, const NetRoute& b) { return a.destination < b.destination; }); // as a trie is walked
+    for (const NetRoute& route : routes) {
         if (route.type != RouteType::Unicast) continue;
         const u32 flags = kUp | (route.gateway ? kGateway : 0) | (route.prefix == 32 ? kHost : 0);
         text += fmt::format("{:<127}\n", fmt::format("{}\t{:08X}\t{:08X}\t{:04X}\t0\t0\t{}\t{:08X}\t0\t0\t0", network.device(route.device).name, swapped(route.destination), swapped(route.gateway), flags,
