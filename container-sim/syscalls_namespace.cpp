@@ -41,10 +41,9 @@ i64 Call::enter_new_user_namespace(Task& target) const {
 }
 
 /// New namespaces for a task, as its flags ask; pid and (for unshare) time are for its children. With `for_child` the task is one that is
-/// being born: it holds none yet, and comes to hold all it is in. 0 or an error.
+/// being born. 0 or an error.
 i64 Call::new_namespaces(u32 target_index, u64 flags, bool for_child) const {
     Task& target = kernel.tasks[target_index];
-    if (for_child) kernel.use_namespaces(target);
     flags &= all_namespace_flags();
     if (!flags) return 0;
     if (flags & namespace_flag(NamespaceKind::User))

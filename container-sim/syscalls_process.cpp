@@ -329,8 +329,9 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         abandon_child(child_index);
         return Attempt(error);
     };
+    kernel.use_namespaces(kernel.tasks[child_index]);
+    if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM); // before its namespaces: a new mount namespace moves its root
     if (const i64 error = new_namespaces(child_index, flags, true)) return give_up(error);
-    if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM);
     if (const i64 error = child_process(child_index, flags, wanted.exit_signal)) return give_up(error);
     if (!kernel.give_pid(child_index, kernel.tasks[child_index].pid_namespace_of_children)) return give_up(-kEAGAIN);
     return finish_clone(child_index, wanted);
