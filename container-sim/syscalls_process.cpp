@@ -299,6 +299,7 @@ i64 Call::child_process(u32 child, u64 flags, u64 exit_signal) const {
     process.tty = from.tty, process.arguments = from.arguments, process.environment = from.environment, process.executable = from.executable;
     process.executable_inode = from.executable_inode, process.limits = from.limits, process.nice = from.nice, process.cgroup = from.cgroup;
     process.container = from.container, process.dumpable = from.dumpable, process.oom_score_adjust = from.oom_score_adjust;
+    process.program = from.program, process.stack_begin = from.stack_begin;
     process.exit_signal = static_cast<i32>(exit_signal), process.started = machine.cycles();
     kernel.tasks[child].process = *made;
     return 0;
