@@ -167,7 +167,7 @@ class Kernel {
     void send_to_process(Machine& machine, u32 process, const SignalInfo& info);
     void send_to_task(Machine& machine, u32 task, const SignalInfo& info);
     void send_to_group(Machine& machine, i32 group, const SignalInfo& info);
-    void force_signal(Machine& machine, u32 task, int number, int code, u64 address);
+    void force_signal(Machine& machine, u32 task, const SignalInfo& info);
     bool is_ignored(const Process& process, const SignalInfo& info) const;
     void prepare_signal(Machine& machine, u32 process, int number);
     u64 deliverable(const Task& task) const;               ///< pending and not blocked
@@ -183,6 +183,14 @@ class Kernel {
     bool timer_due(u32 timer) const;
     void drop_timer(u32 timer);
     void forget_in_epolls(u32 file);
+
+    // seccomp.cpp
+    bool filters_allow(Machine& machine, u32 task);
+    bool apply_answer(Machine& machine, u32 task, u32 answer, const SeccompData& data);
+    void kill_for_call(Machine& machine, u32 task, bool whole_process);
+    i64 add_filter(Task& task, std::vector<BpfInstruction> code);
+    void release_filter(u32 filter);
+    bool is_earlier_filter(u32 filter, u32 of) const;
 
     // futex.cpp
     i64 wake_futex(WaitKey key, u32 most, u32 bits);
@@ -303,6 +311,8 @@ class Kernel {
     Pool<DescriptorTable> descriptor_tables;
     Pool<FileSystemContext> contexts;
     Pool<SignalActions> signal_actions;
+    Pool<SeccompFilter> seccomp_filters;      ///< 0 is nobody's
+    u64 seccomp_instructions = 0;             ///< of all of them
     Pool<PidNamespace> pid_namespaces;
     Pool<UtsNamespace> uts_namespaces;
     Pool<UserNamespace> user_namespaces;

@@ -124,6 +124,7 @@ void Kernel::release_task(Machine& machine, Task& task) {
     if (task.descriptors) release_descriptors(machine, std::exchange(task.descriptors, 0));
     if (task.context && contexts.release(task.context)) contexts.erase(task.context);
     task.context = 0;
+    release_filter(std::exchange(task.seccomp, 0));
     release_space(machine, std::exchange(task.memory, 0));
     wake({WaitKind::Vfork, static_cast<u64>(task.tid)});
     wake({WaitKind::Exit, static_cast<u64>(task.tid)});

@@ -261,12 +261,14 @@ void Kernel::handle_trap(Machine& machine, const Trap& trap) {
         ++process_of(task).faults;
         i64 result = fault_in(machine, memory_of(task), trap.tval, access);
         while (result == -kENOMEM && end_largest(machine) != task.process) result = fault_in(machine, memory_of(task), trap.tval, access);
-        if (result == -kEFAULT) force_signal(machine, current, kSigSegv, memory_of(task).vmas.contains(trap.tval & ~kPageMask) ? kCodeAccess : kCodeUnmapped, trap.tval);
+        if (result != -kEFAULT) return;
+        const int code = memory_of(task).vmas.contains(trap.tval & ~kPageMask) ? kCodeAccess : kCodeUnmapped;
+        force_signal(machine, current, {.number = kSigSegv, .code = code, .value = trap.tval});
         return;
     }
     default:
         event(machine, EventKind::ProcessExit, task, fmt::format("{} at 0x{:x} in {}", cause_name(trap.cause), trap.epc, task.name));
-        force_signal(machine, current, signal_of(trap), trap.is(Cause::IllegalInstruction) || trap.is(Cause::Breakpoint) ? 1 : kCodeKernel, trap.epc);
+        force_signal(machine, current, {.number = signal_of(trap), .code = trap.is(Cause::IllegalInstruction) || trap.is(Cause::Breakpoint) ? 1 : kCodeKernel, .value = trap.epc});
     }
 }
 
@@ -283,7 +285,7 @@ void Kernel::begin_call(Machine& machine, u32 index) {
     Call call{*this, machine, index, {}};
     std::copy_n(task.x.begin() + 10, 6, call.arguments.begin());
     event(machine, EventKind::SyscallEnter, task, wanted ? call.text(syscall_row(task.call), task.call) : std::string());
-    attempt_call(machine, index);
+    if (task.seccomp_mode == SeccompMode::Off || filters_allow(machine, index)) attempt_call(machine, index);
 }
 
 /// One attempt. A task that a signal has woken makes it once more, so that what is ready counts and partial work is told; if it would

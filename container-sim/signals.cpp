@@ -84,14 +84,14 @@ static_assert(sizeof(Frame) == 1088);
 std::array<u8, 128> siginfo_bytes(const SignalInfo& info, i32 sender, u32 uid) {
     std::array<u8, 128> bytes{};
     const auto put = [&](std::size_t at, auto value) { std::memcpy(bytes.data() + at, &value, sizeof value); };
-    put(0, info.number), put(8, info.code);
+    put(0, info.number), put(4, info.error), put(8, info.code);
     const bool fault = info.code > 0 && info.code < kCodeKernel && (info.number == kSigSegv || info.number == kSigBus || info.number == kSigIll || info.number == kSigTrap || info.number == kSigFpe);
     if (fault) {
         put(16, info.value);
     } else if (info.number == kSigChld && info.code > 0) {
         put(16, sender), put(20, uid), put(24, static_cast<i32>(info.value));
-    } else if (info.number == kSigSys && info.code == 1) {
-        put(16, info.value);
+    } else if (info.number == kSigSys && info.code == kCodeSeccomp) {
+        put(16, info.value), put(24, info.call), put(28, kAuditArchRiscv64);
     } else {
         put(16, sender), put(20, uid), put(24, info.value);
     }
@@ -167,14 +167,14 @@ void Kernel::send_to_group(Machine& machine, i32 group, const SignalInfo& info) 
 }
 
 /// A fault of its own making: neither blocking nor ignoring helps against it.
-void Kernel::force_signal(Machine& machine, u32 index, int number, int code, u64 address) {
+void Kernel::force_signal(Machine& machine, u32 index, const SignalInfo& info) {
     Task& task = tasks[index];
-    SignalAction& action = signal_actions[task.actions][static_cast<std::size_t>(number)];
-    if (action.handler == sa::kIgnore || task.blocked_signals & signal_bit(number) || action.handler == sa::kDefault) {
-        event(machine, EventKind::ProcessExit, task, fmt::format("{} at 0x{:x} ends {}", signal_name(number), task.pc, task.name));
-        return end_process(machine, task.process, number);
+    const SignalAction& action = signal_actions[task.actions][static_cast<std::size_t>(info.number)];
+    if (action.handler == sa::kIgnore || task.blocked_signals & signal_bit(info.number) || action.handler == sa::kDefault) {
+        event(machine, EventKind::ProcessExit, task, fmt::format("{} at 0x{:x} ends {}", signal_name(info.number), task.pc, task.name));
+        return end_process(machine, task.process, info.number);
     }
-    task.pending.add({.number = number, .code = code, .value = address});
+    task.pending.add(info);
 }
 
 // --- Stopping ------------------------------------------------------------------------------------------------------------------------

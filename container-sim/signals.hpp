@@ -17,8 +17,9 @@ struct SignalInfo {
     i32 number = 0, code = 0;      ///< si_code: SI_USER 0, SI_KERNEL 0x80, SI_QUEUE -1, SI_TKILL -6, SI_TIMER -2, CLD_* and so on
     i32 sender = 0;                ///< pid in the host's namespace; 0: the kernel
     u32 uid = 0;
-    u64 value = 0;                 ///< si_value, si_addr or si_status
+    u64 value = 0;                 ///< si_value, si_addr, si_call_addr or si_status
     i32 raw_pid = 0;               ///< rt_sigqueueinfo: as the sender gave it
+    i32 error = 0, call = 0;       ///< si_errno and si_syscall, of a SIGSYS that a seccomp filter has sent
     bool operator==(const SignalInfo&) const = default;
 };
 

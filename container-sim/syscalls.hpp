@@ -120,6 +120,12 @@ struct Call {
     i64 change_gids(u32 gid, u32 egid, u32 sgid) const;
     Attempt change_ambient() const;
 
+    // seccomp.cpp
+    i64 set_strict() const;
+    i64 set_filter(u64 flags, u64 program) const;
+    i32 diverged_thread() const;
+    void give_filters_to_threads() const;
+
     // syscalls_process.cpp
     i64 change_name(std::string UtsNamespace::*which, const char* call) const;
     i64 check_clone(u64 flags) const;

@@ -293,7 +293,8 @@ Attempt Call::prctl() const {
     case kSetNoNewPrivileges: return arg(1) != 1 || arg(2) || arg(3) || arg(4) ? Attempt(-kEINVAL) : Attempt((own.no_new_privileges = true, 0));
     case kGetNoNewPrivileges: return arg(1) || arg(2) || arg(3) || arg(4) ? Attempt(-kEINVAL) : Attempt(own.no_new_privileges);
     case kAmbient: return change_ambient();
-    case kGetSeccomp: return task().seccomp.empty() ? 0 : 2;
+    case kGetSeccomp: return static_cast<i64>(task().seccomp_mode);
+    case kSetSeccomp: return arg(1) == static_cast<u64>(SeccompMode::Strict) ? set_strict() : arg(1) == static_cast<u64>(SeccompMode::Filter) ? set_filter(0, arg(2)) : -kEINVAL;
     default: return -kEINVAL;
     }
 }

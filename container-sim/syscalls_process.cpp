@@ -330,6 +330,7 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         abandon_child(child_index);
         return Attempt(error);
     };
+    if (task().seccomp) kernel.seccomp_filters.use(task().seccomp);
     kernel.use_namespaces(kernel.tasks[child_index]);
     if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM); // before its namespaces: a new mount namespace moves its root
     if (const i64 error = new_namespaces(child_index, flags, true)) return give_up(error);
@@ -352,6 +353,7 @@ void Call::abandon_child(u32 index) const {
     if (child.descriptors) kernel.release_descriptors(machine, child.descriptors);
     if (child.context && kernel.contexts.release(child.context)) kernel.contexts.erase(child.context);
     if (child.actions && kernel.signal_actions.release(child.actions)) kernel.signal_actions.erase(child.actions);
+    kernel.release_filter(child.seccomp);
     kernel.release_namespaces(machine, child);
     const bool queued = child.queued;
     child = Task();

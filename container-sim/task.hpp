@@ -4,6 +4,7 @@
 
 #include "container-sim/credentials.hpp"
 #include "container-sim/namespaces.hpp"
+#include "container-sim/seccomp.hpp"
 #include "container-sim/signals.hpp"
 #include "container-sim/fs/vfs.hpp"
 #include "container-sim/waiting.hpp"
@@ -109,7 +110,8 @@ struct Task {
     u64 clear_tid = 0;
     u64 robust_list = 0;
     i32 exit_code = 0;
-    std::vector<u32> seccomp;            ///< filters, newest last
+    SeccompMode seccomp_mode = SeccompMode::Off;
+    u32 seccomp = 0;                     ///< its newest filter in the kernel's pool; 0: none
     u64 run_cycles = 0;
 };
 

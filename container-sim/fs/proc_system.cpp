@@ -104,6 +104,7 @@ FIXED(kThreadsMost, "32768");
 FIXED(kGroupsMost, "65536");
 FIXED(kNamespacesMost, "32768");
 FIXED(kCore, "core");
+FIXED(kSeccompActions, "kill_process kill_thread trap errno user_notif trace log allow");
 FIXED(kPrintk, "7\t4\t1\t7");
 FIXED(kPortRange, "32768\t60999");
 FIXED(kBacklog, "4096");
@@ -191,6 +192,7 @@ const std::vector<SystemControl> kSystemControls = {
     {"sys/kernel", {"printk", 0444, fixed<kPrintk>, nullptr}},
     {"sys/kernel", {"randomize_va_space", 0444, fixed<kZero>, nullptr}},
     {"sys/kernel", {"dmesg_restrict", 0444, fixed<kZero>, nullptr}},
+    {"sys/kernel/seccomp", {"actions_avail", 0444, fixed<kSeccompActions>, nullptr}},
     {"sys/kernel/random", {"boot_id", 0444, show_boot_id, nullptr}},
     {"sys/kernel/random", {"uuid", 0444, show_uuid, nullptr}},
     {"sys/kernel/random", {"entropy_avail", 0444, fixed<kEntropy>, nullptr}},

@@ -107,7 +107,8 @@ std::string show_status(const Reader& reader, const Shown& s) {
     text += fmt::format("Threads:\t{}\nSigQ:\t0/{}\nSigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n", std::max<std::size_t>(1, s.process.threads.size()),
                         PendingSignals::kMost, s.task.pending.set(), s.process.pending.set(), s.task.blocked_signals, ignored, caught);
     text += fmt::format("CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\n", c.inheritable, c.permitted, c.effective, c.bounding, c.ambient);
-    text += fmt::format("NoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\n", c.no_new_privileges ? 1 : 0, s.task.seccomp.empty() ? 0 : 2, s.task.seccomp.size());
+    text += fmt::format("NoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\n", c.no_new_privileges ? 1 : 0, static_cast<unsigned>(s.task.seccomp_mode),
+                        s.task.seccomp ? s.kernel.seccomp_filters[s.task.seccomp].number : 0);
     return text + "Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n";
 }
 

@@ -61,7 +61,7 @@ TEST_CASE("container kernel: programs print and end as under qemu-riscv64") {
 }
 
 TEST_CASE("container kernel: programs print and end as on the kernel of this machine") {
-    for (const char* name : {"files", "processes", "memory", "system", "exec"}) {
+    for (const char* name : {"files", "processes", "memory", "system", "exec", "seccomp"}) {
         CAPTURE(std::string(name));
         const std::string built = guest(std::string("probes/host/") + name);
         if (!fs::exists(built)) {

@@ -83,6 +83,7 @@ const std::vector<Pointers> kPointers = {
     {"setdomainname", {0, 4}, {0}}, {"getrusage", {0, 0}, {1}}, {"getcpu", {kZeros, kZeros, 0}, {0, 1}}, {"capget", {0, 0}, {0}}, {"capset", {0, 0}, {0}}, {"clone3", {0, 88}, {0}},
     {"sched_getparam", {0, 0}, {1}}, {"signalfd4", {kNone, 0, 8, 0}, {1}}, {"timerfd_settime", {9, 0, 0, 0}, {2}}, {"socketpair", {1, 1, 0, 0}, {3}}, {"bind", {7, 0, 16}, {1}}, {"connect", {7, 0, 16}, {1}}, {"getsockname", {7, kZeros, 0}, {2}},
     {"getpeername", {7, kZeros, 0}, {2}}, {"sendto", {7, 0, 4, 0, 0, 0}, {1}}, {"setsockopt", {7, 1, 9, 0, 4}, {3}}, {"getsockopt", {7, 1, 3, kZeros, 0}, {4}},
+    {"seccomp", {2, 0, 0}, {2}},
     {"sendmsg", {7, 0, 0}, {1}}, {"recvmsg", {7, 0, 0}, {1}}, {"sendmmsg", {7, 0, 1, 0}, {1}}, {"recvmmsg", {7, 0, 1, 0, 0}, {1}},
 };
 // Pointers that are addresses to work on, are only kept, are not used yet, or need a situation that other tests make (wait4).
