@@ -78,8 +78,6 @@ std::string Call::result_text(const SyscallRow* row, u64 number, i64 value) cons
     return error ? fmt::format("{} = -1 {}", name, error) : fmt::format("{} = {}", name, value);
 }
 
-void Call::lookup(const std::string& sentence) const { kernel.event(machine, EventKind::NamespaceLookup, task(), sentence); }
-
 i64 Call::strings(u64 array, std::vector<std::string>& out) const {
     std::size_t bytes = 0;
     for (std::size_t i = 0; array; ++i) {

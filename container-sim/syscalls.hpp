@@ -3,6 +3,8 @@
 
 #include "container-sim/kernel.hpp"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <functional>
 
@@ -23,7 +25,11 @@ struct Call {
     std::string text(const struct SyscallRow* row, u64 number) const;
     std::string result_text(const struct SyscallRow* row, u64 number, i64 value) const;
     /// Notes that a namespace decided the answer, and what the host's would have been.
-    void lookup(const std::string& sentence) const;
+    void lookup(const std::string& sentence) const { kernel.event(machine, EventKind::NamespaceLookup, task(), sentence); }
+    /// The same, put together only when somebody wants to read it.
+    template <class... Parts> void lookup(fmt::format_string<Parts...> format, Parts&&... parts) const {
+        lookup(machine.trace.wants(EventKind::NamespaceLookup) ? fmt::format(format, std::forward<Parts>(parts)...) : std::string());
+    }
 
 #define SYSCALL(number, name, ...) Attempt name() const;
 #include "container-sim/syscalls.def"

@@ -33,7 +33,7 @@ bool Call::has(Capability capability) const { return kernel.capable(task(), task
 
 i64 Call::note_id(const char* call, u32 kernel_id, u32 seen) const {
     if (task().credentials.user_namespace)
-        lookup(fmt::format("{}: {} in user namespace {}; outside it is {}", call, seen, kernel.namespace_inode(NamespaceKind::User, task().credentials.user_namespace), kernel_id));
+        lookup("{}: {} in user namespace {}; outside it is {}", call, seen, kernel.namespace_inode(NamespaceKind::User, task().credentials.user_namespace), kernel_id);
     return seen;
 }
 Attempt Call::getuid() const { return note_id("getuid", task().credentials.uid, kernel.uid_in(task(), task().credentials.uid)); }

@@ -51,7 +51,7 @@ i64 Call::new_namespaces(u32 target_index, u64 flags, bool for_child) const {
     const u32 owner = target.credentials.user_namespace;
     const u64 others = flags & ~namespace_flag(NamespaceKind::User);
     if (others && !kernel.capable(target, owner, Capability::SysAdmin)) {
-        lookup(fmt::format("new namespaces: refused, CAP_SYS_ADMIN over user namespace {} is missing", kernel.namespace_inode(NamespaceKind::User, owner)));
+        lookup("new namespaces: refused, CAP_SYS_ADMIN over user namespace {} is missing", kernel.namespace_inode(NamespaceKind::User, owner));
         return -kEPERM;
     }
     // Once its children go elsewhere, a task makes no further pid namespace (pid_namespaces(7)).
@@ -170,7 +170,7 @@ void Call::enter(NamespaceKind kind, u32 target) const {
         break;
     }
     }
-    lookup(fmt::format("setns: enters {} namespace {}", namespace_name(kind), kernel.namespace_inode(kind, target)));
+    lookup("setns: enters {} namespace {}", namespace_name(kind), kernel.namespace_inode(kind, target));
 }
 
 Attempt Call::setns() const {

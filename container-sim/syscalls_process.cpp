@@ -13,13 +13,13 @@ namespace trapeze::container {
 
 Attempt Call::getpid() const {
     const i32 host = kernel.process_of(task()).pid, own = kernel.pid_in(host, task().namespaces.pid);
-    if (task().namespaces.pid) lookup(fmt::format("getpid: {} in pid namespace {}; outside it is {}", own, kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), host));
+    if (task().namespaces.pid) lookup("getpid: {} in pid namespace {}; outside it is {}", own, kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), host);
     return own;
 }
 Attempt Call::gettid() const { return kernel.pid_in(task(), task().namespaces.pid); }
 Attempt Call::getppid() const {
     const i32 host = kernel.processes[kernel.process_of(task()).parent].pid, seen = kernel.pid_in(host, task().namespaces.pid);
-    if (task().namespaces.pid) lookup(fmt::format("getppid: {} in pid namespace {}; outside it is {}", seen, kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), host));
+    if (task().namespaces.pid) lookup("getppid: {} in pid namespace {}; outside it is {}", seen, kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), host);
     return seen;
 }
 
@@ -164,7 +164,7 @@ Attempt Call::uname() const {
     const auto set = [](char (&to)[65], const std::string& text) { std::memcpy(to, text.data(), std::min<std::size_t>(text.size(), 64)); };
     const UtsNamespace& own = kernel.uts_namespaces[task().namespaces.uts];
     set(name.system, "Linux"), set(name.node, own.hostname), set(name.release, kKernelRelease), set(name.version, kKernelVersion), set(name.machine, "riscv64"), set(name.domain, own.domainname);
-    if (task().namespaces.uts) lookup(fmt::format("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own.hostname, own.inode, kernel.uts_namespaces[0].hostname));
+    if (task().namespaces.uts) lookup("uname: nodename \"{}\" in uts namespace {}; outside it is \"{}\"", own.hostname, own.inode, kernel.uts_namespaces[0].hostname);
     return write_user(arg(0), name) ? Attempt(0) : Attempt(-kEFAULT);
 }
 
@@ -175,7 +175,7 @@ i64 Call::change_name(std::string UtsNamespace::*which, const char* call) const 
     std::string name(arg(1), '\0');
     if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(name.data()), name.size()))) return -kEFAULT;
     own.*which = name;
-    if (task().namespaces.uts) lookup(fmt::format("{}: \"{}\" for uts namespace {}; outside it stays \"{}\"", call, name, own.inode, kernel.uts_namespaces[0].*which));
+    if (task().namespaces.uts) lookup("{}: \"{}\" for uts namespace {}; outside it stays \"{}\"", call, name, own.inode, kernel.uts_namespaces[0].*which);
     return 0;
 }
 Attempt Call::sethostname() const { return change_name(&UtsNamespace::hostname, "sethostname"); }
@@ -192,7 +192,7 @@ Attempt Call::reboot() const {
     if (own == 0) return -kEPERM; // the host's machine goes on
     if (command != kRestart && command != kRestart2 && command != kHalt && command != kPowerOff) return -kEINVAL;
     const int number = command == kRestart || command == kRestart2 ? kSigHup : kSigInt;
-    lookup(fmt::format("reboot: ends the init of pid namespace {} by {}; outside, the machine goes on", kernel.namespace_inode(NamespaceKind::Pid, own), signal_name(number)));
+    lookup("reboot: ends the init of pid namespace {} by {}; outside, the machine goes on", kernel.namespace_inode(NamespaceKind::Pid, own), signal_name(number));
     if (const auto init = kernel.init_of(own)) kernel.end_process(machine, *init, number);
     return task().state == TaskState::Zombie || task().state == TaskState::Free ? Attempt::gone() : Attempt(0);
 }

@@ -26,8 +26,8 @@ i64 Call::signal_process(u32 target, const SignalInfo& info) const {
     if (!may_signal(target, info.number)) return -kEPERM;
     if (info.number && task().namespaces.pid && kernel.is_ignored(kernel.processes[target], info) && !kernel.processes[target].zombie) {
         const i32 seen = kernel.pid_in(kernel.processes[target], task().namespaces.pid);
-        if (seen == 1) lookup(fmt::format("kill: {} to pid 1 of pid namespace {} is lost: its init does not handle it; outside, {} would end", signal_name(info.number),
-                                          kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), kernel.processes[target].pid));
+        if (seen == 1) lookup("kill: {} to pid 1 of pid namespace {} is lost: its init does not handle it; outside, {} would end", signal_name(info.number),
+                                          kernel.namespace_inode(NamespaceKind::Pid, task().namespaces.pid), kernel.processes[target].pid);
     }
     kernel.send_to_process(machine, target, info);
     return 0;

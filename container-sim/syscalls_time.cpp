@@ -58,7 +58,7 @@ Attempt Call::clock_gettime() const {
     if (!is_clock(int_arg(0))) return -kEINVAL;
     const TimeNamespace& own = kernel.time_namespaces[task().namespaces.time];
     if (task().namespaces.time && clock_offset(int_arg(0)) && int_arg(0) != kRealtime)
-        lookup(fmt::format("clock_gettime: {} ns in time namespace {}; outside it is {} ns", clock_now(int_arg(0)), own.inode, machine.cycles() * Kernel::kNanosecondsPerCycle));
+        lookup("clock_gettime: {} ns in time namespace {}; outside it is {} ns", clock_now(int_arg(0)), own.inode, machine.cycles() * Kernel::kNanosecondsPerCycle);
     return write_user(arg(1), to_timespec(clock_now(int_arg(0)))) ? Attempt(0) : Attempt(-kEFAULT);
 }
 

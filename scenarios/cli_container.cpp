@@ -2,11 +2,13 @@
 #include "container-sim/kernel.hpp"
 #include "scenarios/cli_container.hpp"
 #include "scenarios/shipped_images.hpp"
+#include "scenarios/terminal.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -23,7 +25,7 @@ struct RunOptions {
     std::vector<std::string> words;
     std::string memory = "128M";
     u64 max_instructions = 5'000'000'000;
-    bool json = false, trace = false, ps = false, debug = false;
+    bool json = false, trace = false, ps = false, debug = false, terminal = false, limited = false;
     DebuggerOptions window;
     DebuggerEntry debugger = nullptr;
 };
@@ -106,6 +108,28 @@ bool run_all(Session& session, const RunOptions& options) {
     return false;
 }
 
+/// The first container's terminal is this one, key by key, until its program ends.
+bool run_on_terminal(Session& session, const RunOptions& options) {
+    constexpr u64 kSlice = 500'000;
+    RawTerminal terminal;
+    Keyboard keyboard;
+    u64 printed = 0, shown = 0;
+    if (terminal.active()) fmt::print(stderr, "trapeze: Ctrl+A x leaves\r\n");
+    while (!options.limited || session.position() < options.max_instructions) {
+        const RunEnd why = session.run(kSlice);
+        if (options.trace) print_trace(session, printed);
+        const std::string& console = session.console();
+        std::cout << console.substr(console.size() - std::min<u64>(console.size(), session.printed() - shown)) << std::flush;
+        shown = session.printed();
+        if (why == RunEnd::Halted) return true;
+        const std::string keys = keyboard.read(why == RunEnd::Idle ? -1 : 0);
+        if (!keys.empty()) session.type_to(1, keys);
+        if (keyboard.leave() || RawTerminal::signal()) return true;
+        if (why == RunEnd::Idle && keyboard.at_end() && keys.empty()) return true;
+    }
+    return false;
+}
+
 int finish(Session& session, const RunOptions& options, bool ended) {
     const auto& specs = session.config().containers;
     const container::Kernel& kernel = *session.kernel();
@@ -131,14 +155,23 @@ int finish(Session& session, const RunOptions& options, bool ended) {
     return status;
 }
 
+/// A terminal as large as ours, when ours says how large it is.
+void give_terminal(ContainerSpec& spec) {
+    winsize size{};
+    spec.terminal = true;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col) spec.rows = size.ws_row, spec.columns = size.ws_col;
+}
+
 Result<Session> open_session(const RunOptions& options, int& status) {
     status = kUsage;
     auto specs = parse_specs(options.words);
     if (!specs) return Error{specs.error()};
     const auto memory = parse_memory(options.memory);
     if (!memory) return Error{memory.error()};
+    if (options.terminal && (specs->size() != 1 || options.json)) return Error{"a terminal is for one container, and its output is no JSON; leave --tty out"};
     SessionConfig config;
     config.containers = std::move(*specs);
+    if (options.terminal) give_terminal(config.containers[0]);
     config.memory_bytes = memory.value();
     config.checkpoint_every = options.debug ? config.checkpoint_every : 0;
     if (options.ps) config.when_idle = container::WhenIdle::Return; // a sleeping process is still there to be seen
@@ -160,7 +193,7 @@ int run(const RunOptions& options) {
         else print_processes(*session->kernel());
         return 0;
     }
-    const bool ended = run_all(*session, options);
+    const bool ended = options.terminal ? run_on_terminal(*session, options) : run_all(*session, options);
     return finish(*session, options, ended);
 }
 
@@ -173,6 +206,7 @@ CLI::App* add_verb(CLI::App& parent, const char* name, const char* about, const 
     verb->footer("After the options: [--hostname NAME] [--env KEY=VALUE] ROOTFS PROGRAM [ARGUMENT...] [--and the same for another container].\n"
                  "ROOTFS is a folder with static riscv64 Linux programs; it is never written.");
     verb->callback([=, &status] {
+        options->limited = verb->count("--max-instructions") != 0;
         options->words = verb->remaining();
         status = run(*options);
     });
@@ -187,6 +221,7 @@ void add_container(Verbs verbs) {
     auto run_options = std::make_shared<RunOptions>();
     auto* run_verb = add_verb(*verb, "run", "run containers to their end; the status is the first failing program's", run_options, verbs.status);
     run_verb->add_flag("--trace", run_options->trace, "print system calls, and what each namespace decided, to standard error");
+    run_verb->add_flag("-t,--tty", run_options->terminal, "give the container a terminal, which is this one: line editing, job control, Ctrl+C; Ctrl+A x leaves");
     auto debug_options = std::make_shared<RunOptions>();
     debug_options->debug = true;
     debug_options->debugger = verbs.debugger;

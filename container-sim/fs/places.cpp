@@ -124,13 +124,13 @@ void Call::note_root(const std::string& path) const {
     if (!task().namespaces.mnt || path.empty() || path[0] != '/') return;
     const auto mount = kernel.vfs.mounts.find(kernel.context_of(task()).root.mount);
     if (mount == kernel.vfs.mounts.end()) return;
-    lookup(fmt::format("path \"{}\": from the root of mnt namespace {}, which is {}; outside it is the host's {}", path, kernel.namespace_inode(NamespaceKind::Mnt, task().namespaces.mnt),
-                       mount->second.source, path));
+    lookup("path \"{}\": from the root of mnt namespace {}, which is {}; outside it is the host's {}", path, kernel.namespace_inode(NamespaceKind::Mnt, task().namespaces.mnt),
+                       mount->second.source, path);
 }
 
 /// A file of /proc that a namespace decided.
 void Call::note_proc(const std::string& path, Location at) const {
-    if (const std::string note = proc_note(kernel.vfs, viewer(), at.inode); !note.empty()) lookup(fmt::format("{}: {}", path, note));
+    if (const std::string note = proc_note(kernel.vfs, viewer(), at.inode); !note.empty()) lookup("{}: {}", path, note);
 }
 
 } // namespace trapeze::container

@@ -16,7 +16,7 @@ i64 Call::optional_text(unsigned argument, std::string& out, std::size_t most) c
 }
 
 void Call::note_mount(const std::string& what) const {
-    lookup(fmt::format("{} in mnt namespace {}{}", what, kernel.namespace_inode(NamespaceKind::Mnt, task().namespaces.mnt), task().namespaces.mnt ? "; outside nothing changes unless the place is shared" : ""));
+    lookup("{} in mnt namespace {}{}", what, kernel.namespace_inode(NamespaceKind::Mnt, task().namespaces.mnt), task().namespaces.mnt ? "; outside nothing changes unless the place is shared" : "");
     kernel.hold_bound_namespaces(machine);
     tidy();
 }

@@ -26,7 +26,7 @@ Attempt Call::socket() const {
     const i64 id = network_now(*this).open(net, family, type, protocol, own_credentials(*this));
     if (id < 0) return id;
     if (family == kAfNetlink) kernel.network.suggest_port(static_cast<u32>(id), static_cast<u32>(kernel.pid_in(kernel.process_of(task()), task().namespaces.pid)));
-    if (net) lookup(fmt::format("socket: its devices, addresses and ports are those of net namespace {}; outside they would be the host's", kernel.namespace_inode(NamespaceKind::Net, net)));
+    if (net) lookup("socket: its devices, addresses and ports are those of net namespace {}; outside they would be the host's", kernel.namespace_inode(NamespaceKind::Net, net));
     return install_socket(*this, static_cast<u32>(id), flags);
 }
 

@@ -1,5 +1,7 @@
-// `trapeze boot` at a terminal: keys, the debugger's prompt, and the terminal restored on every way out. Runs the real program on a
+// `trapeze boot` and `trapeze container run --tty` at a terminal: keys, the debugger's prompt, and the terminal restored on every way out. Runs the real program on a
 // pseudo-terminal.
+#include "scenarios/files.hpp"
+
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -8,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <poll.h>
 #include <pty.h>
@@ -25,13 +28,16 @@ std::optional<std::string> program() {
     return std::filesystem::exists(path) ? std::optional(path) : std::nullopt;
 }
 
-/// `trapeze boot tiny-os` with a pseudo-terminal as its console.
+/// The program with a pseudo-terminal as its console: `trapeze boot tiny-os`, or what the arguments say.
 class Booted {
   public:
-    explicit Booted(const std::string& path) {
-        pid_ = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    explicit Booted(const std::string& path, std::vector<std::string> arguments = {"boot", "tiny-os", "-nographic"}, winsize size = {30, 90, 0, 0}) {
+        std::vector<char*> words{const_cast<char*>(path.c_str())};
+        for (std::string& argument : arguments) words.push_back(argument.data());
+        words.push_back(nullptr);
+        pid_ = forkpty(&terminal_, nullptr, nullptr, &size);
         if (pid_ != 0) return;
-        execl(path.c_str(), path.c_str(), "boot", "tiny-os", "-nographic", static_cast<char*>(nullptr));
+        execv(path.c_str(), words.data());
         _exit(127);
     }
     ~Booted() {
@@ -131,4 +137,29 @@ TEST_CASE("The debugger's prompt is left by the end of its input, which ends the
     const int status = booted.end();
     CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
     CHECK_FALSE(booted.is_raw());
+}
+
+TEST_CASE("A container's terminal edits lines, echoes, sends SIGINT for Ctrl+C, which an init survives, and ends input with Ctrl+D") {
+    const auto path = program();
+    if (!path) return;
+    const std::filesystem::path root = std::filesystem::temp_directory_path() / ("trapeze-terminal-" + std::to_string(getpid()));
+    std::filesystem::create_directories(root / "bin");
+    std::filesystem::copy_file(trapeze::scenarios::build_folder() + "/guests/programs/cat", root / "bin/cat", std::filesystem::copy_options::overwrite_existing);
+    {
+        Booted cat(*path, {"container", "run", "--tty", root.string(), "/bin/cat"});
+        REQUIRE(cat.prints("Ctrl+A x leaves"));
+        CHECK(cat.is_raw());
+        cat.type("swinx\x7fg\r");
+        CHECK(cat.prints("swinx\b \bg")); // the echo, with the erased letter
+        CHECK(cat.prints("\nswing"));          // what cat has read
+        cat.type("\x03");
+        CHECK(cat.prints("^C"));
+        cat.type("on\r"); // an init is not ended by a signal that it does not handle
+        CHECK((cat.prints("on") && cat.prints("\non")));
+        cat.type("\x04");
+        const int status = cat.end();
+        CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+        CHECK_FALSE(cat.is_raw());
+    }
+    std::filesystem::remove_all(root);
 }
