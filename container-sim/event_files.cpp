@@ -273,6 +273,8 @@ Attempt Call::epoll_ctl() const {
     if (arg(1) == kAdd) {
         if (file->kind == FileKind::Epoll && (epoll_reaches(file->object, own->object, 0) || epoll_depth(file->object, 1) >= kMaxEpollNesting)) return -kELOOP;
         if (found != set.items.end()) return -kEEXIST;
+        const auto nested = [&](const auto& item) { return kernel.files[item.first.second].kind == FileKind::Epoll; };
+        if (file->kind == FileKind::Epoll && static_cast<std::size_t>(std::count_if(set.items.begin(), set.items.end(), nested)) >= kMaxNestedEpolls) return -kEINVAL;
         if (set.items.size() >= kMaxEpollItems) return -kENOSPC;
         set.items[key] = {given.events & ~kWakeUp, given.data, false, 0, 0};
     } else if (arg(1) == kModify || arg(1) == kDelete) {
@@ -304,7 +306,9 @@ u32 Call::epoll_item_ready(u32 file_index, EpollSet::Item& item) const {
 
 /// All that an instance waits for, down through those that it watches.
 void Call::add_epoll_keys(std::vector<WaitKey>& keys, u32 epoll, unsigned depth) const {
-    keys.push_back({WaitKind::Epoll, epoll});
+    const WaitKey own{WaitKind::Epoll, epoll};
+    if (std::find(keys.begin(), keys.end(), own) != keys.end()) return; // reached on another way already
+    keys.push_back(own);
     for (const auto& [key, item] : kernel.epolls[epoll].items) {
         const OpenFile& file = kernel.files[key.second];
         if (file.kind == FileKind::Epoll && depth < kMaxEpollNesting) add_epoll_keys(keys, file.object, depth + 1);

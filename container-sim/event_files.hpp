@@ -32,6 +32,7 @@ struct EpollSet {
     std::pair<u32, u32> next{0, 0};            ///< where the next call begins to look
 };
 inline constexpr std::size_t kMaxEpollItems = 4096;
+inline constexpr std::size_t kMaxNestedEpolls = 4; ///< that one watches directly: what is looked through grows with its power
 inline constexpr unsigned kMaxEpollNesting = 5; ///< epoll_ctl(2), ELOOP
 
 } // namespace trapeze::container

@@ -76,6 +76,7 @@ class Kernel {
     u64 frames_used() const { return used_frames; }
     u64 system_calls() const { return calls_made; }
 
+    static constexpr u64 kMostIdleSkips = 1'000'000; ///< then the kernel is idle: a timer that wakes nobody would pass time for ever
     static constexpr u64 kSlice = 200'000;       ///< instructions of a time slice
     static constexpr u64 kNanosecondsPerCycle = 10; ///< a 100 MHz machine
     static constexpr u64 kEpochSeconds = 1'767'225'600; ///< CLOCK_REALTIME when the machine starts: 2026-01-01 00:00 UTC
@@ -349,6 +350,7 @@ class Kernel {
     u32 loaded_space = ~u32{0};   ///< whose tables the hart has
     u64 slice_left = 0;
     u64 calls_made = 0;
+    u64 idle_skips = 0;           ///< times that time has passed since the last instruction
     u64 random_state = 0x9e3779b97f4a7c15; ///< getrandom's state: the same in each run
 };
 

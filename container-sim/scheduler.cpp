@@ -219,7 +219,11 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
             if (before != kNobody && tasks[before].state == TaskState::Runnable) make_runnable(before);
             const auto next = choose();
             if (!next) {
-                if (when_idle == WhenIdle::PassTime && skip_idle(machine)) continue;
+                if (when_idle == WhenIdle::PassTime && idle_skips < kMostIdleSkips && skip_idle(machine)) {
+                    ++idle_skips;
+                    continue;
+                }
+                idle_skips = 0;
                 const bool finished = std::none_of(processes.begin() + 1, processes.end(), [](const Process& p) { return p.used && !p.zombie; });
                 stop.state = finished ? RunState::Finished : RunState::Idle;
                 return stop;
@@ -239,6 +243,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
         load(machine, tasks[current]);
         const Stop hart_stop = machine.run(std::min(budget - stop.executed, slice_left));
         stop.executed += hart_stop.executed;
+        if (hart_stop.executed) idle_skips = 0;
         slice_left -= std::min(slice_left, hart_stop.executed);
         save(machine, tasks[current]);
         tasks[current].run_cycles += hart_stop.executed;

@@ -89,3 +89,18 @@ TEST_CASE("value state: a copy of machine and kernel goes on as the original doe
     CHECK(world.trace_text() == copy.trace_text());
     CHECK(world.machine == copy.machine);
 }
+
+TEST_CASE("containment: a timer that wakes nobody does not keep the kernel for ever") {
+    RootFolder root;
+    root.program("probes/idle", "idle");
+    World world;
+    const u32 own = world.start({.rootfs = root.path(), .arguments = {"/idle"}});
+    CHECK(world.run() == RunState::Idle);
+    CHECK_FALSE(world.kernel.exit_status(own));
+}
+
+TEST_CASE("containment: epoll instances nest only so far that looking through them stays short") {
+    RootFolder root;
+    root.program("probes/idle", "idle");
+    CHECK(run_in(root, {"/idle", "nest"}).output == "4 nested\n");
+}
