@@ -21,8 +21,8 @@ bool has_display() {
 }
 
 std::string missing_display(const DebuggerOptions& options) {
-    if (has_display() || !options.screenshot.empty()) return {};
-    return "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); give --screenshot FILE for a picture, or use a verb that needs no "
+    if (has_display() || !options.needs_display()) return {};
+    return "there is no display to open a window on (neither DISPLAY nor WAYLAND_DISPLAY is set); give --screenshot FILE for a picture, --text PANEL for what a panel says, or use a verb that needs no "
            "window, such as boot or trace";
 }
 
@@ -46,7 +46,8 @@ Result<u64> parse_memory(const std::string& text) {
 
 void DebuggerOptions::add_to(CLI::App& verb) {
     verb.add_option("--screenshot", screenshot, "write the debugger's picture to this PNG file instead of opening a window");
-    verb.add_option("--keys", keys, "keys pressed before the screenshot, such as 2,F7,F11; 1 to 9 answer, Enter goes on");
+    verb.add_option("--text", text, "print what this panel says, such as csrs or ledger, instead of opening a window");
+    verb.add_option("--keys", keys, "keys pressed before the screenshot or the text, such as 2,F7,F11; 1 to 9 answer, Enter goes on");
     verb.add_option("--size-x", width, "width of the window in pixels")->check(CLI::Range(320, 16384))->capture_default_str();
     verb.add_option("--size-y", height, "height of the window in pixels")->check(CLI::Range(240, 16384))->capture_default_str();
     verb.add_option("--scale", scale, "size of text and everything, 0.5 to 4")->check(CLI::Range(0.5, 4.0))->capture_default_str();

@@ -20,10 +20,12 @@ struct DebuggerOptions {
     unsigned width = 1280, height = 800; ///< pixels
     unsigned frames = 4;      ///< drawn before the screenshot
     std::string keys;         ///< pressed before the screenshot, such as "F7,F11"
+    std::string text;         ///< name of a panel whose text is printed instead of opening a window; empty: open it
     std::string state_file;   ///< always holds the session's state as JSON; empty: none
     bool light = false;
     float scale = 1.0f;
     void add_to(CLI::App& verb);
+    bool needs_display() const { return screenshot.empty() && text.empty(); }
 };
 /// The debugger window, which lives in a layer above: opens on a session, with a lesson when there is one. Returns the exit status.
 using DebuggerEntry = int (*)(Session session, std::optional<LessonRun> lesson, const DebuggerOptions& options);

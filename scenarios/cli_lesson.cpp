@@ -219,7 +219,7 @@ int open_window(const std::string& name, DebuggerEntry debugger, const DebuggerO
 } // namespace
 
 int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options) {
-    if (!options.screenshot.empty()) return open_window("watch-a-trap", debugger, options);
+    if (!options.needs_display()) return open_window("watch-a-trap", debugger, options);
     if (headless || !has_display()) return play({.name = "watch-a-trap", .picture = picture, .answers = {}, .window = {}}, debugger, options);
     return open_window("watch-a-trap", debugger, options);
 }
@@ -241,7 +241,7 @@ void add_lesson(Verbs verbs) {
     options->window.add_to(*verb);
     verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
         if (options->list) list_lessons(options->json);
-        else if (options->headless || options->json || (!has_display() && options->window.screenshot.empty())) *status = play(*options, debugger, options->window);
+        else if (options->headless || options->json || (!has_display() && options->window.needs_display())) *status = play(*options, debugger, options->window);
         else *status = open_window(options->name, debugger, options->window);
     });
 }

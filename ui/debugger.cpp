@@ -23,7 +23,25 @@ const char* end_sentence(RunEnd why, bool containers) {
     return "";
 }
 
+/// A layout's key: they stand in the order of the layouts.
+std::optional<LayoutId> layout_of(Action action) {
+    if (action < Action::LayoutTrap || action > Action::LayoutCustom3) return std::nullopt;
+    return static_cast<LayoutId>(static_cast<u8>(action) - static_cast<u8>(Action::LayoutTrap));
+}
+
+PanelId panel_of(u64 number) { return number < kPanels ? static_cast<PanelId>(number) : PanelId::Code; }
+
 } // namespace
+
+Command move_panel(PanelId panel, PanelId target, Side side) {
+    return {Action::MovePanel, static_cast<u64>(panel) | static_cast<u64>(target) << 8 | static_cast<u64>(side) << 16};
+}
+
+Command resize_parts(unsigned split, const std::vector<float>& sizes) { return {Action::ResizeParts, split, fmt::format("{}", fmt::join(sizes, " "))}; }
+
+bool concerns_panel(Action action) {
+    return action >= Action::NextPanel && action <= Action::SaveTable;
+}
 
 Debugger::Debugger(Session session, std::optional<LessonRun> lesson) { open(std::move(session), std::move(lesson)); }
 
@@ -36,6 +54,63 @@ void Debugger::open(Session session, std::optional<LessonRun> lesson) {
     overlay_ = Overlay::None;
     selected_exit_.reset(), selected_line_.reset();
     message_.clear();
+    workspace_.choose(session_->kernel() ? LayoutId::Containers : LayoutId::Trap);
+}
+
+bool Debugger::shows(PanelId panel) const {
+    switch (panel_names(panel).needs) {
+    case PanelNeeds::Lesson: return lesson_.has_value();
+    case PanelNeeds::Hypervisor: return session_->vmm() != nullptr;
+    case PanelNeeds::Nothing: return panel != PanelId::Timeline; // it has a place of its own
+    }
+    return true;
+}
+
+/// The commands that arrange the panels.
+void Debugger::arrange(const Command& command) {
+    const PanelId panel = panel_of(command.number);
+    const auto shown = [&](PanelId id) { return shows(id); };
+    const auto unlocked = [&] {
+        if (workspace_.locked()) message_ = "The layout is locked; Ctrl+Shift+U unlocks it.";
+        return !workspace_.locked();
+    };
+    if (const auto layout = layout_of(command.action)) {
+        workspace_.choose(*layout);
+        message_ = fmt::format("Layout {}: {}", layout_row(*layout).title, layout_row(*layout).sentence);
+        return;
+    }
+    switch (command.action) {
+    case Action::ToggleLock:
+        workspace_.set_locked(!workspace_.locked());
+        message_ = workspace_.locked() ? "The layout is locked." : "The layout is unlocked: drag panels by their titles, move borders. Ctrl+Shift+U locks it.";
+        break;
+    case Action::ResetLayout: workspace_.reset(), message_ = "The layout is as it was shipped."; break;
+    case Action::NextPanel: focus(workspace_.next(panel, 1, shown)); break;
+    case Action::PreviousPanel: focus(workspace_.next(panel, -1, shown)); break;
+    case Action::GrowPanel: if (unlocked()) workspace_.grow(panel, 1.15f); break;
+    case Action::ShrinkPanel: if (unlocked()) workspace_.grow(panel, 1 / 1.15f); break;
+    case Action::MovePanelOn: if (unlocked()) workspace_.move(panel, workspace_.next(panel, 1, shown), Side::Tab), focus(panel); break;
+    case Action::SplitPanelOff: if (unlocked()) workspace_.split_off(panel), focus(panel); break;
+    case Action::ClosePanel: say(workspace_.close(panel)); break;
+    case Action::ShowPanel:
+        if (!shows(panel)) return void(message_ = fmt::format("{}: there is nothing to show in this session.", panel_names(panel).title));
+        workspace_.show(panel, focus_wanted_);
+        focus(panel);
+        break;
+    case Action::MovePanel: workspace_.move(panel_of(command.number & 0xff), panel_of(command.number >> 8 & 0xff), static_cast<Side>(std::min<u64>(command.number >> 16, 4))); break;
+    case Action::ResizeParts: {
+        std::vector<float> sizes;
+        for (const char* at = command.text.c_str(); *at;) {
+            char* end = nullptr;
+            sizes.push_back(std::strtof(at, &end));
+            if (end == at) break;
+            at = end;
+        }
+        workspace_.resize(static_cast<unsigned>(command.number), sizes);
+        break;
+    }
+    default: break;
+    }
 }
 
 void Debugger::mark_now() {
@@ -153,7 +228,12 @@ void Debugger::apply(const Command& command) {
         break;
     case Action::Answer: case Action::LessonAct: case Action::LessonNext: case Action::OpenLesson: lesson_command(command); break;
     case Action::FreePlay: free_play(command.text); break;
-    default: move(command);
+    case Action::CopyPanel: case Action::SaveTable: case Action::SavePicture: break; // the window's own
+    case Action::ToggleLock: case Action::ResetLayout: case Action::NextPanel: case Action::PreviousPanel: case Action::GrowPanel: case Action::ShrinkPanel:
+    case Action::MovePanelOn: case Action::SplitPanelOff: case Action::ClosePanel: case Action::ShowPanel: case Action::MovePanel: case Action::ResizeParts:
+        arrange(command);
+        break;
+    default: layout_of(command.action) ? arrange(command) : move(command);
     }
 }
 
@@ -181,12 +261,17 @@ std::string Debugger::state_json() const {
         {"breakpoints", nlohmann::ordered_json::array()},
         {"light", light_},
         {"message", message_},
+        {"layout", layout_row(workspace_.layout()).name},
+        {"locked", workspace_.locked()},
         {"overlay", kOverlays[static_cast<std::size_t>(overlay_)]},
         {"typing", typing_},
         {"scale", scale_},
+        {"panels", nlohmann::ordered_json::array()},
         {"satp", {{"guest", session_->csr(guest, Csr::satp)}, {"real", session_->csr(session_->real_state(), Csr::satp)}}},
         {"console", console.substr(console.size() - std::min(console.size(), kConsole))},
     };
+    for (PanelId panel : panels_of(workspace_.tree()))
+        if (shows(panel)) json["panels"].push_back(panel_names(panel).name);
     for (const auto& breakpoint : session_->breakpoints()) json["breakpoints"].push_back(breakpoint.value);
     if (const vmm::ExitDossier* exit = selected_exit())
         json["exit"] = {{"number", exit->number}, {"reason", vmm::exit_reason_row(exit->reason).name}, {"handled", exit->complete}, {"cost", exit->cost}};

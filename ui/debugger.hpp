@@ -4,6 +4,7 @@
 
 #include "scenarios/cli.hpp"
 #include "ui/keys.hpp"
+#include "ui/workspace.hpp"
 
 #include <optional>
 #include <string>
@@ -22,6 +23,10 @@ struct Command {
     std::string text;
 };
 using Commands = std::vector<Command>;
+Command move_panel(PanelId panel, PanelId target, Side side);
+Command resize_parts(unsigned split, const std::vector<float>& sizes);
+/// Actions of the key table that mean a panel: Command::number says which, the one that has the focus.
+bool concerns_panel(Action action);
 
 /// What lies above the panels.
 enum class Overlay : u8 { None, Help, Palette, Start };
@@ -41,7 +46,7 @@ class Debugger {
     bool quit() const { return quit_; }
     bool light() const { return light_; }
     void set_light(bool light) { light_ = light; }
-    float scale() const { return scale_; }
+    float scale() const { return std::min(4.0f, scale_ * layout_zoom(workspace_.layout())); }
     /// The scale at the start, which ZoomReset comes back to.
     void set_first_scale(float scale) { first_scale_ = scale, set_scale(scale); }
     Overlay overlay() const { return overlay_; }
@@ -56,6 +61,15 @@ class Debugger {
     const HartState& real_before() const { return real_before_; }
     /// The farthest position that was reached: the end of the timeline.
     u64 farthest() const { return farthest_; }
+    const Workspace& workspace() const { return workspace_; }
+    Workspace& workspace() { return workspace_; }
+    /// The panel has something to show here.
+    bool shows(PanelId panel) const;
+    /// Counts how often the focus was to be given to focus_wanted().
+    u64 focus_requests() const { return focus_requests_; }
+    PanelId focus_wanted() const { return focus_wanted_; }
+    /// For the user to read.
+    void say(std::string sentence) { message_ = std::move(sentence); }
     /// The state as JSON, the text twin of the window; `console` is the end of what was printed.
     std::string state_json() const;
 
@@ -67,6 +81,8 @@ class Debugger {
     void say(Result<void> result);
     void set_scale(float scale) { scale_ = std::min(4.0f, std::max(0.5f, scale)); }
     void toggle(Overlay overlay) { overlay_ = overlay_ == overlay ? Overlay::None : overlay; }
+    void arrange(const Command& command);
+    void focus(PanelId panel) { focus_wanted_ = panel, ++focus_requests_; }
     void mark_now(); ///< what differs from now on is marked
     void free_play(const std::string& mode);
 
@@ -79,6 +95,9 @@ class Debugger {
     std::optional<u64> selected_exit_, selected_line_;
     HartState guest_before_, real_before_;
     u64 farthest_ = 0;
+    Workspace workspace_;
+    PanelId focus_wanted_ = PanelId::Code;
+    u64 focus_requests_ = 0;
 };
 
 } // namespace trapeze::ui

@@ -31,6 +31,8 @@ std::optional<Chord> parse_chord(const std::string& text) {
         const int number = std::atoi(rest.c_str() + 1);
         if (number >= 1 && number <= 12) return chord.key = SDLK_F1 + (number - 1), chord;
     }
+    for (const auto& [name, key] : {std::pair{"PageDown", SDLK_PAGEDOWN}, {"PageUp", SDLK_PAGEUP}, {"Tab", SDLK_TAB}, {"Space", SDLK_SPACE}})
+        if (rest == name) return chord.key = key, chord;
     return std::nullopt;
 }
 

@@ -25,6 +25,9 @@ enum class Action : u8 {
     OpenLesson,   ///< text: its name
     FreePlay,     ///< text: a mode; tiny-os from its start
     HideOverlay,
+    ShowPanel,    ///< number: a PanelId; comes to the front
+    MovePanel,    ///< move_panel packs it
+    ResizeParts,  ///< number: a split of the layout; text: sizes of its parts
 };
 struct KeyRow {
     Action action;

@@ -86,6 +86,21 @@ class Window {
     bool ready_ = false;
 };
 
+/// A file in the current folder that is not there yet: "memory-1.csv".
+std::string free_name(const std::string& name, const std::string& ending) {
+    for (unsigned i = 1;; ++i) {
+        std::string file = fmt::format("{}-{}.{}", name, i, ending);
+        std::error_code failed;
+        if (!std::filesystem::exists(file, failed)) return file;
+    }
+}
+
+Result<std::string> write_text(const std::string& text, const std::string& name, const std::string& ending) {
+    const std::string file = free_name(name, ending);
+    if (std::ofstream out(file, std::ios::binary); !(out << text) || !out.flush()) return Error{file + ": the table cannot be written there; check the current folder and its permissions"};
+    return "The table is in " + file + ".";
+}
+
 class App {
   public:
     App(Window& window, Debugger& debugger) : window_(window), debugger_(debugger) {}
@@ -113,7 +128,22 @@ class App {
         glClearColor(background.x, background.y, background.z, 1);
         glClear(GL_COLOR_BUFFER_BIT);
         ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
-        for (const Command& command : commands) debugger_.apply(command);
+        for (Command& command : commands) act(std::move(command));
+    }
+
+    /// Does one thing: the window's own, or the debugger's.
+    void act(Command command) {
+        if (concerns_panel(command.action)) command.number = static_cast<u64>(state_.focus);
+        const auto said = [&](Result<std::string> result) { debugger_.say(result ? *result : result.error()); };
+        switch (command.action) {
+        case Action::CopyPanel:
+            ImGui::SetClipboardText(panel_row(state_.focus).sheet(debugger_, state_).text().c_str());
+            debugger_.say(fmt::format("{}: the text is on the clipboard.", panel_title(state_.focus, debugger_.session())));
+            break;
+        case Action::SaveTable: said(write_text(panel_row(state_.focus).sheet(debugger_, state_).csv(), panel_names(state_.focus).name, "csv")); break;
+        case Action::SavePicture: said(save_picture()); break;
+        default: debugger_.apply(command);
+        }
     }
 
     /// Returns whether there were any. A key that goes down and up again is seen down for a frame: Dear ImGui before 1.87 looks at keys
@@ -170,7 +200,13 @@ class App {
         if (event.type != SDL_KEYDOWN) return;
         const SDL_Keymod held = static_cast<SDL_Keymod>(event.key.keysym.mod);
         const Chord chord{event.key.keysym.sym, (held & KMOD_CTRL) != 0, (held & KMOD_SHIFT) != 0};
-        if (const auto action = action_for(chord)) debugger_.apply({*action});
+        if (const auto action = action_for(chord)) act({*action});
+    }
+
+    Result<std::string> save_picture() const {
+        const std::string file = free_name("trapeze", "png");
+        if (const auto written = write_picture(file); !written) return Error{written.error()};
+        return "The picture is in " + file + ".";
     }
 
     Window& window_;
@@ -182,20 +218,26 @@ class App {
     bool light_ = false;
 };
 
-Result<void> press_keys(App& app, Debugger& debugger, const std::string& keys) {
+/// What a key of --keys does now; the answer of a lesson and Enter depend on where it is.
+Result<Command> command_of_key(const std::string& name, const Debugger& debugger) {
+    const auto chord = parse_chord(name);
+    if (const auto action = chord ? action_for(*chord) : std::nullopt) return Command{*action};
+    if (name == "Enter") return Command{debugger.lesson() && debugger.lesson()->complete() ? Action::LessonNext : Action::LessonAct};
+    if (name.size() == 1 && name[0] >= '1' && name[0] <= '9') return Command{Action::Answer, static_cast<u64>(name[0] - '1')};
+    if (name == "Esc") return Command{Action::HideOverlay};
+    return Error{fmt::format("--keys: \"{}\" is no key of the debugger; F1 in the window lists them", name)};
+}
+
+/// Does what the keys say, one after the other.
+template <class Act> Result<void> press_keys(const std::string& keys, const Debugger& debugger, Act act) {
     for (std::size_t at = 0; at < keys.size();) {
         const std::size_t comma = std::min(keys.find(',', at), keys.size());
         const std::string name = keys.substr(at, comma - at);
         at = comma + 1;
-        const auto chord = parse_chord(name);
-        const auto action = chord ? action_for(*chord) : std::nullopt;
-        if (action) debugger.apply({*action});
-        else if (name.empty()) continue;
-        else if (name == "Enter") debugger.apply({debugger.lesson() && debugger.lesson()->complete() ? Action::LessonNext : Action::LessonAct});
-        else if (name.size() == 1 && name[0] >= '1' && name[0] <= '9') debugger.apply({Action::Answer, static_cast<u64>(name[0] - '1')});
-        else if (name == "Esc") debugger.apply({Action::HideOverlay});
-        else return Error{fmt::format("--keys: \"{}\" is no key of the debugger; F1 in the window lists them", name)};
-        app.frame();
+        if (name.empty()) continue;
+        auto command = command_of_key(name, debugger);
+        if (!command) return Error{command.error()};
+        act(std::move(*command));
     }
     return {};
 }
@@ -226,14 +268,36 @@ class StateFile {
 Result<void> draw_picture(App& app, Debugger& debugger, const scenarios::DebuggerOptions& options) {
     app.handle_events(false);
     app.frame();
-    if (auto pressed = press_keys(app, debugger, options.keys); !pressed) return pressed;
+    const auto pressed = press_keys(options.keys, debugger, [&](Command command) { app.act(std::move(command)), app.frame(); });
+    if (!pressed) return pressed;
     for (unsigned i = 0; i < options.frames; ++i) app.frame();
     return app.write_picture(options.screenshot);
 }
 
+/// Keeps the user's layouts in their file, and says once when that does not work.
+class LayoutKeeper {
+  public:
+    explicit LayoutKeeper(Debugger& debugger) : debugger_(debugger), file_(layouts_file()) {
+        if (const auto loaded = load_layouts(debugger.workspace(), file_); !loaded) debugger.say(loaded.error());
+        seen_ = debugger.workspace().changes();
+    }
+    void keep() {
+        if (seen_ == debugger_.workspace().changes() || ImGui::IsAnyMouseDown()) return;
+        seen_ = debugger_.workspace().changes();
+        if (const auto saved = save_layouts(debugger_.workspace(), file_); !saved && !std::exchange(failed_, true)) debugger_.say(saved.error());
+    }
+
+  private:
+    Debugger& debugger_;
+    std::string file_;
+    u64 seen_ = 0;
+    bool failed_ = false;
+};
+
 /// Draws when something has happened, and sleeps until then.
 Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& state) {
     int due = kSettle;
+    LayoutKeeper layouts(debugger);
     while (!debugger.quit()) {
         const bool busy = debugger.running() || due > 0;
         if (app.handle_events(!busy) || debugger.running()) due = kSettle;
@@ -241,10 +305,24 @@ Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& s
         if (due == 0 && debugger.overlay() != Overlay::Palette) continue; // the palette's cursor blinks
         app.frame();
         SDL_GL_SwapWindow(window);
+        layouts.keep();
         if (auto kept = state.keep(debugger); !kept) return kept;
         due = std::max(0, due - 1);
     }
     return {};
+}
+
+/// The text twin: what a panel says, after the keys, without a window.
+int print_panel(Debugger& debugger, const scenarios::DebuggerOptions& options) {
+    const auto panel = panel_by_name(options.text);
+    if (!panel) return scenarios::complain(fmt::format("--text {}: there is no such panel; the panels are {}", options.text, all_panel_names()), scenarios::kUsage);
+    const auto pressed = press_keys(options.keys, debugger, [&](const Command& command) {
+        debugger.apply(command);
+        while (debugger.running()) debugger.tick(kRunMilliseconds);
+    });
+    if (!pressed) return scenarios::complain(pressed.error(), scenarios::kUsage);
+    fmt::print("{}", panel_row(*panel).sheet(debugger, PanelState()).text());
+    return 0;
 }
 
 int complain(const std::string& sentence) { return scenarios::complain(sentence, scenarios::kFailed); }
@@ -253,6 +331,10 @@ int complain(const std::string& sentence) { return scenarios::complain(sentence,
 
 int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun> lesson, const scenarios::DebuggerOptions& options) {
     if (const auto keys = check_keys(key_rows()); !keys) return complain(keys.error());
+    if (!options.text.empty()) {
+        Debugger debugger(std::move(session), std::move(lesson));
+        return print_panel(debugger, options);
+    }
     const bool picture = !options.screenshot.empty();
     auto window = Window::open(options.width, options.height, picture);
     if (!window) return complain(window.error());

@@ -98,4 +98,14 @@ void draw_code(const Debugger& debugger, const Theme& theme, PanelState&, Comman
     ImGui::EndChild();
 }
 
+Sheet sheet_code(const Debugger& debugger, const PanelState&) {
+    constexpr unsigned kBefore = 12, kAfter = 24;
+    Table table{{"", "believed", "real", "address", "symbol", "instruction", ""}};
+    for (const auto& line : debugger.session().code(kBefore, kAfter))
+        table.rows.push_back({line.current ? ">" : has_breakpoint(debugger, line.pc) ? "*" : "", std::string(1, priv_letter(line.believed)), mode_text(line.real), hex(line.pc), line.symbol,
+                              line.text, line.sensitive ? "sensitive" : ""});
+    if (table.rows.empty()) return Sheet().say(fmt::format("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
+    return Sheet().say("> the next instruction, * a breakpoint").add(std::move(table));
+}
+
 } // namespace trapeze::ui

@@ -109,4 +109,22 @@ void draw_timeline(const Debugger& debugger, const Theme& theme, PanelState& sta
     else ImGui::TextColored(theme.text, "%s", debugger.message().c_str());
 }
 
+Sheet sheet_console(const Debugger& debugger, const PanelState&) {
+    constexpr std::size_t kMost = 1 << 20;
+    const Session& session = debugger.session();
+    const std::size_t containers = session.config().containers.size();
+    if (containers < 2) return Sheet().say(printable(session.console(), kMost));
+    Sheet sheet;
+    for (u32 i = 1; i <= containers; ++i) sheet.say(fmt::format("--- container {}, {}", i, session.config().containers[i - 1].hostname)).say(printable(session.console_of(i), kMost));
+    return sheet;
+}
+
+Sheet sheet_timeline(const Debugger& debugger, const PanelState&) {
+    const Session& session = debugger.session();
+    Table table{{"step", "farthest", "cycles", "exits", "system calls"}};
+    table.rows.push_back({std::to_string(session.position()), std::to_string(debugger.farthest()), std::to_string(session.machine().cycles()),
+                          session.vmm() ? std::to_string(session.vmm()->exits()) : "-", session.kernel() ? std::to_string(session.kernel()->system_calls()) : "-"});
+    return Sheet().say(debugger.running() ? "running" : session.halted() ? "ended" : "paused").add(std::move(table));
+}
+
 } // namespace trapeze::ui

@@ -10,6 +10,8 @@ namespace {
 
 using container::NamespaceKind;
 
+constexpr const char* kNoContainers = "This session has no containers: a guest owns the machine. `trapeze container debug` opens one with them.";
+
 /// The same letter and colour for the same namespace.
 void namespace_cell(const Theme& theme, const container::Kernel& kernel, NamespaceKind kind, u32 index) {
     ImGui::TableNextColumn();
@@ -46,7 +48,7 @@ void process_row(const Theme& theme, const container::Kernel& kernel, const cont
 
 void draw_containers(const Debugger& debugger, const Theme& theme, PanelState&, Commands&) {
     const container::Kernel* kernel = debugger.session().kernel();
-    if (!kernel) return;
+    if (!kernel) return prose(theme, theme.text, kNoContainers);
     prose(theme, theme.dim, fmt::format("One kernel for all. The same letter is the same namespace: processes that share it see the same there.   {} system calls, {} pages in use",
                                         kernel->system_calls(), kernel->frames_used()));
     const auto processes = kernel->processes_seen();
@@ -59,6 +61,17 @@ void draw_containers(const Debugger& debugger, const Theme& theme, PanelState&, 
     ImGui::TableHeadersRow();
     for (const container::ProcessView& view : processes) process_row(theme, *kernel, view);
     ImGui::EndTable();
+}
+
+Sheet sheet_containers(const Debugger& debugger, const PanelState&) {
+    const container::Kernel* kernel = debugger.session().kernel();
+    if (!kernel) return Sheet().say(kNoContainers);
+    Table table{{"pid outside", "inside", "program", "state", "host name", "pid namespace", "uts namespace", "mnt namespace", "root folder"}};
+    const auto inode = [&](NamespaceKind kind, u32 index) { return std::to_string(kernel->namespace_inode(kind, index)); };
+    for (const container::ProcessView& view : kernel->processes_seen())
+        table.rows.push_back({std::to_string(view.pid), std::to_string(view.pids.back()), view.name, view.state, view.hostname, inode(NamespaceKind::Pid, view.namespaces.pid),
+                              inode(NamespaceKind::Uts, view.namespaces.uts), inode(NamespaceKind::Mnt, view.namespaces.mnt), view.root});
+    return Sheet().say(fmt::format("{} system calls, {} pages in use", kernel->system_calls(), kernel->frames_used())).add(std::move(table));
 }
 
 } // namespace trapeze::ui

@@ -64,4 +64,17 @@ void draw_lanes(const Debugger& debugger, const Theme& theme, PanelState&, Comma
     ImGui::Dummy({room.x, lane_height * kLanes - ImGui::GetStyle().ItemSpacing.y});
 }
 
+Sheet sheet_lanes(const Debugger& debugger, const PanelState&) {
+    constexpr std::size_t kMost = 1000;
+    const Session& session = debugger.session();
+    const auto& changes = session.lanes();
+    Table table{{"from cycle", "cycles", "lane", "pc", "place"}};
+    for (std::size_t i = changes.size() - std::min(changes.size(), kMost); i < changes.size(); ++i) {
+        const u64 end = i + 1 == changes.size() ? session.machine().cycles() : changes[i + 1].time;
+        table.rows.push_back({std::to_string(changes[i].time), std::to_string(end - changes[i].time), kRows[static_cast<int>(changes[i].lane)].name, hex(changes[i].pc),
+                              session.guest().elf.describe(changes[i].pc)});
+    }
+    return Sheet().say(fmt::format("Now: {}", kRows[static_cast<int>(session.lane())].name)).add(std::move(table));
+}
+
 } // namespace trapeze::ui

@@ -55,11 +55,18 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState& state,
     ImGui::EndTable();
 }
 
-/// The newest events that `wanted` takes, oldest first.
+bool is_trap(const Event& event) { return event.kind == EventKind::TrapTaken || event.kind == EventKind::TrapReturn; }
+bool is_call(const Event& event) {
+    return event.kind == EventKind::SyscallEnter || event_row(event.kind).event_class == EventClass::Namespace || event.kind == EventKind::ProcessStart ||
+           event.kind == EventKind::ProcessExit;
+}
+
+/// The newest events that `wanted` takes, oldest first; of so many at the end of the trace, because this is done for each frame.
 template <class Wanted> std::vector<const Event*> newest(const Trace& trace, Wanted wanted) {
     constexpr std::size_t kMost = 300;
+    constexpr u64 kLookedAt = 20'000;
     std::vector<const Event*> shown;
-    for (u64 i = trace.total(); i > trace.first() && shown.size() < kMost; --i)
+    for (u64 i = trace.total(); i > trace.first() && trace.total() - i < kLookedAt && shown.size() < kMost; --i)
         if (wanted(trace.at(i - 1))) shown.push_back(&trace.at(i - 1));
     return {shown.rbegin(), shown.rend()};
 }
@@ -72,7 +79,7 @@ void follow(PanelState& state, u64 seen) {
 void draw_traps(const Debugger& debugger, const Theme& theme, PanelState& state) {
     const Trace& trace = debugger.session().trace();
     ImGui::BeginChild("traps");
-    const auto shown = newest(trace, [](const Event& event) { return event.kind == EventKind::TrapTaken || event.kind == EventKind::TrapReturn; });
+    const auto shown = newest(trace, is_trap);
     if (shown.empty()) prose(theme, theme.text, "No trap yet. F7 runs to the next one.");
     ImGui::PushTextWrapPos(0);
     for (const Event* event : shown) ImGui::TextColored(event->kind == EventKind::TrapTaken ? theme.text : theme.dim, "%s", event_text(trace, *event).c_str());
@@ -85,10 +92,7 @@ void draw_traps(const Debugger& debugger, const Theme& theme, PanelState& state)
 void draw_calls(const Debugger& debugger, const Theme& theme, PanelState& state) {
     const Trace& trace = debugger.session().trace();
     ImGui::BeginChild("calls");
-    const auto shown = newest(trace, [](const Event& event) {
-        return event.kind == EventKind::SyscallEnter || event_row(event.kind).event_class == EventClass::Namespace || event.kind == EventKind::ProcessStart ||
-               event.kind == EventKind::ProcessExit;
-    });
+    const auto shown = newest(trace, is_call);
     if (shown.empty()) prose(theme, theme.text, "No system call yet. F7 runs to the next one, F5 runs on.");
     ImGui::PushTextWrapPos(0);
     for (const Event* event : shown) {
@@ -157,6 +161,41 @@ void draw_dossier(const Debugger& debugger, const Theme& theme, PanelState& stat
     if (exit && state.dossier_seen != exit->number) ImGui::SetScrollY(0);
     state.dossier_seen = exit ? exit->number : 0;
     ImGui::EndChild();
+}
+
+Sheet sheet_ledger(const Debugger& debugger, const PanelState&) {
+    const Session& session = debugger.session();
+    Table table;
+    if (session.vmm()) {
+        table.columns = {"no.", "believed", "real", "to", "why", "instruction", "pc", "cost"};
+        for (const vmm::ExitDossier& exit : session.vmm()->ledger())
+            table.rows.push_back({std::to_string(exit.number), std::string(1, priv_letter(exit.believed)), mode_text(exit.real), exit.injected ? "hypervisor, guest" : "hypervisor",
+                                  vmm::exit_reason_row(exit.reason).name, instruction_text(exit), hex(exit.guest_pc), exit.complete ? std::to_string(exit.cost) : "now"});
+        return Sheet().say(fmt::format("{} exits; the newest {}:", session.vmm()->exits(), table.rows.size())).add(std::move(table));
+    }
+    const Trace& trace = session.trace();
+    const bool containers = session.kernel() != nullptr;
+    table.columns = {"cycle", "event", "what"};
+    for (const Event* event : newest(trace, [&](const Event& e) { return containers ? is_call(e) : is_trap(e); }))
+        table.rows.push_back({std::to_string(event->time), event_row(event->kind).name, event_text(trace, *event)});
+    return Sheet().say(containers ? "System calls, and what namespaces decided:" : "Traps and returns:").add(std::move(table));
+}
+
+Sheet sheet_dossier(const Debugger& debugger, const PanelState&) {
+    const vmm::ExitDossier* exit = debugger.selected_exit();
+    if (!exit) return Sheet().say("There is no exit to tell of.");
+    const vmm::ExitReasonRow& reason = vmm::exit_reason_row(exit->reason);
+    Sheet sheet;
+    sheet.say(fmt::format("Exit {}: {}", exit->number, reason.name)).say(reason.sentence).say(reason.section);
+    sheet.say(fmt::format("hardware: {}, value 0x{:x}", cause_name(exit->hardware.cause), exit->hardware.tval));
+    sheet.say(fmt::format("guest: {} at 0x{:x} {}", instruction_text(*exit), exit->guest_pc, debugger.session().guest().elf.describe(exit->guest_pc)));
+    sheet.say(fmt::format("privilege: believed {}, really {}", priv_letter(exit->believed), mode_text(exit->real)));
+    for (const vmm::CsrChange& change : exit->changes)
+        sheet.say(fmt::format("virtual {}: 0x{:x} -> 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
+    sheet.say(exit->complete ? fmt::format("cost: {} cycles (cost model \"{}\")", exit->cost, debugger.session().config().costs.name) : "not handled yet");
+    Table table{{"cost", "step"}};
+    for (const vmm::DossierStep& step : exit->steps) table.rows.push_back({std::to_string(step.cost), vmm::step_text(step)});
+    return sheet.add(std::move(table));
 }
 
 } // namespace trapeze::ui

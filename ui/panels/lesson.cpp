@@ -129,4 +129,18 @@ void draw_lesson(const Debugger& debugger, const Theme& theme, PanelState& state
     take_keys(debugger, lesson, commands);
 }
 
+Sheet sheet_lesson(const Debugger& debugger, const PanelState&) {
+    if (!debugger.lesson()) return Sheet().say("There is no lesson in this session.");
+    const LessonRun& lesson = *debugger.lesson();
+    Sheet sheet;
+    if (lesson.finished()) return sheet.say(fmt::format("{}: done, {} of {} predictions were right.", lesson.lesson().title, lesson.right(), lesson.questions()));
+    sheet.say(fmt::format("{}, step {} of {}: {}", lesson.lesson().title, lesson.index() + 1, lesson.lesson().steps.size(), lesson.step().title));
+    for (const std::string& text : lesson.step().paragraphs) sheet.say(text);
+    for (std::size_t i = 0; i < lesson.step().answers.size(); ++i)
+        sheet.say(fmt::format("{} {}. {}", lesson.answered() == i ? ">" : " ", i + 1, lesson.step().answers[i]));
+    if (lesson.complete())
+        for (const std::string& text : lesson.said()) sheet.say(text);
+    return sheet;
+}
+
 } // namespace trapeze::ui

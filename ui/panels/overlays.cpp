@@ -74,15 +74,33 @@ bool matches(std::string name, std::string wanted) {
     return name.find(wanted) != std::string::npos;
 }
 
-void draw_palette(const Theme& theme, PanelState& state, Commands& commands) {
-    begin_overlay("Command palette", 52);
+/// What the palette offers: the rows of the key table, and each panel.
+struct PaletteRow {
+    std::string name;
+    const char *chord, *sentence;
+    Command command;
+};
+
+std::vector<PaletteRow> palette_rows(const Debugger& debugger) {
+    std::vector<PaletteRow> rows;
+    for (const KeyRow& row : key_rows())
+        if (row.action != Action::ShowPalette) rows.push_back({row.name, row.chord, row.sentence, {row.action}});
+    for (std::size_t i = 0; i < kPanels; ++i) {
+        const auto panel = static_cast<PanelId>(i);
+        if (debugger.shows(panel)) rows.push_back({fmt::format("Panel: {}", panel_title(panel, debugger.session())), "", panel_names(panel).sentence, {Action::ShowPanel, i}});
+    }
+    return rows;
+}
+
+void draw_palette(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+    begin_overlay("Command palette", 56);
     if (ImGui::IsWindowAppearing()) state.palette_text[0] = 0, ImGui::SetKeyboardFocusHere();
     ImGui::SetNextItemWidth(-1);
     const bool entered = ImGui::InputTextWithHint("##find", "type a part of a name; Enter takes the first", state.palette_text, sizeof state.palette_text, ImGuiInputTextFlags_EnterReturnsTrue);
-    for (const KeyRow& row : key_rows()) {
-        if (row.action == Action::ShowPalette || !matches(row.name, state.palette_text)) continue;
-        if (ImGui::Selectable(row.name) || entered) return commands.push_back({row.action}), ImGui::End();
-        ImGui::SameLine(ImGui::GetFontSize() * 12);
+    for (const PaletteRow& row : palette_rows(debugger)) {
+        if (!matches(row.name, state.palette_text)) continue;
+        if (ImGui::Selectable(row.name.c_str()) || entered) return commands.push_back(row.command), ImGui::End();
+        ImGui::SameLine(ImGui::GetFontSize() * 16);
         ImGui::TextColored(theme.accent, "%-14s", row.chord);
         ImGui::SameLine();
         const WithFont font(theme.fonts.prose);
@@ -136,7 +154,7 @@ void draw_overlays(const Debugger& debugger, const Theme& theme, PanelState& sta
     switch (debugger.overlay()) {
     case Overlay::None: return;
     case Overlay::Help: draw_help(theme); break;
-    case Overlay::Palette: draw_palette(theme, state, commands); break;
+    case Overlay::Palette: draw_palette(debugger, theme, state, commands); break;
     case Overlay::Start: draw_card(theme, commands); break;
     }
     // What was chosen is done once the overlay is gone, because it may open another.

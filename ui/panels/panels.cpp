@@ -5,20 +5,12 @@
 
 namespace trapeze::ui {
 
-const std::vector<PanelRow>& panel_rows() {
-    static const std::vector<PanelRow> rows = {
-        {PanelId::Code, "Code", draw_code},
-        {PanelId::Lesson, "Lesson", draw_lesson},
-        {PanelId::Lanes, "Who runs", draw_lanes},
-        {PanelId::Csrs, "Control and status registers", draw_csrs},
-        {PanelId::Registers, "Registers", draw_registers},
-        {PanelId::Ledger, "Trap ledger", draw_ledger},
-        {PanelId::Dossier, "Dossier of the selected exit", draw_dossier},
-        {PanelId::Console, "Console", draw_console},
-        {PanelId::Containers, "Processes and their namespaces", draw_containers},
-        {PanelId::Timeline, "Timeline", draw_timeline},
+const PanelRow& panel_row(PanelId id) {
+    static constexpr PanelRow kRows[] = {
+#define PANEL(id, name, title, function, ...) {draw_##function, sheet_##function},
+#include "ui/panels.def"
     };
-    return rows;
+    return kRows[static_cast<std::size_t>(id)];
 }
 
 namespace {
@@ -60,14 +52,42 @@ void tool_buttons(const Theme& theme, bool running, float end, Commands& command
     }
 }
 
-const char* title_of(const PanelRow& panel, const Session& session) {
-    if (panel.id == PanelId::Ledger && session.kernel()) return "System calls, and what namespaces decided";
-    if (panel.id == PanelId::Csrs && session.vmm()) return "CSRs: real beside virtual";
-    if (panel.id == PanelId::Registers && session.vmm()) return "Registers of the guest";
-    return panel.title;
+/// The layouts, and what changes the one that is shown.
+void layout_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
+    if (!ImGui::BeginMenu("Layout")) return;
+    for (std::size_t i = 0; i < kLayouts; ++i) {
+        const KeyRow& row = row_of(static_cast<Action>(static_cast<std::size_t>(Action::LayoutTrap) + i));
+        if (ImGui::MenuItem(layout_row(static_cast<LayoutId>(i)).title, row.chord, debugger.workspace().layout() == static_cast<LayoutId>(i))) commands.push_back({row.action});
+        tooltip(theme, row.sentence);
+    }
+    ImGui::Separator();
+    for (Action action : {Action::ToggleLock, Action::ResetLayout, Action::NextPanel, Action::PreviousPanel, Action::GrowPanel, Action::ShrinkPanel, Action::MovePanelOn,
+                          Action::SplitPanelOff, Action::ClosePanel})
+        menu_item(theme, action, commands);
+    ImGui::EndMenu();
+}
+
+void panel_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
+    if (!ImGui::BeginMenu("Panel")) return;
+    for (Action action : {Action::CopyPanel, Action::SaveTable, Action::SavePicture}) menu_item(theme, action, commands);
+    ImGui::Separator();
+    for (std::size_t i = 0; i < kPanels; ++i) {
+        const auto panel = static_cast<PanelId>(i);
+        if (panel == PanelId::Timeline) continue;
+        if (ImGui::MenuItem(panel_names(panel).title, nullptr, contains(debugger.workspace().tree(), panel), debugger.shows(panel))) commands.push_back({Action::ShowPanel, i});
+        tooltip(theme, panel_names(panel).sentence);
+    }
+    ImGui::EndMenu();
 }
 
 } // namespace
+
+const char* panel_title(PanelId id, const Session& session) {
+    if (id == PanelId::Ledger && session.kernel()) return "System calls, and what namespaces decided";
+    if (id == PanelId::Csrs && session.vmm()) return "CSRs: real beside virtual";
+    if (id == PanelId::Registers && session.vmm()) return "Registers of the guest";
+    return panel_names(id).title;
+}
 
 float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
     const WithFont font(theme.fonts.prose);
@@ -78,11 +98,20 @@ float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands
           Action::ToggleBreakpoint, Action::ToggleTyping},
          commands);
     menu(theme, "View", {Action::ToggleTheme, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
+    layout_menu(debugger, theme, commands);
+    panel_menu(debugger, theme, commands);
     menu(theme, "Help", {Action::ShowHelp}, commands);
+    const bool locked = debugger.workspace().locked();
     const std::string what = what_runs(debugger.session());
+    const float lock = ImGui::CalcTextSize("Unlock layout").x + ImGui::GetStyle().FramePadding.x * 2 + ImGui::GetFontSize();
     const float place = ImGui::GetWindowWidth() - ImGui::CalcTextSize(what.c_str()).x - ImGui::GetStyle().WindowPadding.x * 2;
     ImGui::SameLine(0, ImGui::GetFontSize() * 1.5f);
-    tool_buttons(theme, debugger.running(), place - ImGui::GetFontSize(), commands);
+    tool_buttons(theme, debugger.running(), place - lock - ImGui::GetFontSize(), commands);
+    if (ImGui::GetCursorPosX() < place - lock) {
+        ImGui::SetCursorPosX(place - lock);
+        if (ImGui::SmallButton(locked ? "Unlock layout" : "Lock layout")) commands.push_back({Action::ToggleLock});
+        tooltip(theme, row_of(Action::ToggleLock).sentence);
+    }
     if (ImGui::GetCursorPosX() < place) {
         ImGui::SetCursorPosX(place);
         ImGui::TextColored(theme.accent, "%s", what.c_str());
@@ -92,32 +121,35 @@ float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands
     return height;
 }
 
-Layout window_layout(const Debugger& debugger, float top) {
+namespace {
+
+Frame window_frame(float top) {
     Frame frame;
     frame.width = ImGui::GetIO().DisplaySize.x, frame.height = ImGui::GetIO().DisplaySize.y;
     frame.top = top, frame.em = ImGui::GetFontSize();
     frame.strip = ImGui::GetFrameHeight() + ImGui::GetStyle().WindowPadding.y * 2;
-    if (debugger.session().kernel()) return container_layout(frame);
-    return trap_layout(frame, {debugger.lesson() != nullptr, debugger.session().vmm() != nullptr});
+    return frame;
+}
+
+void draw_strip(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, const Frame& frame) {
+    ImGui::SetNextWindowPos({0, frame.height - frame.strip});
+    ImGui::SetNextWindowSize({frame.width, frame.strip});
+    constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoScrollWithMouse |
+                                        ImGuiWindowFlags_NoBringToFrontOnFocus;
+    if (ImGui::Begin("Timeline###timeline", nullptr, kFlags)) draw_timeline(debugger, theme, state, commands);
+    ImGui::End();
+}
+
+} // namespace
+
+Division window_layout(const Debugger& debugger, float top) {
+    return debugger.workspace().divide(window_frame(top), [&](PanelId panel) { return debugger.shows(panel); });
 }
 
 void draw_window(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
-    const Layout layout = window_layout(debugger, draw_menu(debugger, theme, commands));
-    for (const PanelRow& panel : panel_rows()) {
-        const Rectangle& place = layout[panel.id];
-        if (place.width <= 0) continue; // not in this layout
-        ImGui::SetNextWindowPos({place.x, place.y});
-        ImGui::SetNextWindowSize({place.width, place.height});
-        ImGuiWindowFlags flags = ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoScrollbar |
-                                 ImGuiWindowFlags_NoScrollWithMouse | ImGuiWindowFlags_NoBringToFrontOnFocus;
-        if (panel.id == PanelId::Timeline) flags |= ImGuiWindowFlags_NoTitleBar;
-        const WithFont title(theme.fonts.bold);
-        if (ImGui::Begin(fmt::format("{}###{}", title_of(panel, debugger.session()), panel.title).c_str(), nullptr, flags)) {
-            const WithFont code(ImGui::GetIO().Fonts->Fonts[0]);
-            panel.draw(debugger, theme, state, commands);
-        }
-        ImGui::End();
-    }
+    const float top = draw_menu(debugger, theme, commands);
+    draw_leaves(debugger, theme, state, commands, window_layout(debugger, top));
+    draw_strip(debugger, theme, state, commands, window_frame(top));
     draw_overlays(debugger, theme, state, commands);
 }
 

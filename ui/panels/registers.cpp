@@ -123,4 +123,35 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
     if (with_details) draw_fields(theme, state.csr, session.csr(real, state.csr), session.csr(guest, state.csr), is_virtual);
 }
 
+Sheet sheet_registers(const Debugger& debugger, const PanelState&) {
+    const HartState now = debugger.session().guest_state();
+    const HartState& before = debugger.guest_before();
+    Table table{{"register", "value", "changed"}};
+    table.rows.push_back({"pc", hex_digits(now.pc), ""});
+    for (unsigned i = 1; i < 32; ++i) table.rows.push_back({register_name(i), hex_digits(now.x[i]), now.x[i] != before.x[i] ? "*" : ""});
+    return Sheet().add(std::move(table));
+}
+
+Sheet sheet_csrs(const Debugger& debugger, const PanelState&) {
+    const Session& session = debugger.session();
+    const HartState guest = session.guest_state(), real = session.real_state();
+    const bool is_virtual = session.vmm() != nullptr;
+    Table table{is_virtual ? std::vector<std::string>{"CSR", "real", "virtual", "changed", "fields"} : std::vector<std::string>{"CSR", "value", "changed", "fields"}};
+    const auto add = [&](Csr csr) {
+        const u64 value = session.csr(real, csr), guests = session.csr(guest, csr);
+        const bool changed = real[csr] != debugger.real_before()[csr] || (is_virtual && guest[csr] != debugger.guest_before()[csr]);
+        std::vector<std::string> row{csr_row(static_cast<u16>(csr))->name, hex_digits(value)};
+        if (is_virtual) row.push_back(hex_digits(guests));
+        row.push_back(changed ? "*" : "");
+        row.push_back(is_virtual && !fields(csr, value).empty() ? "real: " + fields(csr, value) + "; virtual: " + fields(csr, guests) : fields(csr, value));
+        table.rows.push_back(std::move(row));
+    };
+    for (Csr csr : kSupervisor) add(csr);
+    if (!is_virtual || !session.config().firmware)
+        for (Csr csr : kMachine) add(csr);
+    return Sheet()
+        .say(is_virtual ? fmt::format("privilege: real {}, virtual {}", priv_letter(real.priv), priv_letter(guest.priv)) : fmt::format("privilege: {}", priv_letter(real.priv)))
+        .add(std::move(table));
+}
+
 } // namespace trapeze::ui
