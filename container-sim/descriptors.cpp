@@ -66,7 +66,9 @@ void Kernel::close_file(Machine& machine, u32 file) {
 void Kernel::close_descriptor(Machine& machine, Task& task, u32 fd) {
     Descriptor& descriptor = descriptors_of(task).entries[fd];
     const u32 file = std::exchange(descriptor, {}).file;
-    if (file) close_file(machine, file - 1);
+    if (!file) return;
+    flush_file(file - 1, task.descriptors);
+    close_file(machine, file - 1);
 }
 
 void Kernel::close_on_exec(Machine& machine, Task& task) {
@@ -80,7 +82,14 @@ void Kernel::release_descriptors(Machine& machine, u32 table) {
     const auto entries = std::move(descriptor_tables[table].entries);
     descriptor_tables.erase(table);
     for (const Descriptor& descriptor : entries)
-        if (descriptor.file) close_file(machine, descriptor.file - 1);
+        if (descriptor.file) {
+            flush_file(descriptor.file - 1, table);
+            close_file(machine, descriptor.file - 1);
+        }
+}
+
+void Kernel::flush_file(u32 file, u32 table) {
+    if (const auto flush = file_operations(files[file].kind).flush) flush(*this, files[file], table);
 }
 
 u32 Kernel::copy_descriptors(u32 table) {

@@ -290,6 +290,7 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     process.leader = *index, process.threads = {*index};
     process.container = static_cast<u32>(ttys.size()), process.started = machine.cycles();
     process.limits[kLimitStack] = {8 << 20, ~u64{0}}, process.limits[kLimitFiles] = {kMaxDescriptors, kMaxDescriptors}, process.limits[kLimitCore] = {0, ~u64{0}};
+    process.limits[kLimitQueues] = {819'200, 819'200};
     ttys.emplace_back();
     ttys.back().init = *process_index;
     task.namespaces.uts = uts, task.namespaces.mnt = mnt;

@@ -21,6 +21,8 @@ struct FileOperations {
     Attempt (*ioctl)(const Call& call, OpenFile& file, u64 request, u64 argument) = nullptr; ///< null: ENOTTY
     /// The last descriptor has gone.
     void (*close)(Kernel& kernel, Machine& machine, OpenFile& file) = nullptr;
+    /// A descriptor of the table is closed, perhaps not the last.
+    void (*flush)(Kernel& kernel, OpenFile& file, u32 table) = nullptr;
     bool seekable = false;        ///< else lseek, pread64 and pwrite64 fail with ESPIPE
     u32 mode = 0010600;           ///< what fstat shows, unless it is an inode
     const char* link = "";        ///< /proc/PID/fd/N: "pipe", "socket" with a number behind it, or "anon_inode:[...]"

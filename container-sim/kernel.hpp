@@ -11,6 +11,7 @@
 
 #include "container-sim/net/network.hpp"
 #include "container-sim/event_files.hpp"
+#include "container-sim/ipc/ipc.hpp"
 #include "container-sim/pool.hpp"
 #include "container-sim/spec.hpp"
 #include "container-sim/task.hpp"
@@ -193,6 +194,19 @@ class Kernel {
     void release_filter(u32 filter);
     bool is_earlier_filter(u32 filter, u32 of) const;
 
+    // ipc/
+    void serve(u32 task, i64 value);                       ///< ends another task's call, which waits, with this result
+    void serve_waiters(Machine& machine, WaitKey key, i64 (*attempt)(const struct Call& call));
+    void release_undo(Machine& machine, u32 undo);
+    void forget_undo(u64 serial, std::optional<u16> number);
+    void detach_segments(Machine& machine, const std::set<u64>& serials);
+    u64 attachments(u64 serial) const;
+    std::optional<u64> segment_frame(Machine& machine, u64 serial, u64 page);
+    void erase_segment(u64 serial);
+    void take_down_ipc(Machine& machine, u32 index);
+    void notify_of_message(Machine& machine, PosixQueue& queue, const Task& sender);
+    void drop_queue(u32 inode);
+
     // futex.cpp
     i64 wake_futex(WaitKey key, u32 most, u32 bits);
 
@@ -287,6 +301,7 @@ class Kernel {
     OpenFile* any_file_of(const Task& task, u32 fd);
     const OpenFile* any_file_of(const Task& task, u32 fd) const;
     void close_file(Machine& machine, u32 file);
+    void flush_file(u32 file, u32 table);
     void close_descriptor(Machine& machine, Task& task, u32 fd);
     void close_on_exec(Machine& machine, Task& task);
     void release_descriptors(Machine& machine, u32 table);
@@ -319,7 +334,13 @@ class Kernel {
     Pool<UserNamespace> user_namespaces;
     Pool<TimeNamespace> time_namespaces;
     Pool<CgroupNamespace> cgroup_namespaces;
-    Pool<NamespaceHead> ipc_namespaces, net_namespaces, mnt_namespace_heads; ///< mnt: their trees are in vfs
+    Pool<IpcNamespace> ipc_namespaces;
+    Pool<SemaphoreUndo> semaphore_undos;      ///< 0 is nobody's
+    std::map<u64, SharedSegment> segments;    ///< by serial
+    std::map<u32, PosixQueue> posix_queues;   ///< by inode
+    IpcTotals ipc_totals;
+    u64 next_ipc_serial = 1;
+    Pool<NamespaceHead> net_namespaces, mnt_namespace_heads; ///< mnt: their trees are in vfs
     u64 next_namespace_inode = kFirstNewNamespace;
     Vfs vfs;                                  ///< its mount namespaces have the indices of mnt_namespace_heads
     std::set<std::pair<u32, u32>> held_namespaces; ///< kind and index of those whose file is mounted somewhere

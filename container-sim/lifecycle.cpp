@@ -125,6 +125,7 @@ void Kernel::release_task(Machine& machine, Task& task) {
     if (task.context && contexts.release(task.context)) contexts.erase(task.context);
     task.context = 0;
     release_filter(std::exchange(task.seccomp, 0));
+    release_undo(machine, std::exchange(task.semaphore_undo, 0));
     release_space(machine, std::exchange(task.memory, 0));
     wake({WaitKind::Vfork, static_cast<u64>(task.tid)});
     wake({WaitKind::Exit, static_cast<u64>(task.tid)});

@@ -157,6 +157,12 @@ i64 Kernel::fault_in(Machine& machine, AddressSpace& memory, u64 va, Access acce
 }
 
 i64 Kernel::populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page, Access access) {
+    if (vma.segment) {
+        const auto frame = segment_frame(machine, vma.segment, (vma.file_offset + (page - vma.begin)) >> kPageShift);
+        if (!frame) return -kENOMEM;
+        share_frame(*frame);
+        return map_page(machine, memory, page, *frame, vma.prot) ? 0 : -kENOMEM;
+    }
     const bool from_file = vma.inode && page < vma.file_end;
     const bool whole = from_file && page + kPageSize <= vma.file_end;
     const u64 file_page = vma.file_offset + (page - vma.begin);
@@ -193,6 +199,7 @@ u64 Kernel::resident_pages(const Machine& machine, const AddressSpace& memory) c
 
 void Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
     std::vector<Vma> kept;
+    std::set<u64> detached;
     for (auto at = memory.vmas.begin(); at != memory.vmas.end();) {
         const Vma vma = at->second;
         if (vma.end <= begin || vma.begin >= end) {
@@ -200,11 +207,13 @@ void Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
             continue;
         }
         at = memory.vmas.erase(at);
+        if (vma.segment) detached.insert(vma.segment);
         if (vma.begin < begin) kept.push_back(vma.part(vma.begin, begin));
         if (vma.end > end) kept.push_back(vma.part(end, vma.end));
     }
     for (const Vma& vma : kept) memory.vmas[vma.begin] = vma;
     discard_pages(machine, memory, begin, end);
+    if (!detached.empty()) detach_segments(machine, detached);
 }
 
 /// The pages go, the areas stay: what is touched again begins anew.
@@ -239,7 +248,11 @@ void Kernel::free_table(Machine& machine, u64 table, int level) {
 
 void Kernel::free_space(Machine& machine, AddressSpace& memory) {
     if (memory.root) free_table(machine, memory.root, 2);
+    std::set<u64> detached;
+    for (const auto& [begin, vma] : memory.vmas)
+        if (vma.segment) detached.insert(vma.segment);
     memory = {};
+    if (!detached.empty()) detach_segments(machine, detached);
     machine.hart().flush_translations();
 }
 

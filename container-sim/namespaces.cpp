@@ -100,7 +100,10 @@ void Kernel::release_namespace(Machine& machine, NamespaceKind kind, u32 index) 
     case NamespaceKind::Uts: gone = last(uts_namespaces); break;
     case NamespaceKind::Time: gone = last(time_namespaces); break;
     case NamespaceKind::Cgroup: gone = last(cgroup_namespaces); break;
-    case NamespaceKind::Ipc: gone = last(ipc_namespaces); break;
+    case NamespaceKind::Ipc:
+        if (ipc_namespaces.users(index) == 1) take_down_ipc(machine, index);
+        gone = last(ipc_namespaces);
+        break;
     case NamespaceKind::Net:
         gone = last(net_namespaces);
         if (gone) network.remove_namespace(index), settle_network(machine);
@@ -185,7 +188,7 @@ u32 Kernel::make_namespace(NamespaceKind kind, u32 from, u32 owner) {
         return time_namespaces.add(made);
     }
     case NamespaceKind::Cgroup: return cgroup_namespaces.add(CgroupNamespace{head, from}); // `from`: the cgroup that becomes its root
-    case NamespaceKind::Ipc: return ipc_namespaces.add(head);
+    case NamespaceKind::Ipc: return ipc_namespaces.add({head, {}, {}, {}, {}, 0});
     case NamespaceKind::Net: {
         const u32 index = net_namespaces.add(head);
         (void)network.add_namespace(index); // its lo; without room for that it has none

@@ -66,7 +66,8 @@ void Kernel::set_up_host() {
     user_namespaces.add({head(NamespaceKind::User), 0, 0, 0, 0, {{0, 0, ~u32{0}}}, {{0, 0, ~u32{0}}}});
     time_namespaces.add({head(NamespaceKind::Time)});
     cgroup_namespaces.add({head(NamespaceKind::Cgroup)});
-    ipc_namespaces.add(head(NamespaceKind::Ipc));
+    ipc_namespaces.add({head(NamespaceKind::Ipc), {}, {}, {}, {}, 0});
+    semaphore_undos.add({});
     net_namespaces.add(head(NamespaceKind::Net));
     mnt_namespace_heads.add(head(NamespaceKind::Mnt));
     Viewer boot;
@@ -296,6 +297,7 @@ void Kernel::begin_call(Machine& machine, u32 index) {
 /// One attempt. A task that a signal has woken makes it once more, so that what is ready counts and partial work is told; if it would
 /// wait again, the signal goes first, and the call ends with EINTR or begins anew as `restart` and the handler's SA_RESTART have it.
 void Kernel::attempt_call(Machine& machine, u32 index) {
+    if (tasks[index].served) return finish_call(machine, tasks[index], *tasks[index].served);
     Call call{*this, machine, index, {}};
     std::copy_n(tasks[index].x.begin() + 10, 6, call.arguments.begin());
     const SyscallRow* row = syscall_row(tasks[index].call);
@@ -317,6 +319,7 @@ void Kernel::attempt_call(Machine& machine, u32 index) {
 void Kernel::finish_call(Machine& machine, Task& task, i64 value) {
     task.in_call = false;
     task.resume = task.resume_more = 0;
+    task.served.reset();
     task.x[10] = static_cast<u64>(value);
     task.pc += 4;
     if (!machine.trace.wants(EventKind::SyscallExit)) return event(machine, EventKind::SyscallExit, task, "");

@@ -173,6 +173,29 @@ struct Call {
     void add_epoll_keys(std::vector<WaitKey>& keys, u32 epoll, unsigned depth) const;
     Attempt wait_epoll(u64 deadline, u64 mask_at, u64 mask_size) const;
 
+    // ipc/
+    IpcNamespace& ipc() const { return kernel.ipc_namespaces[task().namespaces.ipc]; }
+    bool may_use(const IpcHead& object, u32 flags) const;
+    bool may_control(const IpcHead& object) const;
+    IpcHead new_ipc_head(i32 key, u32 flags) const;
+    i64 change_ipc_head(IpcHead& object, u32 uid, u32 gid, u32 mode) const;
+    u64 seconds_now() const;
+    u32 own_undo() const;
+    i64 read_operations(std::vector<struct SemaphoreOperation>& out) const;
+    i64 operate(SemaphoreSet& set, const std::vector<struct SemaphoreOperation>& operations, const struct SemaphoreOperation** blocking = nullptr) const;
+    Attempt operate_semaphores(u64 timeout) const;
+    i64 set_semaphores(SemaphoreSet& set, unsigned first, const std::vector<u16>& values) const;
+    i64 count_waiting(const SemaphoreSet& set, u16 number, bool for_zero) const;
+    i64 one_semaphore(SemaphoreSet& set, u16 number, i32 command) const;
+    i64 receive_system(SystemQueue& queue) const;
+    i64 queue_place(unsigned name, Found& found) const;
+    i64 make_queue(u32 inode, const struct QueueAttributes* given) const;
+    i64 absolute_deadline(u64 at, u64& deadline) const;
+    Attempt open_queue(Location at, u64 flags) const;
+    i64 send_posix(OpenFile*& file) const;
+    i64 receive_posix(OpenFile*& file) const;
+    Attempt transfer_posix(bool sending) const;
+
     // futex.cpp
     i64 futex_key(u64 address, WaitKey& key) const;
     Attempt wait_futex(u32 bits, bool absolute) const;

@@ -114,6 +114,7 @@ Attempt Call::unshare() const {
     if (flags & namespace_flag(NamespaceKind::Pid) && task().pid_namespace_of_children != task().namespaces.pid) return -kEINVAL;
     if (flags & kCloneFs) unshare_context(); // its own before places in it move to another namespace's mounts
     if (const i64 error = new_namespaces(index, flags, false)) return error;
+    if (flags & (kCloneSysvsem | namespace_flag(NamespaceKind::Ipc))) kernel.release_undo(machine, std::exchange(task().semaphore_undo, 0));
     if (flags & kCloneFiles) unshare_descriptors();
     return 0;
 }
@@ -155,7 +156,10 @@ void Call::enter(NamespaceKind kind, u32 target) const {
         break;
     case NamespaceKind::Pid: put(own.pid_namespace_of_children); break;
     case NamespaceKind::Uts: put(own.namespaces.uts); break;
-    case NamespaceKind::Ipc: put(own.namespaces.ipc); break;
+    case NamespaceKind::Ipc:
+        kernel.release_undo(machine, std::exchange(own.semaphore_undo, 0)); // what it has to undo is in the old one
+        put(own.namespaces.ipc);
+        break;
     case NamespaceKind::Net: put(own.namespaces.net); break;
     case NamespaceKind::Cgroup: put(own.namespaces.cgroup); break;
     case NamespaceKind::Time:

@@ -240,6 +240,7 @@ Attempt Call::clone3() const {
 i64 Call::check_clone(u64 flags) const {
     if (flags & kCloneThread && (flags & (kCloneVm | kCloneSighand)) != (kCloneVm | kCloneSighand)) return -kEINVAL;
     if (flags & kCloneSighand && !(flags & kCloneVm)) return -kEINVAL;
+    if (flags & kCloneSysvsem && flags & namespace_flag(NamespaceKind::Ipc)) return -kEINVAL;
     const u64 fs = kCloneFs;
     if (flags & fs && flags & (namespace_flag(NamespaceKind::Mnt) | namespace_flag(NamespaceKind::User))) return -kEINVAL;
     if (flags & (kCloneThread | kCloneParent) && flags & (namespace_flag(NamespaceKind::Pid) | namespace_flag(NamespaceKind::User))) return -kEINVAL;
@@ -323,7 +324,7 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         copy.memory = copy.descriptors = copy.context = copy.actions = 0;
         copy.state = TaskState::Free, copy.queued = queued;
         copy.pending = {}, copy.in_call = false, copy.waits.clear(), copy.deadline = kForever, copy.restore_blocked.reset();
-        copy.robust_list = 0, copy.clear_tid = 0, copy.run_cycles = 0, copy.tid = 0;
+        copy.semaphore_undo = 0, copy.robust_list = 0, copy.clear_tid = 0, copy.run_cycles = 0, copy.tid = 0;
         kernel.tasks[child_index] = std::move(copy);
     }
     const auto give_up = [&](i64 error) {
@@ -331,6 +332,7 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         return Attempt(error);
     };
     if (task().seccomp) kernel.seccomp_filters.use(task().seccomp);
+    if (flags & kCloneSysvsem) kernel.semaphore_undos.use(kernel.tasks[child_index].semaphore_undo = own_undo());
     kernel.use_namespaces(kernel.tasks[child_index]);
     if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM); // before its namespaces: a new mount namespace moves its root
     if (const i64 error = new_namespaces(child_index, flags, true)) return give_up(error);
@@ -354,6 +356,7 @@ void Call::abandon_child(u32 index) const {
     if (child.context && kernel.contexts.release(child.context)) kernel.contexts.erase(child.context);
     if (child.actions && kernel.signal_actions.release(child.actions)) kernel.signal_actions.erase(child.actions);
     kernel.release_filter(child.seccomp);
+    kernel.release_undo(machine, child.semaphore_undo);
     kernel.release_namespaces(machine, child);
     const bool queued = child.queued;
     child = Task();

@@ -34,6 +34,15 @@ i64 Call::deadline_of(u64 timeout, u64& deadline) const {
     return deadline = machine.cycles() + to_cycles(time), 0;
 }
 
+/// The same for a time of CLOCK_REALTIME.
+i64 Call::absolute_deadline(u64 at, u64& deadline) const {
+    const bool first = !task().resume;
+    if (const i64 error = deadline_of(at, deadline)) return error;
+    const u64 offset = static_cast<u64>(clock_offset(kRealtime)) / Kernel::kNanosecondsPerCycle + machine.cycles();
+    if (first && at) deadline = deadline > offset ? deadline - offset : 1;
+    return 0;
+}
+
 bool Call::is_clock(i32 id) const { return id >= 0 && id <= kTai && id != 10; }
 
 /// What a clock shows, in nanoseconds, and what is added to the machine's own time for it (its epoch, its time namespace's offset).

@@ -25,11 +25,12 @@ struct Vma {
     u64 file_offset = 0;         ///< of the file, at `begin`
     u64 file_end = 0;            ///< address after the last byte that comes from the file; zeros follow
     bool shared = false;         ///< MAP_SHARED and anonymous: its frames stay shared after fork
+    u64 segment = 0;             ///< of System V shared memory, by serial; file_offset counts from its begin
     /// The same area between two addresses in it.
     Vma part(u64 from, u64 to) const {
         Vma vma = *this;
         vma.begin = from, vma.end = to;
-        if (inode) vma.file_offset += from - begin;
+        if (inode || segment) vma.file_offset += from - begin;
         return vma;
     }
 };
@@ -105,8 +106,10 @@ struct Task {
     Restart restart = Restart::IfAsked;
     Wakened wakened = Wakened::No;
     u64 resume = 0, resume_more = 0;     ///< what an attempt keeps for the next: a deadline, bytes written, a child
+    std::optional<i64> served;           ///< somebody else has ended its call, with this result
     bool queued = false;                 ///< in the run queue
 
+    u32 semaphore_undo = 0;              ///< in the kernel's pool; 0: none yet
     u64 clear_tid = 0;
     u64 robust_list = 0;
     i32 exit_code = 0;
@@ -119,7 +122,7 @@ struct Limit {
     u64 current = ~u64{0}, most = ~u64{0};
 };
 inline constexpr unsigned kLimits = 16; ///< RLIMIT_*
-enum LimitKind : unsigned { kLimitCpu, kLimitFileSize, kLimitData, kLimitStack, kLimitCore, kLimitRss, kLimitProcesses, kLimitFiles, kLimitLocked, kLimitSpace };
+enum LimitKind : unsigned { kLimitCpu, kLimitFileSize, kLimitData, kLimitStack, kLimitCore, kLimitRss, kLimitProcesses, kLimitFiles, kLimitLocked, kLimitSpace, kLimitLocks, kLimitSignals, kLimitQueues };
 
 /// A thread group.
 struct Process {

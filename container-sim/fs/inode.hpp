@@ -172,6 +172,7 @@ struct FileSystemType {
     bool for_users;                         ///< may be mounted in a user namespace (FS_USERNS_MOUNT)
     bool nodev;                             ///< /proc/filesystems says so
     bool single;                            ///< one superblock for all mounts of it
+    i64 (*shared)(Vfs& vfs, const Viewer& viewer);                  ///< the one of the viewer's namespace; null: each mount has a new one
     i64 (*fill)(Vfs& vfs, const Viewer& viewer, u32 super, const MountRequest& request);
     i64 (*check)(const Viewer& viewer, const std::string& option);  ///< one option: 0 or an errno; null: told when mounted
     i64 (*change)(Vfs& vfs, const Viewer& viewer, u32 super, const std::string& options); ///< MS_REMOUNT

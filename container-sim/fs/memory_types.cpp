@@ -196,7 +196,11 @@ const FileSystemType kTmpfs = [] {
 const FileSystemType kRamfs = in_memory("ramfs", 0x858458f6, true, fill_root);
 const FileSystemType kRootfs = in_memory("rootfs", 0x01021994, false, fill_root);
 const FileSystemType kHostFolder = in_memory("host", 0x01021997, false, fill_root);
-const FileSystemType kMqueue = in_memory("mqueue", 0x19800202, true, fill_mqueue);
+const FileSystemType kMqueue = [] {
+    FileSystemType type = in_memory("mqueue", 0x19800202, true, fill_mqueue);
+    type.shared = queue_super, type.create = create_queue_file;
+    return type;
+}();
 const FileSystemType kDevpts = [] {
     FileSystemType type = in_memory("devpts", 0x1cd1, true, fill_devpts);
     type.create = refuse_create, type.remove = refuse_remove;

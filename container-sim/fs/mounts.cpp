@@ -129,7 +129,7 @@ bool Vfs::too_revealing(const Viewer& viewer, u32 super, u32& flags) const {
 i64 Vfs::new_super_for_mount(const Viewer& viewer, const FileSystemType& type, MountRequest request, u32& flags) {
     request.user_namespace = viewer.credentials->user_namespace;
     if (!viewer.capable(type.for_users ? request.user_namespace : 0, Capability::SysAdmin)) return -kEPERM;
-    const i64 super = make_super(viewer, type, request);
+    const i64 super = type.shared ? type.shared(*this, viewer) : make_super(viewer, type, request);
     if (super < 0) return super;
     if (too_revealing(viewer, static_cast<u32>(super), flags)) {
         if (supers.get(static_cast<u32>(super)).key == 0) free_super(static_cast<u32>(super));

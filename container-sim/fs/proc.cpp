@@ -256,7 +256,7 @@ i64 fill_proc(Vfs& vfs, const Viewer& viewer, u32 super, const MountRequest& req
     };
     link("self", kProcSelf, ""), link("thread-self", kProcThreadSelf, ""), link("mounts", kProcStatic, "self/mounts"), link("net", kProcStatic, "self/net");
     std::vector<const SystemControl*> controls; // inodes point at the rows of the tables themselves
-    for (const auto* table : {&kSystemControls, &kNetControls})
+    for (const auto* table : {&kSystemControls, &kNetControls, &kIpcControls})
         for (const SystemControl& control : *table) controls.push_back(&control);
     for (const SystemControl* row : controls) {
         const SystemControl& control = *row;

@@ -22,7 +22,7 @@ struct SystemControl {
     const char* folder;
     GeneratedFile row;
 };
-extern const std::vector<SystemControl> kSystemControls, kNetControls;
+extern const std::vector<SystemControl> kSystemControls, kNetControls, kIpcControls;
 
 /// The thread that a reader asks about; null when it has ended or cannot be seen from the pid namespace of this proc.
 const Task* proc_task(const Vfs& vfs, const Viewer& viewer, u32 super, u64 key);

@@ -205,7 +205,6 @@ const std::vector<SystemControl> kSystemControls = {
     {"sys/fs", {"pipe-max-size", 0444, fixed<kPipeMost>, nullptr}},
     {"sys/fs", {"protected_hardlinks", 0444, fixed<kZero>, nullptr}},
     {"sys/fs", {"protected_symlinks", 0444, fixed<kZero>, nullptr}},
-    {"sys/fs/mqueue", {"", 0, nullptr, nullptr}},
     {"sys/vm", {"overcommit_memory", 0444, fixed<kOne>, nullptr}},
     {"sys/vm", {"swappiness", 0444, fixed<kSwappiness>, nullptr}},
     {"sys/vm", {"max_map_count", 0444, fixed<kMapMost>, nullptr}},

@@ -38,7 +38,7 @@ i64 Call::mount_file_system(Location on, const std::string& type_name, const std
     const i64 super = kernel.vfs.new_super_for_mount(viewer(), *type, request, own_flags);
     if (super < 0) return super;
     const i64 error = kernel.vfs.mount_new(viewer(), on, static_cast<u32>(super), own_flags, source);
-    if (error && !type->single) kernel.vfs.free_super(static_cast<u32>(super));
+    if (error && !type->single && !type->shared) kernel.vfs.free_super(static_cast<u32>(super));
     return error;
 }
 

@@ -16,7 +16,7 @@ constexpr std::size_t kMaxContexts = 4096, kMaxOptions = 16 << 10;
 Attempt read_context(const Call&, OpenFile&, u64, u64, u64*) { return -kENODATA; }
 void close_context(Kernel& kernel, Machine&, OpenFile& file) {
     MountContext& context = kernel.mount_contexts[file.object];
-    if (context.super && !context.mounted && !context.type->single) kernel.vfs.free_super(context.super);
+    if (context.super && !context.mounted && !context.type->single && !context.type->shared) kernel.vfs.free_super(context.super);
     kernel.mount_contexts.release(file.object);
     kernel.mount_contexts.erase(file.object);
 }

@@ -76,6 +76,7 @@ Attempt Call::open_location(Location at, u64 flags, bool created, const std::str
     if (inode.is(mode::kSocket)) return -kENXIO;
     if (inode.is(mode::kFifo)) return open_fifo(at, flags);
     if (inode.is(mode::kCharacter) || inode.is(mode::kBlock)) return open_device(at, flags);
+    if (&vfs.type_of(at.inode) == &kMqueue && inode.is_file()) return open_queue(at, flags);
     if (vfs.type_of(at.inode).magic == kNsfs.magic) return open_namespace(static_cast<NamespaceKind>(inode.kind), static_cast<u32>(inode.key));
     if (inode.generated && inode.generated->may_open)
         if (const i64 error = inode.generated->may_open({vfs, viewer, inode.super, at.inode, inode.key})) return error;

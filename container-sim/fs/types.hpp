@@ -12,6 +12,10 @@ i64 make_root(Vfs& vfs, const Viewer& viewer, u32 super, u32 permissions, u32 ui
 /// A file system from a host folder: a snapshot of its names; contents are read when first used, and writes stay in memory. Its number.
 Result<u32> import_folder(Vfs& vfs, const Viewer& viewer, const std::string& host_folder);
 
+/// The mqueue file system of the viewer's ipc namespace, made when it is first needed; and the only files in it (ipc/posix_queues.cpp).
+i64 queue_super(Vfs& vfs, const Viewer& viewer);
+i64 create_queue_file(Vfs& vfs, const Viewer& viewer, u32 directory, const std::string& name, const NewNode& node);
+
 i64 add_terminal_node(Vfs& vfs, const Viewer& viewer, u32 super, u32 number);
 void remove_terminal_node(Vfs& vfs, u32 super, u32 number);
 
