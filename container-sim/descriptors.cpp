@@ -58,6 +58,7 @@ OpenFile* Kernel::file_of(const Task& task, u32 fd) {
 
 void Kernel::close_file(Machine& machine, u32 file) {
     if (!files.release(file)) return;
+    if (!file_locks.empty()) drop_description_locks(file);
     if (epolls.size()) forget_in_epolls(file);
     if (const auto close = file_operations(files[file].kind).close) close(*this, machine, files[file]);
     files.erase(file);
@@ -89,6 +90,7 @@ void Kernel::release_descriptors(Machine& machine, u32 table) {
 }
 
 void Kernel::flush_file(u32 file, u32 table) {
+    if (!file_locks.empty()) drop_process_locks(file, table);
     if (const auto flush = file_operations(files[file].kind).flush) flush(*this, files[file], table);
 }
 

@@ -12,6 +12,7 @@
 #include "container-sim/net/network.hpp"
 #include "container-sim/event_files.hpp"
 #include "container-sim/ipc/ipc.hpp"
+#include "container-sim/locks.hpp"
 #include "container-sim/pool.hpp"
 #include "container-sim/spec.hpp"
 #include "container-sim/task.hpp"
@@ -207,6 +208,15 @@ class Kernel {
     void notify_of_message(Machine& machine, PosixQueue& queue, const Task& sender);
     void drop_queue(u32 inode);
 
+    // pipe.cpp
+    u32 new_pipe(u32 fifo);
+    void complete_calls(Machine& machine, WaitKey key);    ///< ipc/objects.cpp
+
+    // locks.cpp
+    void wake_lock_waiters(u64 subject);
+    void drop_process_locks(u32 file, u32 table);
+    void drop_description_locks(u32 file);
+
     // futex.cpp
     i64 wake_futex(WaitKey key, u32 most, u32 bits);
 
@@ -235,6 +245,7 @@ class Kernel {
     void resize_terminal(Machine& machine, Terminal& terminal, const WindowSize& size);
 
     // memory.cpp
+    static constexpr u64 kWindow = 0xffff'fff0'0000'0000;
     static constexpr u64 kReservedFrames = 16; ///< the first ones: nothing is ever mapped there
     std::optional<u64> allocate_frame(Machine& machine);
     void share_frame(u64 physical) { ++frame_users[frame_index(physical)]; }
@@ -347,7 +358,11 @@ class Kernel {
     Pool<MountContext> mount_contexts;        ///< of fsopen(2)
     std::map<u32, u32> fifos;                 ///< inode of a named pipe to its pipe
     Pool<OpenFile> files;
+    std::map<u64, std::vector<FileLock>> file_locks; ///< by inode, or what stands for it
     Pool<Pipe> pipes;
+    u64 pipe_bytes = 0;                       ///< that they could hold together
+    std::vector<u8> window;                   ///< while open: the kernel's own bytes, at kWindow for the operations of files
+    bool window_open = false;
     Pool<EventCounter> event_counters;
     Pool<TimerFile> timer_files;
     Pool<EpollSet> epolls;

@@ -286,6 +286,7 @@ bool Kernel::copy_space(Machine& machine, AddressSpace& to, const AddressSpace& 
 // --- Between the kernel and a process: page by page, every pointer checked -------------------------------------------------
 
 bool Kernel::copy_in(Machine& machine, const Task& task, u64 va, std::span<u8> out) {
+    if (window_open && va >= kWindow) return va - kWindow <= window.size() && out.size() <= window.size() - (va - kWindow) && (std::copy_n(window.begin() + static_cast<std::ptrdiff_t>(va - kWindow), out.size(), out.begin()), true);
     for (std::size_t done = 0; done < out.size();) {
         const u64 at = va + done;
         if (at < va || fault_in(machine, memory_of(task), at, Access::Load) < 0) return false;
@@ -300,6 +301,7 @@ bool Kernel::copy_in(Machine& machine, const Task& task, u64 va, std::span<u8> o
 }
 
 bool Kernel::copy_out(Machine& machine, const Task& task, u64 va, std::span<const u8> in) {
+    if (window_open && va >= kWindow) return va - kWindow <= window.size() && in.size() <= window.size() - (va - kWindow) && (std::copy(in.begin(), in.end(), window.begin() + static_cast<std::ptrdiff_t>(va - kWindow)), true);
     for (std::size_t done = 0; done < in.size();) {
         const u64 at = va + done;
         if (at < va || fault_in(machine, memory_of(task), at, Access::Store) < 0) return false;

@@ -50,7 +50,7 @@ struct Call {
     u32 file_number(u32 fd) const;
     Attempt read_file(OpenFile& file, u64 to, u64 bytes, u64* offset) const;
     Attempt write_file(OpenFile& file, u64 from, u64 bytes, const u64* offset) const;
-    Attempt vectored(bool writing) const;
+    Attempt vectored(bool writing, u64* offset) const;
     i16 poll_file(const OpenFile& file, i16 events) const;
     void add_wait_key(std::vector<WaitKey>& keys, const OpenFile& file) const;
     i64 take_mask(u64 at, u64 size) const;
@@ -172,6 +172,24 @@ struct Call {
     u32 epoll_item_ready(u32 file, EpollSet::Item& item) const;
     void add_epoll_keys(std::vector<WaitKey>& keys, u32 epoll, unsigned depth) const;
     Attempt wait_epoll(u64 deadline, u64 mask_at, u64 mask_size) const;
+
+    // pipe.cpp, splice.cpp
+    Pipe* pipe_of(const OpenFile& file) const;
+    i64 set_pipe_size(const OpenFile& file, u64 wanted) const;
+    Attempt between_pipes(OpenFile& from, OpenFile& to, u64 bytes, bool wait_for_it, bool take) const;
+    Attempt from_pipe(OpenFile& from, OpenFile& to, const u64* offset, u64 bytes, bool wait_for_it) const;
+    Attempt into_pipe(OpenFile& from, OpenFile& to, u64* offset, u64 bytes, bool wait_for_it) const;
+    Attempt send_from_file(OpenFile& from, OpenFile& to, u64& read_at, u64 bytes) const;
+    i64 read_into(OpenFile& file, u64* offset, std::vector<u8>& out, Attempt& blocked) const;
+    i64 read_vector(std::vector<std::pair<u64, u64>>& out, unsigned argument, u64 count) const;
+    Attempt positioned(bool writing, bool second) const;
+
+    // locks.cpp
+    enum class LockCommand : u8 { Get, Set, Wait };
+    bool would_deadlock(u32 owner) const;
+    i64 lock_area(const OpenFile& file, const struct LockRecord& record, FileLock& out) const;
+    i64 get_lock(const FileLock& wanted, struct LockRecord record, const std::vector<FileLock>& locks) const;
+    Attempt record_lock(OpenFile& file, bool of_description, LockCommand command) const;
 
     // ipc/
     IpcNamespace& ipc() const { return kernel.ipc_namespaces[task().namespaces.ipc]; }

@@ -39,7 +39,8 @@ Attempt Call::dup3() const {
 }
 
 Attempt Call::fcntl() const {
-    enum : u64 { kDup = 0, kGetFd = 1, kSetFd = 2, kGetFl = 3, kSetFl = 4, kDupCloexec = 1030, kGetPipeSize = 1032, kAddSeals = 1033, kGetSeals = 1034 };
+    enum : u64 { kDup = 0, kGetFd = 1, kSetFd = 2, kGetFl = 3, kSetFl = 4, kDupCloexec = 1030, kGetLock = 5, kSetLock = 6, kSetLockWait = 7, kOfdGet = 36, kOfdSet = 37, kOfdSetWait = 38, kSetPipeSize = 1031, kGetPipeSize = 1032, kAddSeals = 1033, kGetSeals = 1034 };
+    constexpr u64 kDirect = 040000;
     OpenFile* file = kernel.any_file_of(task(), fd_arg(0));
     if (!file) return -kEBADF;
     if (file->kind == FileKind::Path && arg(1) != kDup && arg(1) != kDupCloexec && arg(1) != kGetFd && arg(1) != kSetFd && arg(1) != kGetFl) return -kEBADF;
@@ -51,8 +52,12 @@ Attempt Call::fcntl() const {
     case kGetFd: return descriptor.close_on_exec;
     case kSetFd: return descriptor.close_on_exec = arg(2) & 1, 0;
     case kGetFl: return file->flags & ~static_cast<u32>(kCreate | kExclusive | kNoTerminal | kTruncate | kCloseOnExec);
-    case kSetFl: return file->flags = static_cast<u32>((file->flags & ~(kAppend | kNonBlock)) | (arg(2) & (kAppend | kNonBlock))), 0;
-    case kGetPipeSize: return file->kind == FileKind::PipeRead || file->kind == FileKind::PipeWrite ? Attempt(kPipeBytes) : Attempt(-kEBADF);
+    case kSetFl: return file->flags = static_cast<u32>((file->flags & ~(kAppend | kNonBlock | kDirect)) | (arg(2) & (kAppend | kNonBlock | kDirect))), 0;
+    case kGetLock: case kOfdGet: return record_lock(*file, arg(1) == kOfdGet, LockCommand::Get);
+    case kSetLock: case kOfdSet: return record_lock(*file, arg(1) == kOfdSet, LockCommand::Set);
+    case kSetLockWait: case kOfdSetWait: return record_lock(*file, arg(1) == kOfdSetWait, LockCommand::Wait);
+    case kSetPipeSize: return set_pipe_size(*file, arg(2));
+    case kGetPipeSize: return pipe_of(*file) ? Attempt(static_cast<i64>(pipe_of(*file)->capacity)) : Attempt(-kEBADF);
     case kAddSeals: return change_seals(*file, arg(2));
     case kGetSeals: return change_seals(*file, std::nullopt);
     default: return -kEINVAL;
@@ -116,37 +121,66 @@ Attempt Call::pwrite64() const {
     return write_file(*file, arg(1), arg(2), &offset);
 }
 
-Attempt Call::vectored(bool writing) const {
-    struct Part {
-        u64 base, bytes;
-    };
+/// struct iovec at an argument: addresses and lengths, all of them looked at before any is used.
+i64 Call::read_vector(std::vector<std::pair<u64, u64>>& out, unsigned argument, u64 count) const {
     constexpr u64 kMostParts = 1024;
+    if (count > kMostParts) return -kEINVAL;
+    out.resize(count);
+    for (u64 i = 0; i < count; ++i) {
+        std::array<u64, 2> part{};
+        if (!read_user(arg(argument) + i * sizeof part, part)) return -kEFAULT;
+        if (static_cast<i64>(part[1]) < 0) return -kEINVAL;
+        out[i] = {part[0], part[1]};
+    }
+    return 0;
+}
+
+/// readv, writev and their siblings; `offset`: preadv, pwritev.
+Attempt Call::vectored(bool writing, u64* offset) const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));
+    std::vector<std::pair<u64, u64>> parts;
     if (!file) return -kEBADF;
-    if (arg(2) > kMostParts) return -kEINVAL;
+    if (const i64 error = read_vector(parts, 1, arg(2))) return error;
     if (file->kind == FileKind::Socket) return transfer_vectors(*this, *file, writing);
     // What earlier attempts have moved is told by resume_more; resume is the part's own.
     i64 total = static_cast<i64>(task().resume_more);
     u64 skip = task().resume_more;
-    for (u64 i = 0; i < arg(2); ++i) {
-        Part part{};
-        if (!read_user(arg(1) + i * sizeof part, part)) return total ? total : -kEFAULT;
-        const u64 done = std::min(skip, part.bytes);
-        skip -= done, part.base += done, part.bytes -= done;
-        if (!part.bytes) continue;
-        part.bytes = std::min(part.bytes, Kernel::kMaxTransfer - std::min(Kernel::kMaxTransfer, static_cast<u64>(total)));
-        const Attempt one = writing ? write_file(*file, part.base, part.bytes, nullptr) : read_file(*file, part.base, part.bytes, nullptr);
+    for (auto [base, bytes] : parts) {
+        const u64 done = std::min(skip, bytes);
+        skip -= done, base += done, bytes -= done;
+        if (!bytes) continue;
+        bytes = std::min(bytes, Kernel::kMaxTransfer - std::min(Kernel::kMaxTransfer, static_cast<u64>(total)));
+        u64 at = offset ? *offset + static_cast<u64>(total) : 0;
+        const Attempt one = writing ? write_file(*file, base, bytes, offset ? &at : nullptr) : read_file(*file, base, bytes, offset ? &at : nullptr);
         if (one.blocked && writing) return task().resume_more = static_cast<u64>(total), one;
         if (one.no_return || (one.blocked && !total)) return one;
         if (one.blocked || one.value < 0) return task().waits.clear(), total ? total : one.value;
         task().resume = 0;
         total += one.value;
-        if (static_cast<u64>(one.value) < part.bytes || static_cast<u64>(total) >= Kernel::kMaxTransfer) break;
+        if (static_cast<u64>(one.value) < bytes || static_cast<u64>(total) >= Kernel::kMaxTransfer) break;
     }
     return total;
 }
-Attempt Call::readv() const { return vectored(false); }
-Attempt Call::writev() const { return vectored(true); }
+Attempt Call::readv() const { return vectored(false, nullptr); }
+Attempt Call::writev() const { return vectored(true, nullptr); }
+
+/// preadv and pwritev, and (`second`) those that take flags and, with -1, the file's own place.
+Attempt Call::positioned(bool writing, bool second) const {
+    constexpr u64 kHighPriority = 1, kDataSync = 2, kSync = 4, kNoWait = 8, kAppendWrite = 16, kNoAppend = 32;
+    const OpenFile* file = kernel.file_of(task(), fd_arg(0));
+    const bool own_place = second && arg(3) == ~u64{0};
+    if (static_cast<i64>(arg(3)) < 0 && !own_place) return -kEINVAL;
+    if (!file) return -kEBADF;
+    if (!own_place && !file_operations(file->kind).seekable) return -kESPIPE;
+    if (second && arg(5) & ~(kHighPriority | kDataSync | kSync | kNoWait | (writing ? kAppendWrite | kNoAppend : 0))) return -kEOPNOTSUPP;
+    u64 offset = arg(3);
+    if (second && arg(5) & kAppendWrite && file->location.dentry) offset = kernel.vfs.size_of(file->location.inode);
+    return vectored(writing, own_place ? nullptr : &offset);
+}
+Attempt Call::preadv() const { return positioned(false, false); }
+Attempt Call::pwritev() const { return positioned(true, false); }
+Attempt Call::preadv2() const { return positioned(false, true); }
+Attempt Call::pwritev2() const { return positioned(true, true); }
 
 Attempt Call::lseek() const {
     OpenFile* file = kernel.file_of(task(), fd_arg(0));

@@ -4,6 +4,7 @@
 
 #include "container-sim/credentials.hpp"
 #include "container-sim/namespaces.hpp"
+#include "container-sim/pipe.hpp"
 #include "container-sim/seccomp.hpp"
 #include "container-sim/signals.hpp"
 #include "container-sim/fs/vfs.hpp"
@@ -68,13 +69,6 @@ struct FileSystemContext {
     Location root, cwd;
     u32 umask = 022;
 };
-
-struct Pipe {
-    std::string buffer;
-    u32 readers = 0, writers = 0;
-    u32 fifo = 0;                ///< inode of its name, when it has one
-};
-inline constexpr std::size_t kPipeBytes = 65536, kPipeAtomic = 4096; ///< pipe(7): what it holds, and what is written in one piece
 
 enum class TaskState : u8 { Free, Runnable, Blocked, Stopped, Zombie };
 enum class Wakened : u8 { No, ByKey, ByTime, BySignal };

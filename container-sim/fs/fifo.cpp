@@ -34,9 +34,7 @@ Attempt Call::open_fifo(Location at, u64 flags) const {
     if (access == 0 && !has_writers && !(flags & kNonBlock)) return wait(readers);
     if (!pipe) {
         if (kernel.pipes.size() >= Kernel::kMaxFiles) return -kENFILE;
-        Pipe fresh;
-        fresh.fifo = inode;
-        kernel.fifos[inode] = kernel.pipes.add(fresh);
+        kernel.fifos[inode] = kernel.new_pipe(inode);
     }
     const u32 index = kernel.fifos[inode];
     OpenFile file;
@@ -44,10 +42,13 @@ Attempt Call::open_fifo(Location at, u64 flags) const {
     file.kind = access == 0 ? FileKind::PipeRead : access == kWriteOnly ? FileKind::PipeWrite : FileKind::Fifo;
     if (access != kWriteOnly) ++kernel.pipes[index].readers;
     if (access != 0) ++kernel.pipes[index].writers;
-    if (access != kWriteOnly) kernel.wake(writers);
-    if (access != 0) kernel.wake(readers);
     kernel.wake({WaitKind::Pipe, index});
-    return kernel.install(machine, task(), std::move(file), flags & kCloseOnExec);
+    const i64 descriptor = kernel.install(machine, task(), std::move(file), flags & kCloseOnExec);
+    if (descriptor < 0) return descriptor;
+    // Who waits for this side has the pipe open from now on, even if this one closes it before it runs again.
+    if (access != kWriteOnly) kernel.complete_calls(machine, writers);
+    if (access != 0) kernel.complete_calls(machine, readers);
+    return descriptor;
 }
 
 } // namespace trapeze::container

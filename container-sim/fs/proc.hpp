@@ -30,6 +30,7 @@ inline const Task* proc_task(const Reader& reader) { return proc_task(reader.vfs
 /// ptrace(2), "Ptrace access mode checking", for reading.
 bool may_trace(const Viewer& viewer, const Task& task);
 i64 require_trace(const Reader& reader);
+std::string show_locks(const Reader& reader); ///< locks.cpp
 std::optional<i64> parse_number(std::string_view text);
 /// What /proc/PID/fd/N points at, as text.
 std::string descriptor_text(Vfs& vfs, const Viewer& viewer, const Task& task, u32 fd);

@@ -163,6 +163,7 @@ const std::vector<GeneratedFile> kProcFiles = {
     {"cmdline", 0444, show_cmdline, nullptr},
     {"devices", 0444, show_devices, nullptr},
     {"swaps", 0444, show_swaps, nullptr},
+    {"locks", 0444, show_locks, nullptr},
     {"cgroups", 0444, show_cgroups, nullptr},
     {"modules", 0444, show_nothing, nullptr},
     {"partitions", 0444, show_nothing, nullptr},

@@ -1,4 +1,4 @@
-// Moving bytes between files inside the kernel, and files without a name: copy_file_range(2), sendfile(2), memfd_create(2).
+// Moving bytes between files inside the kernel, and files without a name: copy_file_range(2), memfd_create(2).
 #include "container-sim/abi.hpp"
 #include "container-sim/file_operations.hpp"
 #include "container-sim/fs/types.hpp"
@@ -41,20 +41,6 @@ Attempt Call::copy_file_range() const {
     if (count <= 0) return count;
     if (arg(1) ? !write_user(arg(1), read_at) : (from->offset = read_at, false)) return -kEFAULT;
     if (arg(3) ? !write_user(arg(3), write_at) : (to->offset = write_at, false)) return -kEFAULT;
-    return count;
-}
-
-/// To a pipe, a socket or a terminal callers read and write themselves.
-Attempt Call::sendfile() const {
-    OpenFile *to = kernel.file_of(task(), fd_arg(0)), *from = kernel.file_of(task(), fd_arg(1));
-    if (!from || !to || (from->flags & kAccess) == kWriteOnly || !(to->flags & kAccess)) return -kEBADF;
-    if (!is_plain_file(*from) || !is_plain_file(*to) || to->flags & kAppend) return -kEINVAL;
-    u64 read_at = from->offset;
-    if (arg(2) && !read_user(arg(2), read_at)) return -kEFAULT;
-    if (static_cast<i64>(read_at) < 0) return -kEINVAL;
-    const i64 count = copy_between(*from, *to, read_at, to->offset, arg(3));
-    if (count <= 0) return count;
-    if (arg(2) ? !write_user(arg(2), read_at) : (from->offset = read_at, false)) return -kEFAULT;
     return count;
 }
 

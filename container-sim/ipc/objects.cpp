@@ -20,6 +20,17 @@ void Kernel::serve_waiters(Machine& machine, WaitKey key, i64 (*attempt)(const C
     }
 }
 
+/// Attempts the whole calls of those who wait under a key.
+void Kernel::complete_calls(Machine& machine, WaitKey key) {
+    serve_waiters(machine, key, [](const Call& call) {
+        const std::vector<WaitKey> waits = call.task().waits;
+        const u64 deadline = call.task().deadline;
+        const Attempt attempt = syscall_row(call.task().call)->handler(call);
+        if (attempt.blocked) call.task().waits = waits, call.task().deadline = deadline; // it stays where it is queued
+        return attempt.blocked ? kWouldWait : attempt.value;
+    });
+}
+
 u64 Call::seconds_now() const { return kernel.wall_clock(machine) / 1'000'000'000; }
 
 /// ipcperms: `flags` as a mode's bits for the user, the group or others.
