@@ -93,6 +93,7 @@ class Kernel {
         std::string input, output;
         bool closed = false;
         u32 init = 0; ///< process
+        u32 held = 0; ///< number of the file + 1 that is the terminal's other end, when a program has opened it
     };
 
     void set_up(Machine& machine);
@@ -386,6 +387,7 @@ class Kernel {
     u32 loaded_space = ~u32{0};   ///< whose tables the hart has
     u64 slice_left = 0;
     u64 calls_made = 0;
+    bool engine_news = false;     ///< a child of the engine has ended: the run stops, so that the engine acts at this very time
     u64 idle_skips = 0;           ///< times that time has passed since the last instruction
     u64 random_state = 0x9e3779b97f4a7c15; ///< getrandom's state: the same in each run
 };

@@ -201,6 +201,7 @@ void Kernel::notify_parent_of_end(Machine& machine, u32 index) {
     const Process& process = processes[index];
     const u32 parent = process.parent;
     wake({WaitKind::Exit, static_cast<u64>(process.pid)});
+    engine_news |= processes[parent].engine;
     if (parent == 0) {
         if (!is_container_init(index)) reap(machine, index);
         return;

@@ -181,7 +181,7 @@ bool Kernel::skip_idle(Machine& machine) {
     u64 earliest = std::min(timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first);
     if (!timer_file_deadlines.empty()) earliest = std::min(earliest, timer_file_deadlines.begin()->first);
     // What the network has still to do matters only to somebody: connections that are over wait for a minute.
-    const auto alive = [](const Process& process) { return process.used && !process.zombie; };
+    const auto alive = [](const Process& process) { return process.used && !process.zombie && !process.engine; };
     if (network_due() < earliest && std::any_of(processes.begin() + 1, processes.end(), alive)) earliest = network_due();
     if (earliest == kForever) return false;
     if (earliest > machine.cycles()) machine.charge(earliest - machine.cycles());
@@ -213,6 +213,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
     for (const Tty& console : ttys)
         if (console.terminal) feed_terminal(machine, console.terminal);
     while (stop.executed < budget) {
+        if (engine_news) return stop;
         expire_timers(machine);
         if (network_due() <= machine.cycles()) advance_network(machine);
         if (current == kNobody || slice_left == 0 || tasks[current].state != TaskState::Runnable) {
@@ -225,7 +226,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
                     continue;
                 }
                 idle_skips = 0;
-                const bool finished = std::none_of(processes.begin() + 1, processes.end(), [](const Process& p) { return p.used && !p.zombie; });
+                const bool finished = std::none_of(processes.begin() + 1, processes.end(), [](const Process& p) { return p.used && !p.zombie && !p.engine; });
                 stop.state = finished ? RunState::Finished : RunState::Idle;
                 return stop;
             }

@@ -148,6 +148,7 @@ struct Process {
     i32 nice = 0, oom_score_adjust = 0;
     u32 cgroup = 0;
     u32 container = 0;                   ///< number of the container it belongs to; 0: the host
+    bool engine = false;                 ///< the engine's own: it waits for commands from outside, and no run goes on for its sake
 };
 
 /// A pid lives as long as its task, or as a process group or session is named after it.

@@ -66,7 +66,7 @@ i64 lookup_process(Vfs& vfs, const Viewer& viewer, u32 directory, const std::str
 
 std::string show_descriptor_info(const Reader& reader) {
     const Task* task = proc_task(reader);
-    const OpenFile* file = task ? reader.viewer.kernel->file_of(*task, proc_more(reader.key)) : nullptr;
+    const OpenFile* file = task ? reader.viewer.kernel->any_file_of(*task, proc_more(reader.key)) : nullptr;
     if (!file) return "";
     const Inode& inode = reader.vfs.inodes.get(file->location.inode);
     return fmt::format("pos:\t{}\nflags:\t0{:o}\nmnt_id:\t{}\nino:\t{}\n", file->offset, file->flags, file->location.mount, inode.number);
@@ -75,7 +75,7 @@ const GeneratedFile kDescriptorInfo{"", 0444, show_descriptor_info, nullptr};
 
 i64 lookup_descriptor(Vfs& vfs, const Viewer& viewer, u32 directory, const std::string& name, const Task& task, bool info) {
     const auto fd = number_of(name);
-    const OpenFile* file = fd ? viewer.kernel->file_of(task, *fd) : nullptr;
+    const OpenFile* file = fd ? viewer.kernel->any_file_of(task, *fd) : nullptr;
     if (!file) return -kENOENT;
     const u64 key = proc_key(task.tid, *fd);
     if (info) {
@@ -124,7 +124,7 @@ bool proc_alive(Vfs& vfs, const Viewer& viewer, u32 index) {
     const Task* task = proc_task(vfs, viewer, inode.super, inode.key);
     if (!task) return false;
     if (inode.kind == kProcDescriptorLink || inode.generated == &kDescriptorInfo) {
-        const OpenFile* file = viewer.kernel->file_of(*task, proc_more(inode.key));
+        const OpenFile* file = viewer.kernel->any_file_of(*task, proc_more(inode.key));
         if (!file) return false;
     }
     const bool owned = viewer.kernel->process_of(*task).dumpable;
@@ -169,7 +169,7 @@ void proc_list(Vfs& vfs, const Viewer& viewer, u32 directory, std::vector<Listed
         break;
     case kProcDescriptors: case kProcDescriptorInfos:
         for (u32 fd = 0; fd < Kernel::kMaxDescriptors; ++fd)
-            if (viewer.kernel->file_of(*task, fd)) add(fmt::format("{}", fd), inode.kind == kProcDescriptors ? kLink : mode::kFile | 0444);
+            if (viewer.kernel->any_file_of(*task, fd)) add(fmt::format("{}", fd), inode.kind == kProcDescriptors ? kLink : mode::kFile | 0444);
         break;
     case kProcNamespaces:
         for (const auto& [name, kind] : kNamespaceLinks) add(name, kLink);
@@ -205,7 +205,7 @@ i64 proc_follow(Vfs& vfs, const Viewer& viewer, u32 index, Location& out) {
         break;
     }
     case kProcDescriptorLink: {
-        const OpenFile* file = viewer.kernel->file_of(*task, proc_more(inode.key));
+        const OpenFile* file = viewer.kernel->any_file_of(*task, proc_more(inode.key));
         if (!file) return -kENOENT;
         out = file->location;
         break;
@@ -310,7 +310,7 @@ i64 require_trace(const Reader& reader) {
 }
 
 std::string descriptor_text(Vfs& vfs, const Viewer& viewer, const Task& task, u32 fd) {
-    const OpenFile* file = viewer.kernel->file_of(task, fd);
+    const OpenFile* file = viewer.kernel->any_file_of(task, fd);
     if (!file) return "";
     if (file->location.dentry) return vfs.path_of(viewer, file->location);
     const std::string link = file_operations(file->kind).link;
@@ -321,7 +321,7 @@ const OpenFile* proc_open_file(const Vfs& vfs, const Viewer& viewer, u32 index) 
     const Inode& inode = vfs.inodes.get(index);
     if (inode.kind != kProcDescriptorLink || vfs.supers.get(inode.super).type != &kProc) return nullptr;
     const Task* task = proc_task(vfs, viewer, inode.super, inode.key);
-    return task ? viewer.kernel->file_of(*task, proc_more(inode.key)) : nullptr;
+    return task ? viewer.kernel->any_file_of(*task, proc_more(inode.key)) : nullptr;
 }
 
 std::string proc_note(const Vfs& vfs, const Viewer& viewer, u32 index) {

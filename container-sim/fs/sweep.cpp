@@ -72,7 +72,8 @@ std::vector<u32> Vfs::sweep(const Users& users) {
     const auto stays = [&](u32 index) {
         const Dentry& dentry = dentries.get(index);
         if (marks.dentries[index]) return true;
-        return !dentry.unhashed && marks.supers[inodes.get(dentry.inode).super] && !type_of(dentry.inode).alive;
+        const bool remembered = type_of(dentry.inode).alive && inodes.get(dentry.inode).key; // what it is about is looked up again
+        return !dentry.unhashed && marks.supers[inodes.get(dentry.inode).super] && !remembered;
     };
     for (u32 i = 1; i < dentries.end(); ++i)
         if (dentries.get(i).inode && stays(i)) marks.inode(dentries.get(i).inode);

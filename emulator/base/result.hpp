@@ -42,6 +42,7 @@ template <> class [[nodiscard]] Result<void> {
     Result(Error error) : error_(std::move(error)) {}
     explicit operator bool() const { return !error_; }
     const std::string& error() const { return error_->message; }
+    int status() const { return error_->status; }
 
   private:
     std::optional<Error> error_;
