@@ -137,6 +137,7 @@ Result<std::string> Engine::create(Machine& machine, Kernel& kernel, const RunCo
     if (std::any_of(containers_.begin(), containers_.end(), [&](const Container& one) { return one.name == fresh.name; }))
         return Error{fmt::format("--name {}: another container has this name; remove it or choose another", fresh.name), kUsage};
     fresh.config = config, fresh.created = kernel.wall_clock(machine);
+    if (auto lowers = lower_folders(machine, kernel, config); !lowers) return Error{lowers.error(), kUsage};
     const std::string passwd = file_of_root(machine, kernel, config, "", "etc/passwd"), group = file_of_root(machine, kernel, config, "", "etc/group");
     auto spec = spec_of(config, fresh.id, passwd, group);
     if (!spec) return Error{spec.error(), kUsage};
@@ -177,9 +178,11 @@ Result<void> Engine::start_container(Machine& machine, Kernel& kernel, const std
     if (container.network.size()) open_ports(*steps, container);
     Runtime runtime(machine, kernel, runtime_);
     runtime.name(container.config.image.empty() ? container.name : container.config.image);
-    if (container.console) kernel.ttys[container.console].closed = false;
-    auto started = runtime.perform(*steps, container.console);
+    const u32 console = container.console ? container.console : free_console(kernel);
+    kernel.ttys[console] = {};
+    auto started = runtime.perform(*steps, console);
     if (!started) {
+        if (!container.console) give_back_console(console);
         let_go(machine, kernel, container);
         return Error{started.error(), started.status() ? started.status() : kUsage};
     }
@@ -225,6 +228,9 @@ void Engine::erase(Machine& machine, Kernel& kernel, Container& container) {
     let_go(machine, kernel, container);
     remove_tree(machine, kernel, container.folder());
     owners_.erase(container.console);
+    give_back_console(container.console);
+    for (const ExecProcess& one : execs_)
+        if (one.container == container.id) give_back_console(one.console);
     std::erase_if(execs_, [&](const ExecProcess& one) { return one.container == container.id; });
     const std::string id = container.id;
     std::erase_if(containers_, [&](const Container& one) { return one.id == id; });
@@ -249,6 +255,17 @@ void Engine::keep_output(Kernel& kernel) {
         if (container.runs()) keep(container.console);
     for (const ExecProcess& exec : execs_)
         if (!exec.exit_code) keep(exec.console);
+}
+
+/// Consoles are numbered; the lowest number that nobody has.
+u32 Engine::free_console(Kernel& kernel) {
+    if (free_consoles_.empty()) return kernel.ttys.emplace_back(), static_cast<u32>(kernel.ttys.size() - 1);
+    const u32 console = *free_consoles_.begin();
+    free_consoles_.erase(free_consoles_.begin());
+    return console;
+}
+void Engine::give_back_console(u32 console) {
+    if (console) free_consoles_.insert(console);
 }
 
 std::string Engine::take_output(Kernel& kernel, u32 console) {

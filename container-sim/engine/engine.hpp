@@ -121,6 +121,8 @@ class Engine {
     void keep_output(Kernel& kernel);
     void erase(Machine& machine, Kernel& kernel, Container& container);
     std::string free_name();
+    u32 free_console(Kernel& kernel);
+    void give_back_console(u32 console);
     bool has_cgroup_files(Machine& machine, Kernel& kernel) const;
     // engine_control.cpp
     Result<void> share_namespaces(Container& container, RuntimeSpec& spec);
@@ -148,6 +150,7 @@ class Engine {
     std::map<std::string, std::string> places_;  ///< of layers and host folders, by their id
     std::map<u32, std::string> fresh_;           ///< printed, not taken yet, by console
     std::map<u32, std::string> owners_;          ///< console to container's id
+    std::set<u32> free_consoles_;                ///< of those that were removed
     u64 made_ = 0;                               ///< containers ever
 };
 

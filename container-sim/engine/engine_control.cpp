@@ -74,8 +74,10 @@ Result<ExecProcess> Engine::exec(Machine& machine, Kernel& kernel, const std::st
     if (!steps) return Error{steps.error(), 1};
     Runtime runtime(machine, kernel, runtime_);
     runtime.name(container.name);
-    auto started = runtime.perform(*steps);
-    if (!started) return Error{started.error(), started.status()};
+    const u32 console = free_console(kernel);
+    kernel.ttys[console] = {};
+    auto started = runtime.perform(*steps, console);
+    if (!started) return give_back_console(console), Result<ExecProcess>(Error{started.error(), started.status()});
     execs_.push_back({container.id, started->pid, started->console, std::nullopt});
     if (!config.interactive && !config.terminal) kernel.close_input(started->console);
     return execs_.back();

@@ -264,9 +264,6 @@ i64 Runtime::call(const Step& step) {
 Result<Started> Runtime::perform(const std::vector<Step>& steps, u32 console) {
     if (!is_alive()) return Error{"the engine is not running; begin it again with: engine start"};
     kept_ = state_.kept;
-    const bool clones = std::any_of(steps.begin(), steps.end(), [](const Step& step) { return step.special == Step::Special::Clone; });
-    fresh_console_ = clones && !console;
-    if (fresh_console_) kernel_.ttys.emplace_back(), console = static_cast<u32>(kernel_.ttys.size() - 1);
     started_ = {0, console};
     std::vector<const Step*> done;
     for (const Step& step : steps) {
@@ -301,7 +298,6 @@ void Runtime::undo(const std::vector<const Step*>& done) {
             }
         }
     drop_console(started_.console);
-    if (fresh_console_ && started_.console + 1 == kernel_.ttys.size()) kernel_.ttys.pop_back();
     u64 least = 0;
     for (const auto& [name, fd] : state_.kept) least = std::max(least, static_cast<u64>(fd) + 1);
     (void)make(engine_call("close_range", {number(std::max<u64>(least, 3)), number(~u32{0}), number(0)}, ""));

@@ -41,7 +41,7 @@ class Runtime {
     Result<void> begin();
     bool is_alive() const { return engine_task().has_value(); }
     /// Makes the calls. The error names the call, its errno and the way out; everything before it is undone then.
-    /// `console`: of the process that a clone makes; 0: a new one is made for it.
+    /// `console`: of the process that a clone makes.
     Result<Started> perform(const std::vector<Step>& steps, u32 console = 0);
     /// One call of the engine's, with nothing to undo.
     i64 call(const Step& step);
@@ -79,7 +79,6 @@ class Runtime {
     Kept kept_;
     Started started_;
     std::optional<u32> child_;       ///< task that makes the container's calls
-    bool fresh_console_ = false;
     std::string subject_ = "the container";
 };
 

@@ -78,9 +78,10 @@ Attempt Call::mount() const {
 Attempt Call::umount2() const {
     constexpr u64 kNoFollowLast = 8, kAll = 15;
     if (arg(1) & ~kAll) return -kEINVAL;
-    const Found found = find_arg(6, 0, arg(1) & kNoFollowLast ? 0 : kFollow);
+    Found found = find_arg(6, 0, arg(1) & kNoFollowLast ? 0 : kFollow);
     if (found.error) return found.error;
     if (!kernel.vfs.may_mount(viewer())) return -kEPERM;
+    found.location = kernel.vfs.cross_mounts(found.location); // "." may be covered, as it is after pivot_root(".", ".")
     constexpr u32 kExpire = 4;
     const u32 mount = found.location.mount;
     u32 flags = static_cast<u32>(arg(1));
