@@ -92,8 +92,7 @@ Attempt read_signals(const Call& call, OpenFile& file, u64 to, u64 bytes, u64*) 
     if (!pending_for(call.kernel, task, file)) return file.flags & kNonBlock ? Attempt(-kEAGAIN) : call.wait(kAnySignal);
     i64 done = 0;
     while (static_cast<u64>(done) + sizeof(SignalRecord) <= bytes) {
-        auto info = task.pending.take(file.offset);
-        if (!info) info = call.kernel.process_of(task).pending.take(file.offset);
+        const auto info = call.kernel.take_signal(call.machine, task, file.offset);
         if (!info) break;
         SignalRecord record{};
         record.number = static_cast<u32>(info->number), record.code = info->code;

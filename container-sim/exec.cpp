@@ -186,6 +186,8 @@ void Kernel::leave_old_program(Machine& machine, u32 index) {
     }
     task.alternate_stack = {};
     task.clear_tid = task.robust_list = 0;
+    drop_timers(process);
+    task.rseq = 0, processes[process].barriers = 0;
     processes[process].has_executed = true;
     processes[process].exit_signal = kSigChld;
     close_on_exec(machine, task);
@@ -290,7 +292,7 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     process.leader = *index, process.threads = {*index};
     process.container = static_cast<u32>(ttys.size()), process.started = machine.cycles();
     process.limits[kLimitStack] = {8 << 20, ~u64{0}}, process.limits[kLimitFiles] = {kMaxDescriptors, kMaxDescriptors}, process.limits[kLimitCore] = {0, ~u64{0}};
-    process.limits[kLimitQueues] = {819'200, 819'200};
+    process.limits[kLimitQueues] = {819'200, 819'200}, process.limits[kLimitNice] = process.limits[kLimitRealTime] = {0, 0};
     ttys.emplace_back();
     ttys.back().init = *process_index;
     task.namespaces.uts = uts, task.namespaces.mnt = mnt;

@@ -7,9 +7,10 @@
 namespace trapeze::container {
 
 namespace {
-enum : u64 { kWait = 0, kWake = 1, kRequeue = 3, kCompareRequeue = 4, kWakeOp = 5, kLockPi = 6, kWaitBitset = 9, kWakeBitset = 10 };
-constexpr u64 kCommand = 0x7f, kRealtimeClock = 256;
+enum : u64 { kWait = 0, kWake = 1, kRequeue = 3, kCompareRequeue = 4, kWakeOp = 5, kLockPi = 6, kUnlockPi = 7, kTryLockPi = 8, kWaitBitset = 9, kWakeBitset = 10, kLockPi2 = 13 };
+constexpr u64 kPrivate = 128, kCommand = 0x7f, kRealtimeClock = 256;
 constexpr u32 kOwnerDied = 0x4000'0000, kWaiters = 0x8000'0000, kTidMask = 0x3fff'ffff;
+constexpr u64 kPiWaiters = u64{1} << 63; // of a key: who waits to own the lock
 } // namespace
 
 /// Wakes at most `most` who wait there with one of these bits.
@@ -24,10 +25,15 @@ i64 Kernel::wake_futex(WaitKey key, u32 most, u32 bits) {
     return woken;
 }
 
-/// The key of a futex: brings its page in, alone, so that the key stays while somebody waits.
+/// The key of a futex: its address in this memory (FUTEX_PRIVATE_FLAG), or its place in the machine's, for those who share the page. That
+/// brings its page in, alone, so that the key stays while somebody waits.
 i64 Call::futex_key(u64 address, WaitKey& key) const {
     u32 value = 0;
     if (address & 3) return -kEINVAL;
+    if (arg(1) & kPrivate) {
+        if (address >= kUserEnd) return -kEFAULT;
+        return key = {WaitKind::Futex, address, task().memory}, 0;
+    }
     if (!read_user(address, value) || !write_user(address, value)) return -kEFAULT;
     const auto physical = kernel.physical_of(machine, task(), address);
     if (!physical) return -kEFAULT;
@@ -99,6 +105,41 @@ Attempt Call::wake_op_futex() const {
     return woken;
 }
 
+/// FUTEX_LOCK_PI, FUTEX_TRYLOCK_PI: the word holds its owner's tid. No priority is inherited: policies do not change who runs.
+Attempt Call::lock_pi_futex(bool tries, bool realtime) const {
+    WaitKey key;
+    u32 word = 0;
+    u64 deadline = 0;
+    if (const i64 error = realtime ? absolute_deadline(arg(3), deadline) : deadline_of(arg(3), deadline)) return error;
+    if (const i64 error = futex_key(arg(0), key)) return error;
+    if (!read_user(arg(0), word)) return -kEFAULT;
+    key.more |= kPiWaiters;
+    const u32 own = static_cast<u32>(kernel.pid_in(task(), task().namespaces.pid));
+    if (!(word & kTidMask)) return write_user(arg(0), own | (word & kOwnerDied) | (kernel.queues.waiting(key).empty() ? 0 : kWaiters)) ? Attempt(0) : Attempt(-kEFAULT);
+    if ((word & kTidMask) == own) return -kEDEADLK;
+    if (tries) return -kEAGAIN;
+    if (!kernel.task_by_pid(static_cast<i32>(word & kTidMask), task().namespaces.pid)) return -kESRCH;
+    if (!write_user(arg(0), word | kWaiters)) return -kEFAULT;
+    if (machine.cycles() >= deadline) return -kETIMEDOUT;
+    task().resume = deadline;
+    return wait(key, deadline, Restart::IfAsked);
+}
+
+/// FUTEX_UNLOCK_PI: the first who waits is the owner at once.
+Attempt Call::unlock_pi_futex() const {
+    WaitKey key;
+    u32 word = 0;
+    if (const i64 error = futex_key(arg(0), key)) return error;
+    if (!read_user(arg(0), word)) return -kEFAULT;
+    if ((word & kTidMask) != static_cast<u32>(kernel.pid_in(task(), task().namespaces.pid))) return -kEPERM;
+    key.more |= kPiWaiters;
+    const std::vector<u32> waiting = kernel.queues.waiting(key);
+    const u32 fresh = waiting.empty() ? 0 : static_cast<u32>(kernel.pid_in(kernel.tasks[waiting[0]], task().namespaces.pid)) | (waiting.size() > 1 ? kWaiters : 0);
+    if (!write_user(arg(0), fresh)) return -kEFAULT;
+    if (!waiting.empty()) kernel.serve(waiting[0], 0);
+    return 0;
+}
+
 Attempt Call::futex() const {
     const u64 command = arg(1) & kCommand;
     WaitKey key;
@@ -114,6 +155,8 @@ Attempt Call::futex() const {
     case kRequeue: return requeue_futex(false);
     case kCompareRequeue: return requeue_futex(true);
     case kWakeOp: return wake_op_futex();
+    case kLockPi: case kLockPi2: case kTryLockPi: return lock_pi_futex(command == kTryLockPi, command != kLockPi2 || arg(1) & kRealtimeClock);
+    case kUnlockPi: return unlock_pi_futex();
     default: return -kENOSYS;
     }
 }

@@ -1,6 +1,7 @@
 // Descriptors that stand for kernel objects: namespaces (/proc/PID/ns/KIND, setns(2)) and processes (pidfd_open(2)).
 #include "container-sim/abi.hpp"
 #include "container-sim/file_operations.hpp"
+#include "container-sim/fs/proc.hpp"
 
 namespace trapeze::container {
 
@@ -91,6 +92,46 @@ Attempt Call::pidfd_send_signal() const {
         if (const i64 error = read_siginfo(arg(2), int_arg(1), info)) return error;
     if (kernel.processes[process].zombie) return -kESRCH;
     return signal_process(process, info);
+}
+
+/// A descriptor of another process's, for who may trace it.
+Attempt Call::pidfd_getfd() const {
+    u32 process = 0;
+    if (arg(2)) return -kEINVAL;
+    if (const i64 error = process_behind(fd_arg(0), process)) return error;
+    const Task& target = kernel.tasks[kernel.processes[process].leader];
+    if (kernel.processes[process].zombie || !target.descriptors) return -kESRCH;
+    if (!may_trace(viewer(), target)) return -kEPERM;
+    const auto& entries = kernel.descriptors_of(target).entries;
+    if (fd_arg(1) >= entries.size() || !entries[fd_arg(1)].file) return -kEBADF;
+    return kernel.new_descriptor(task(), entries[fd_arg(1)].file - 1, true);
+}
+
+/// kcmp(2): whether two processes share something; else which of the two comes first.
+Attempt Call::kcmp() const {
+    enum : u64 { kFile, kMemory, kFiles, kContext, kHandlers, kInputOutput, kSemaphores };
+    const auto first = kernel.task_by_pid(int_arg(0), task().namespaces.pid), second = kernel.task_by_pid(int_arg(1), task().namespaces.pid);
+    if (!first || !second) return -kESRCH;
+    const Task &a = kernel.tasks[*first], &b = kernel.tasks[*second];
+    if (!may_trace(viewer(), a) || !may_trace(viewer(), b)) return -kEPERM;
+    const auto order = [](u64 left, u64 right) { return Attempt(left == right ? 0 : left < right ? 1 : 2); };
+    switch (arg(2)) {
+    case kFile: {
+        const auto file = [&](const Task& owner, u64 fd) -> u32 {
+            const auto& entries = kernel.descriptors_of(owner).entries;
+            return fd < entries.size() ? entries[fd].file : 0;
+        };
+        const u32 left = file(a, arg(3)), right = file(b, arg(4));
+        return left && right ? order(left, right) : Attempt(-kEBADF);
+    }
+    case kMemory: return order(a.memory, b.memory);
+    case kFiles: return order(a.descriptors, b.descriptors);
+    case kContext: return order(a.context, b.context);
+    case kHandlers: return order(a.actions, b.actions);
+    case kInputOutput: return 0; // nobody has a context of its own
+    case kSemaphores: return order(a.semaphore_undo, b.semaphore_undo);
+    default: return -kEINVAL;
+    }
 }
 
 } // namespace trapeze::container

@@ -121,7 +121,7 @@ class Kernel {
     std::size_t max_tasks() const { return std::clamp<std::size_t>(frame_users.size() / 32, 20, kMaxTasks); }
     std::optional<u32> new_task();
     std::optional<u32> new_process(u32 parent);
-    bool give_pid(u32 task, u32 pid_namespace);
+    bool give_pid(u32 task, u32 pid_namespace, std::span<const i32> wanted = {});
     void use_pid(i32 pid) { ++pids[pid].users; }
     void release_pid(i32 pid);
     void set_group(Process& process, i32 group);
@@ -172,6 +172,7 @@ class Kernel {
     void send_to_task(Machine& machine, u32 task, const SignalInfo& info);
     void send_to_group(Machine& machine, i32 group, const SignalInfo& info);
     void force_signal(Machine& machine, u32 task, const SignalInfo& info);
+    SignalInfo as_seen(const SignalInfo& info, const Task& receiver) const;
     bool is_ignored(const Process& process, const SignalInfo& info) const;
     void prepare_signal(Machine& machine, u32 process, int number);
     u64 deliverable(const Task& task) const;               ///< pending and not blocked
@@ -212,6 +213,19 @@ class Kernel {
     // pipe.cpp
     u32 new_pipe(u32 fifo);
     void complete_calls(Machine& machine, WaitKey key);    ///< ipc/objects.cpp
+
+    // posix_timers.cpp
+    u64 timer_now(const Machine& machine, const PosixTimer& timer, const Process& process) const;
+    void arm_timer(u32 process, i32 id);
+    void disarm_timer(u32 process, i32 id);
+    void fire_timer(Machine& machine, u32 process, i32 id);
+    void drop_timers(u32 process);
+    std::optional<SignalInfo> take_signal(Machine& machine, Task& task, u64 set);
+    void plan_cpu_time(u32 process);
+    void check_cpu_limit(Machine& machine, u32 process);
+    void check_cpu_time(Machine& machine, u32 process);
+
+    void abort_sequence(Machine& machine, u32 task);       ///< rseq.cpp
 
     // locks.cpp
     void wake_lock_waiters(u64 subject);
@@ -376,6 +390,7 @@ class Kernel {
     WaitQueues queues;
     std::set<std::pair<u64, u32>> timers; ///< (deadline in cycles, task)
     std::set<std::pair<u64, u32>> alarms; ///< (deadline in cycles, process)
+    std::set<std::tuple<u64, u32, i32>> posix_deadlines; ///< (deadline in cycles, process, timer)
     std::deque<u32> run_queue;
 
     std::vector<u32> frame_users;

@@ -31,8 +31,9 @@ std::optional<u32> Kernel::new_process(u32 parent) {
 
 // --- Pids ------------------------------------------------------------------------------------------------------------------
 
-/// A number in the namespace and in each one above it (pid_namespaces(7)). False: one of them has none left.
-bool Kernel::give_pid(u32 index, u32 pid_namespace) {
+/// A number in the namespace and in each one above it (pid_namespaces(7)), the innermost ones as `wanted` (clone3's set_tid). False: one of
+/// them has none left. Pre: what is wanted is free.
+bool Kernel::give_pid(u32 index, u32 pid_namespace, std::span<const i32> wanted) {
     PidRecord record;
     record.pid_namespace = pid_namespace, record.users = 1, record.task = index, record.has_task = true;
     record.numbers.assign(pid_namespaces[pid_namespace].level + 1, 0);
@@ -41,9 +42,14 @@ bool Kernel::give_pid(u32 index, u32 pid_namespace) {
         constexpr i32 kAgainFrom = 300;
         if (in.members.size() + kAgainFrom >= static_cast<std::size_t>(kMaxPid)) return false;
         i32 number = in.last_pid;
-        do number = number + 1 >= kMaxPid ? kAgainFrom : number + 1;
-        while (in.members.contains(number));
-        record.numbers[in.level] = in.last_pid = number;
+        if (!wanted.empty()) {
+            record.numbers[in.level] = wanted[0];
+            wanted = wanted.subspan(1);
+        } else {
+            do number = number + 1 >= kMaxPid ? kAgainFrom : number + 1;
+            while (in.members.contains(number));
+            record.numbers[in.level] = in.last_pid = number;
+        }
         if (at == 0) break;
     }
     const i32 host = record.numbers[0];
@@ -177,6 +183,7 @@ void Kernel::become_zombie(Machine& machine, u32 index) {
     event(machine, EventKind::ProcessExit, leader,
           fmt::format("{} ends, {}", leader.name, process.exit_status & 0x7f ? fmt::format("by signal {}", process.exit_status & 0x7f) : fmt::format("status {}", process.exit_status >> 8)));
     if (process.alarm) alarms.erase({process.alarm, index});
+    drop_timers(index);
     const bool is_init = leader.namespaces.pid != 0 && pids.at(process.pid).numbers.back() == 1;
     if (is_init) kill_namespace(machine, leader.namespaces.pid);
     end_session(machine, index);

@@ -166,6 +166,11 @@ void Kernel::expire_timers(Machine& machine) {
         wake({WaitKind::Timer, timer});
     }
     while (!timers.empty() && timers.begin()->first <= machine.cycles()) wake_task(timers.begin()->second, Wakened::ByTime);
+    while (!posix_deadlines.empty() && std::get<0>(*posix_deadlines.begin()) <= machine.cycles()) {
+        const auto [due, process, id] = *posix_deadlines.begin();
+        posix_deadlines.erase(posix_deadlines.begin());
+        fire_timer(machine, process, id);
+    }
     while (!alarms.empty() && alarms.begin()->first <= machine.cycles()) {
         const u32 index = alarms.begin()->second;
         alarms.erase(alarms.begin());
@@ -179,6 +184,7 @@ void Kernel::expire_timers(Machine& machine) {
 /// When all wait, time passes to the first that waits for it. False: nobody does.
 bool Kernel::skip_idle(Machine& machine) {
     u64 earliest = std::min(timers.empty() ? kForever : timers.begin()->first, alarms.empty() ? kForever : alarms.begin()->first);
+    if (!posix_deadlines.empty()) earliest = std::min(earliest, std::get<0>(*posix_deadlines.begin()));
     if (!timer_file_deadlines.empty()) earliest = std::min(earliest, timer_file_deadlines.begin()->first);
     // What the network has still to do matters only to somebody: connections that are over wait for a minute.
     const auto alive = [](const Process& process) { return process.used && !process.zombie && !process.engine; };
@@ -218,7 +224,10 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
         if (network_due() <= machine.cycles()) advance_network(machine);
         if (current == kNobody || slice_left == 0 || tasks[current].state != TaskState::Runnable) {
             const u32 before = std::exchange(current, kNobody);
-            if (before != kNobody && tasks[before].state == TaskState::Runnable) make_runnable(before);
+            if (before != kNobody && tasks[before].state == TaskState::Runnable) {
+                make_runnable(before);
+                if (tasks[before].rseq && !tasks[before].in_call) abort_sequence(machine, before);
+            }
             const auto next = choose();
             if (!next) {
                 if (when_idle == WhenIdle::PassTime && idle_skips < kMostIdleSkips && skip_idle(machine)) {
@@ -250,6 +259,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
         save(machine, tasks[current]);
         tasks[current].run_cycles += hart_stop.executed;
         process_of(tasks[current]).cycles += hart_stop.executed;
+        if (process_of(tasks[current]).cycles >= process_of(tasks[current]).cpu_deadline) check_cpu_time(machine, tasks[current].process);
         if (hart_stop.kind == StopKind::SeatTrap) handle_trap(machine, hart_stop.trap);
         if (hart_stop.kind == StopKind::Halted) return stop.state = RunState::Finished, stop;
     }

@@ -37,6 +37,13 @@ void PendingSignals::discard(u64 set) {
     std::erase_if(queue_, [set](const SignalInfo& info) { return set & signal_bit(info.number); });
 }
 
+void PendingSignals::discard_timer(i32 id) {
+    std::erase_if(queue_, [id](const SignalInfo& info) { return info.code == kCodeTimer && info.raw_pid == id; });
+}
+bool PendingSignals::has_timer(i32 id) const {
+    return std::any_of(queue_.begin(), queue_.end(), [id](const SignalInfo& info) { return info.code == kCodeTimer && info.raw_pid == id; });
+}
+
 u64 PendingSignals::set() const {
     u64 set = 0;
     for (const SignalInfo& info : queue_) set |= signal_bit(info.number);
@@ -92,6 +99,8 @@ std::array<u8, 128> siginfo_bytes(const SignalInfo& info, i32 sender, u32 uid) {
         put(16, sender), put(20, uid), put(24, static_cast<i32>(info.value));
     } else if (info.number == kSigSys && info.code == kCodeSeccomp) {
         put(16, info.value), put(24, info.call), put(28, kAuditArchRiscv64);
+    } else if (info.code == kCodeTimer) {
+        put(16, info.raw_pid), put(20, info.overrun), put(24, info.value);
     } else {
         put(16, sender), put(20, uid), put(24, info.value);
     }
@@ -132,6 +141,13 @@ void Kernel::wake_for_signal(u32 index) {
     if (deliverable(tasks[index])) wake_task(index, Wakened::BySignal);
 }
 
+/// With the sender's pid as the receiver knows it: the sender may be gone when the signal is taken.
+SignalInfo Kernel::as_seen(const SignalInfo& info, const Task& receiver) const {
+    SignalInfo seen = info;
+    if (!seen.raw_pid && seen.sender) seen.raw_pid = pid_in(seen.sender, receiver.namespaces.pid);
+    return seen;
+}
+
 void Kernel::send_to_process(Machine& machine, u32 index, const SignalInfo& info) {
     Process& process = processes[index];
     if (!info.number || !process.used || process.zombie || index == 0) return;
@@ -139,7 +155,7 @@ void Kernel::send_to_process(Machine& machine, u32 index, const SignalInfo& info
     const bool ignored = is_ignored(process, info);
     const bool blocked_by_all = std::all_of(process.threads.begin(), process.threads.end(), [&](u32 t) { return tasks[t].blocked_signals & signal_bit(info.number); });
     if (ignored && !blocked_by_all) return;
-    process.pending.add(info);
+    process.pending.add(as_seen(info, tasks[process.leader]));
     wake({WaitKind::Signal, process.leader});
     wake({WaitKind::Signal, ~u64{0}});
     for (u32 thread : process.threads) // the first that would take it
@@ -155,7 +171,7 @@ void Kernel::send_to_task(Machine& machine, u32 index, const SignalInfo& info) {
     if (info.number == kSigKill) return send_to_process(machine, task.process, info);
     prepare_signal(machine, task.process, info.number);
     if (is_ignored(process_of(task), info) && !(task.blocked_signals & signal_bit(info.number))) return;
-    task.pending.add(info);
+    task.pending.add(as_seen(info, task));
     wake({WaitKind::Signal, process_of(task).leader});
     wake({WaitKind::Signal, ~u64{0}});
     wake_for_signal(index);
@@ -172,7 +188,8 @@ void Kernel::force_signal(Machine& machine, u32 index, const SignalInfo& info) {
     const SignalAction& action = signal_actions[task.actions][static_cast<std::size_t>(info.number)];
     if (action.handler == sa::kIgnore || task.blocked_signals & signal_bit(info.number) || action.handler == sa::kDefault) {
         event(machine, EventKind::ProcessExit, task, fmt::format("{} at 0x{:x} ends {}", signal_name(info.number), task.pc, task.name));
-        return end_process(machine, task.process, info.number);
+        const bool dumps = default_action(info.number) == SignalDefault::Core && process_of(task).limits[kLimitCore].current;
+        return end_process(machine, task.process, info.number | (dumps ? 0x80 : 0));
     }
     task.pending.add(info);
 }
@@ -220,8 +237,7 @@ void Kernel::deliver_signals(Machine& machine, u32 index) {
     while (tasks[index].state == TaskState::Runnable || tasks[index].state == TaskState::Blocked) {
         Task& task = tasks[index];
         const u64 wanted = deliverable(task);
-        auto info = task.pending.take(wanted);
-        if (!info) info = process_of(task).pending.take(wanted);
+        const auto info = take_signal(machine, task, wanted);
         if (!info) break;
         SignalAction& entry = signal_actions[task.actions][static_cast<std::size_t>(info->number)];
         const SignalAction action = entry;
@@ -243,9 +259,11 @@ void Kernel::deliver_signals(Machine& machine, u32 index) {
             if (again) task.in_call = false; // pc is at the ecall still
             else finish_call(machine, task, -kEINTR);
         }
+        if (tasks[index].rseq) abort_sequence(machine, index);
+        if (tasks[index].state == TaskState::Zombie || tasks[index].state == TaskState::Free) return;
         if (action.flags & sa::kResetHand) entry.handler = sa::kDefault;
-        if (!push_frame(machine, tasks[index], *info, action)) end_process(machine, tasks[index].process, kSigSegv);
-        return;
+        if (!push_frame(machine, tasks[index], *info, action)) return end_process(machine, tasks[index].process, kSigSegv);
+        // What else is pending is put on top: the last handler to be called is the first to run.
     }
     if (tasks[index].restore_blocked && !tasks[index].in_call) tasks[index].blocked_signals = *std::exchange(tasks[index].restore_blocked, std::nullopt);
 }

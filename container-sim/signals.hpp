@@ -19,6 +19,7 @@ struct SignalInfo {
     u32 uid = 0;
     u64 value = 0;                 ///< si_value, si_addr, si_call_addr or si_status
     i32 raw_pid = 0;               ///< rt_sigqueueinfo: as the sender gave it
+    i32 overrun = 0;               ///< of a timer: how often it expired unseen (raw_pid is its id)
     i32 error = 0, call = 0;       ///< si_errno and si_syscall, of a SIGSYS that a seccomp filter has sent
     bool operator==(const SignalInfo&) const = default;
 };
@@ -30,6 +31,8 @@ class PendingSignals {
     /// Takes the lowest number among `set`.
     std::optional<SignalInfo> take(u64 set);
     void discard(u64 set);
+    void discard_timer(i32 id);
+    bool has_timer(i32 id) const;
     u64 set() const;
     bool operator==(const PendingSignals&) const = default;
 

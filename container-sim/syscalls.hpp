@@ -140,6 +140,7 @@ struct Call {
     Attempt clone_task(const struct CloneArguments& wanted) const;
     Attempt finish_clone(u32 child, const struct CloneArguments& wanted) const;
     void abandon_child(u32 child) const;
+    i64 wanted_pids(const struct CloneArguments& wanted, u32 pid_namespace, std::vector<i32>& out) const;
     i64 find_child(bool (*accepts)(const Kernel&, const Process&, i32), i32 wanted, u64 options, u32& child, int& status) const;
     void consume(u32 child, int status, u64 options) const;
 
@@ -184,6 +185,17 @@ struct Call {
     i64 read_vector(std::vector<std::pair<u64, u64>>& out, unsigned argument, u64 count) const;
     Attempt positioned(bool writing, bool second) const;
 
+    // posix_timers.cpp
+    PosixTimer* own_timer(i32 id) const;
+    bool cpu_clock_owner(i32 clock, u32& owner, bool& of_thread) const;
+    Attempt sleep_on_cpu(i32 clock, u64 request, bool absolute) const;
+
+    // syscalls_schedule.cpp
+    i64 scheduled(i32 pid, u32& target) const;
+    i64 change_policy(u32 target, u32 policy, i32 priority, bool reset_on_fork) const;
+    i64 change_nice(u32 target, i32 wanted) const;
+    i64 prioritized(std::vector<u32>& out) const;
+
     // locks.cpp
     enum class LockCommand : u8 { Get, Set, Wait };
     bool would_deadlock(u32 owner) const;
@@ -208,6 +220,7 @@ struct Call {
     i64 receive_system(SystemQueue& queue) const;
     i64 queue_place(unsigned name, Found& found) const;
     i64 make_queue(u32 inode, const struct QueueAttributes* given) const;
+    i64 tell_adjustment(u64 at) const;
     i64 absolute_deadline(u64 at, u64& deadline) const;
     Attempt open_queue(Location at, u64 flags) const;
     i64 send_posix(OpenFile*& file) const;
@@ -219,6 +232,8 @@ struct Call {
     Attempt wait_futex(u32 bits, bool absolute) const;
     Attempt requeue_futex(bool compare) const;
     Attempt wake_op_futex() const;
+    Attempt lock_pi_futex(bool tries, bool realtime) const;
+    Attempt unlock_pi_futex() const;
 };
 
 struct SyscallRow {

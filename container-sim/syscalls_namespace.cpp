@@ -25,7 +25,7 @@ constexpr u64 all_namespace_flags() {
 i64 Call::enter_new_user_namespace(Task& target) const {
     Credentials& own = target.credentials;
     const u32 parent = own.user_namespace;
-    if (kernel.user_namespaces[parent].level + 1 >= kMaxUserLevels || kernel.user_namespaces.size() >= kMaxNamespaces) return -kENOSPC;
+    if (kernel.user_namespaces[parent].level + 1 > kMaxUserLevels || kernel.user_namespaces.size() >= kMaxNamespaces) return -kENOSPC;
     const FileSystemContext& context = kernel.context_of(task());
     if (!(context.root == kernel.vfs.namespace_root(task().namespaces.mnt))) return -kEPERM; // in a chroot
     if (kernel.uid_in(target, own.euid) == kOverflowId || kernel.gid_in(target, own.egid) == kOverflowId) return -kEPERM;
@@ -57,7 +57,7 @@ i64 Call::new_namespaces(u32 target_index, u64 flags, bool for_child) const {
     // Once its children go elsewhere, a task makes no further pid namespace (pid_namespaces(7)).
     if (flags & namespace_flag(NamespaceKind::Pid)) {
         if (target.pid_namespace_of_children != target.namespaces.pid) return -kEINVAL;
-        if (kernel.pid_namespaces[target.pid_namespace_of_children].level + 1 >= kMaxPidLevels) return -kENOSPC;
+        if (kernel.pid_namespaces[target.pid_namespace_of_children].level + 1 > kMaxPidLevels) return -kENOSPC;
     }
     const auto replace = [&](NamespaceKind kind, u32& index, u32 from) {
         const u32 made = kernel.make_namespace(kind, from, owner);

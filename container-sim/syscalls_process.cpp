@@ -67,42 +67,7 @@ Attempt Call::setsid() const {
     return kernel.pid_in(process, task().namespaces.pid);
 }
 
-// --- Scheduling and limits ---------------------------------------------------------------------------------------------------------
-
-Attempt Call::sched_yield() const {
-    kernel.slice_left = 0;
-    return 0;
-}
-Attempt Call::sched_setaffinity() const {
-    u64 harts = 0;
-    if (!read_user(arg(2), harts)) return -kEFAULT;
-    if (int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid)) return -kESRCH;
-    return harts & 1 ? Attempt(0) : Attempt(-kEINVAL);
-}
-Attempt Call::sched_getaffinity() const {
-    if (arg(1) < 8 || arg(1) & 7) return -kEINVAL;
-    if (int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid)) return -kESRCH;
-    return write_user(arg(2), u64{1}) ? Attempt(8) : Attempt(-kEFAULT);
-}
-Attempt Call::sched_getscheduler() const { return int_arg(0) && !kernel.task_by_pid(int_arg(0), task().namespaces.pid) ? Attempt(-kESRCH) : Attempt(0); }
-Attempt Call::sched_getparam() const { return write_user(arg(1), i32{0}) ? Attempt(0) : Attempt(-kEFAULT); }
-Attempt Call::sched_setscheduler() const { return arg(1) == 0 || arg(1) == 3 || arg(1) == 5 ? Attempt(0) : Attempt(-kEPERM); } // OTHER, BATCH, IDLE
-Attempt Call::getcpu() const {
-    if (arg(0) && !write_user(arg(0), u32{0})) return -kEFAULT;
-    return !arg(1) || write_user(arg(1), u32{0}) ? Attempt(0) : Attempt(-kEFAULT);
-}
-
-Attempt Call::setpriority() const {
-    const auto target = arg(0) == 0 ? (int_arg(1) ? kernel.process_by_pid(int_arg(1), task().namespaces.pid) : std::optional(task().process)) : std::optional(task().process);
-    if (!target) return -kESRCH;
-    const i32 wanted = std::clamp(int_arg(2), -20, 19);
-    if (wanted < kernel.processes[*target].nice && !kernel.capable(task(), 0, Capability::SysNice)) return -kEACCES;
-    return kernel.processes[*target].nice = wanted, 0;
-}
-Attempt Call::getpriority() const {
-    const auto target = arg(0) == 0 && int_arg(1) ? kernel.process_by_pid(int_arg(1), task().namespaces.pid) : std::optional(task().process);
-    return target ? Attempt(20 - kernel.processes[*target].nice) : Attempt(-kESRCH);
-}
+// --- Limits ---------------------------------------------------------------------------------------------------------------------
 
 Attempt Call::prlimit64() const {
     if (static_cast<u32>(arg(1)) >= kLimits) return -kEINVAL;
@@ -122,6 +87,7 @@ Attempt Call::prlimit64() const {
         if (wanted.most > limit.most && !kernel.capable(task(), 0, Capability::SysResource)) return -kEPERM;
         if (arg(1) == kLimitFiles && wanted.most > Kernel::kMaxFiles) return -kEPERM;
         limit = wanted;
+        if (arg(1) == kLimitCpu) kernel.plan_cpu_time(*target);
     }
     return !arg(3) || write_user(arg(3), old) ? Attempt(0) : Attempt(-kEFAULT);
 }
@@ -230,7 +196,7 @@ Attempt Call::clone3() const {
     std::memcpy(&wanted, bytes.data(), std::min(bytes.size(), sizeof wanted));
     if (wanted.exit_signal > kSignals || wanted.flags & kExitSignal & ~namespace_flag(NamespaceKind::Time)) return -kEINVAL;
     if (wanted.flags & (kCloneThread | kCloneParent) && wanted.exit_signal) return -kEINVAL;
-    if (!wanted.stack != !wanted.stack_size || wanted.set_tid_size > kMaxPidLevels) return -kEINVAL;
+    if (!wanted.stack != !wanted.stack_size || wanted.set_tid_size > kMaxPidLevels || !wanted.set_tid != !wanted.set_tid_size) return -kEINVAL;
     if (wanted.flags & kCloneClearSighand && wanted.flags & kCloneSighand) return -kEINVAL;
     if (wanted.stack) wanted.stack += wanted.stack_size;
     return clone_task(wanted);
@@ -300,9 +266,10 @@ i64 Call::child_process(u32 child, u64 flags, u64 exit_signal) const {
     process.tty = from.tty, process.arguments = from.arguments, process.environment = from.environment, process.executable = from.executable;
     process.executable_inode = from.executable_inode, process.limits = from.limits, process.nice = from.nice, process.cgroup = from.cgroup;
     process.container = from.container, process.dumpable = from.dumpable, process.oom_score_adjust = from.oom_score_adjust;
-    process.program = from.program, process.stack_begin = from.stack_begin;
+    process.personality = from.personality, process.program = from.program, process.stack_begin = from.stack_begin;
     process.exit_signal = static_cast<i32>(exit_signal), process.started = machine.cycles();
     kernel.tasks[child].process = *made;
+    kernel.plan_cpu_time(*made);
     return 0;
 }
 
@@ -324,6 +291,8 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         copy.memory = copy.descriptors = copy.context = copy.actions = 0;
         copy.state = TaskState::Free, copy.queued = queued;
         copy.pending = {}, copy.in_call = false, copy.waits.clear(), copy.deadline = kForever, copy.restore_blocked.reset();
+        if (std::exchange(copy.reset_on_fork, false)) copy.policy = 0, copy.priority = 0;
+        if (flags & kCloneVm) copy.rseq = 0;
         copy.semaphore_undo = 0, copy.robust_list = 0, copy.clear_tid = 0, copy.run_cycles = 0, copy.tid = 0;
         kernel.tasks[child_index] = std::move(copy);
     }
@@ -337,8 +306,26 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
     if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM); // before its namespaces: a new mount namespace moves its root
     if (const i64 error = new_namespaces(child_index, flags, true)) return give_up(error);
     if (const i64 error = child_process(child_index, flags, wanted.exit_signal)) return give_up(error);
-    if (!kernel.give_pid(child_index, kernel.tasks[child_index].pid_namespace_of_children)) return give_up(-kEAGAIN);
+    std::vector<i32> numbers;
+    if (const i64 error = wanted_pids(wanted, kernel.tasks[child_index].pid_namespace_of_children, numbers)) return give_up(error);
+    if (!kernel.give_pid(child_index, kernel.tasks[child_index].pid_namespace_of_children, numbers)) return give_up(-kEAGAIN);
     return finish_clone(child_index, wanted);
+}
+
+/// clone3's set_tid: numbers of the child from its own namespace upwards, for who has CAP_CHECKPOINT_RESTORE over each.
+i64 Call::wanted_pids(const CloneArguments& wanted, u32 pid_namespace, std::vector<i32>& out) const {
+    if (wanted.set_tid_size > kernel.pid_namespaces[pid_namespace].level + 1) return -kEINVAL;
+    out.resize(wanted.set_tid_size);
+    if (!kernel.copy_in(machine, task(), wanted.set_tid, std::span(reinterpret_cast<u8*>(out.data()), out.size() * sizeof(i32)))) return -kEFAULT;
+    u32 at = pid_namespace;
+    for (i32 number : out) {
+        const PidNamespace& in = kernel.pid_namespaces[at];
+        if (number < 1 || number >= Kernel::kMaxPid || (number != 1 && !in.members.contains(1) && at)) return -kEINVAL;
+        if (!kernel.capable(task(), in.owner, Capability::CheckpointRestore) && !kernel.capable(task(), in.owner, Capability::SysAdmin)) return -kEPERM;
+        if (in.members.contains(number)) return -kEEXIST;
+        at = in.parent;
+    }
+    return 0;
 }
 
 /// What a child that could not be born holds already goes again.
@@ -420,118 +407,6 @@ Attempt Call::exit_group() const {
     return Attempt::gone();
 }
 
-// --- Waiting for children --------------------------------------------------------------------------------------------------------
-
-namespace {
-constexpr u64 kNoHang = 1, kStopped = 2, kExited = 4, kContinued = 8, kNoWait = 0x0100'0000, kCloneOnly = 0x8000'0000, kAllChildren = 0x4000'0000, kNoThreads = 0x2000'0000;
-constexpr std::size_t kUsageWords = 18; // struct rusage
-} // namespace
-
-/// A child that has something to tell among those that `wanted` accepts. kECHILD when there are none, kEAGAIN when none has.
-i64 Call::find_child(bool (*accepts)(const Kernel&, const Process&, i32), i32 wanted, u64 options, u32& child, int& status) const {
-    bool any = false;
-    for (u32 index : kernel.process_of(task()).children) {
-        Process& process = kernel.processes[index];
-        const bool clone_child = process.exit_signal != kSigChld;
-        if (!accepts(kernel, process, wanted) || (!(options & kAllChildren) && clone_child != ((options & kCloneOnly) != 0))) continue;
-        any = true;
-        child = index;
-        if (process.zombie && options & kExited) return status = process.exit_status, 0;
-        if (process.report_stop && options & kStopped) return status = process.stop_signal << 8 | 0x7f, 0;
-        if (process.report_continue && options & kContinued) return status = 0xffff, 0;
-    }
-    return any ? -kEAGAIN : -kECHILD;
-}
-
-/// The child's news has been told: a zombie goes, a stop or continuation is not told again.
-void Call::consume(u32 child, int status, u64 options) const {
-    if (options & kNoWait) return;
-    Process& process = kernel.processes[child];
-    if (process.zombie) kernel.reap(machine, child);
-    else if (status == 0xffff) process.report_continue = false;
-    else process.report_stop = false;
-}
-
-Attempt Call::wait4() const {
-    if (static_cast<u32>(arg(2)) & ~(kNoHang | kStopped | kContinued | kCloneOnly | kAllChildren | kNoThreads)) return -kEINVAL;
-    const i32 pid = int_arg(0);
-    if (pid == INT32_MIN) return -kESRCH;
-    i32 wanted = 0;
-    bool (*accepts)(const Kernel&, const Process&, i32) = [](const Kernel&, const Process&, i32) { return true; };
-    if (pid > 0 || pid < -1) {
-        const auto host = kernel.host_pid(pid > 0 ? pid : -pid, task().namespaces.pid);
-        if (!host) return -kECHILD;
-        wanted = *host;
-    }
-    if (pid == 0) wanted = kernel.process_of(task()).group;
-    if (pid > 0) accepts = [](const Kernel&, const Process& child, i32 host) { return child.pid == host; };
-    if (pid == 0 || pid < -1) accepts = [](const Kernel&, const Process& child, i32 group) { return child.group == group; };
-    u32 child = 0;
-    int status = 0;
-    const i64 found = find_child(accepts, wanted, (arg(2) & (kStopped | kContinued | kCloneOnly | kAllChildren)) | kExited, child, status);
-    if (found == -kEAGAIN) return arg(2) & kNoHang ? Attempt(0) : wait({WaitKind::Child, task().process});
-    if (found) return found;
-    const i32 seen = kernel.pid_in(kernel.processes[child], task().namespaces.pid);
-    const u64 micros = (kernel.processes[child].cycles + kernel.processes[child].children_cycles) * Kernel::kNanosecondsPerCycle / 1000;
-    std::array<u64, kUsageWords> usage{micros / 1'000'000, micros % 1'000'000};
-    consume(child, status, 0);
-    if (arg(1) && !write_user(arg(1), static_cast<i32>(status))) return -kEFAULT;
-    return !arg(3) || write_user(arg(3), usage) ? Attempt(seen) : Attempt(-kEFAULT);
-}
-
-Attempt Call::waitid() const {
-    enum : u64 { kAll, kPid, kGroup, kPidFd };
-    if (arg(3) & ~(kNoHang | kStopped | kExited | kContinued | kNoWait | kCloneOnly | kAllChildren | kNoThreads) || !(arg(3) & (kExited | kStopped | kContinued))) return -kEINVAL;
-    i32 wanted = 0;
-    bool (*accepts)(const Kernel&, const Process&, i32) = [](const Kernel&, const Process&, i32) { return true; };
-    switch (arg(0)) {
-    case kAll: break;
-    case kPid: case kGroup: {
-        if (arg(0) == kPid ? int_arg(1) <= 0 : int_arg(1) < 0) return -kEINVAL;
-        const auto host = arg(0) == kGroup && !int_arg(1) ? std::optional(kernel.process_of(task()).group) : kernel.host_pid(int_arg(1), task().namespaces.pid);
-        if (!host) return -kECHILD;
-        wanted = *host;
-        if (arg(0) == kPid) accepts = [](const Kernel&, const Process& child, i32 pid) { return child.pid == pid; };
-        else accepts = [](const Kernel&, const Process& child, i32 group) { return child.group == group; };
-        break;
-    }
-    case kPidFd: {
-        u32 process = 0;
-        if (const i64 error = process_behind(fd_arg(1), process)) return error == -kESRCH ? -kECHILD : error;
-        wanted = kernel.processes[process].pid;
-        accepts = [](const Kernel&, const Process& child, i32 pid) { return child.pid == pid; };
-        break;
-    }
-    default: return -kEINVAL;
-    }
-    u32 child = 0;
-    int status = 0;
-    const i64 found = find_child(accepts, wanted, arg(3), child, status);
-    struct {
-        i32 number, error, code, pad, pid;
-        u32 uid;
-        i32 status;
-        std::array<u8, 100> rest;
-    } info{};
-    static_assert(sizeof info == 128);
-    if (found == -kEAGAIN) {
-        if (!(arg(3) & kNoHang)) return wait({WaitKind::Child, task().process});
-        return !arg(2) || write_user(arg(2), info) ? Attempt(0) : Attempt(-kEFAULT);
-    }
-    if (found) return found;
-    const Process& process = kernel.processes[child];
-    info.number = kSigChld, info.pid = kernel.pid_in(process, task().namespaces.pid), info.uid = kernel.uid_in(task(), kernel.tasks[process.leader].credentials.uid);
-    if (process.zombie) {
-        info.code = status & 0x7f ? (status & 0x80 ? kChildDumped : kChildKilled) : kChildExited;
-        info.status = status & 0x7f ? status & 0x7f : status >> 8 & 0xff;
-    } else {
-        info.code = status == 0xffff ? kChildContinued : kChildStopped;
-        info.status = status == 0xffff ? kSigCont : status >> 8;
-    }
-    consume(child, status, arg(3));
-    return !arg(2) || write_user(arg(2), info) ? Attempt(0) : Attempt(-kEFAULT);
-}
-
 Attempt Call::sysinfo() const {
     struct {
         i64 uptime;
@@ -547,6 +422,34 @@ Attempt Call::sysinfo() const {
     for (const Task& other : kernel.tasks) info.processes = static_cast<u16>(info.processes + (other.state != TaskState::Free));
     info.unit = 1;
     return write_user(arg(0), info) ? Attempt(0) : Attempt(-kEFAULT);
+}
+
+/// 0xffffffff asks only.
+Attempt Call::personality() const {
+    const u32 wanted = static_cast<u32>(arg(0)), old = kernel.process_of(task()).personality;
+    if (wanted != ~u32{0}) kernel.process_of(task()).personality = wanted;
+    return old;
+}
+
+// --- What nobody may do to the machine of all -----------------------------------------------------------------------------------
+
+Attempt Call::acct() const { return -kEPERM; }
+Attempt Call::kexec_load() const { return -kEPERM; }
+Attempt Call::init_module() const { return -kEPERM; }
+Attempt Call::finit_module() const { return -kEPERM; }
+Attempt Call::delete_module() const { return -kEPERM; }
+Attempt Call::swapon() const { return -kEPERM; }
+Attempt Call::swapoff() const { return -kEPERM; }
+
+/// The kernel's log, which is empty: what happens is on the trace.
+Attempt Call::syslog() const {
+    enum : i32 { kReadAll = 3, kUnread = 9, kSize = 10 };
+    constexpr i64 kLogBytes = 1 << 17;
+    const i32 action = int_arg(0);
+    if (action < 0 || action > kSize) return -kEINVAL;
+    if (action != kReadAll && action != kSize && !kernel.capable(task(), 0, Capability::Syslog)) return -kEPERM;
+    if ((action == kReadAll || action == 2) && (!arg(1) || int_arg(2) < 0)) return -kEINVAL;
+    return action == kSize ? kLogBytes : 0;
 }
 
 } // namespace trapeze::container

@@ -189,9 +189,7 @@ Attempt Call::rt_sigtimedwait() const {
     if (arg(3) != 8) return -kEINVAL;
     if (!read_user(arg(0), set)) return -kEFAULT;
     set &= ~(signal_bit(kSigKill) | signal_bit(kSigStop));
-    auto info = task().pending.take(set);
-    if (!info) info = kernel.process_of(task()).pending.take(set);
-    if (info) {
+    if (const auto info = kernel.take_signal(machine, task(), set)) {
         struct {
             i32 number, error, code, pad, pid;
             u32 uid;

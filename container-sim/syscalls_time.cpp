@@ -43,7 +43,11 @@ i64 Call::absolute_deadline(u64 at, u64& deadline) const {
     return 0;
 }
 
-bool Call::is_clock(i32 id) const { return id >= 0 && id <= kTai && id != 10; }
+bool Call::is_clock(i32 id) const {
+    u32 owner = 0;
+    bool of_thread = false;
+    return id < 0 ? cpu_clock_owner(id, owner, of_thread) : id <= kTai && id != 10;
+}
 
 /// What a clock shows, in nanoseconds, and what is added to the machine's own time for it (its epoch, its time namespace's offset).
 i64 Call::clock_offset(i32 id) const {
@@ -57,8 +61,12 @@ i64 Call::clock_offset(i32 id) const {
 }
 
 u64 Call::clock_now(i32 id) const {
-    if (id == kProcessCpu) return kernel.process_of(task()).cycles * Kernel::kNanosecondsPerCycle;
-    if (id == kThreadCpu) return task().run_cycles * Kernel::kNanosecondsPerCycle;
+    u32 owner = 0;
+    bool of_thread = false;
+    if (id < 0 || id == kProcessCpu || id == kThreadCpu) {
+        if (!cpu_clock_owner(id, owner, of_thread)) return 0;
+        return (of_thread ? kernel.tasks[owner].run_cycles : kernel.process_of(kernel.tasks[owner]).cycles) * Kernel::kNanosecondsPerCycle;
+    }
     const i64 now = static_cast<i64>(machine.cycles() * Kernel::kNanosecondsPerCycle) + clock_offset(id);
     return now < 0 ? 0 : static_cast<u64>(now);
 }
@@ -102,36 +110,53 @@ Attempt Call::sleep(i32 clock, u64 request, u64 remaining, bool absolute) const 
     return wait({WaitKind::Never}, sleeper.resume, Restart::IfUnhandled);
 }
 Attempt Call::nanosleep() const { return sleep(kMonotonic, arg(0), arg(1), false); }
-Attempt Call::clock_nanosleep() const { return !is_clock(int_arg(0)) || int_arg(0) == kThreadCpu ? Attempt(-kEINVAL) : sleep(int_arg(0), arg(2), arg(3), arg(1) & 1); }
+Attempt Call::clock_nanosleep() const {
+    if (!is_clock(int_arg(0)) || int_arg(0) == kThreadCpu) return -kEINVAL;
+    if (int_arg(0) < 0 || int_arg(0) == kProcessCpu) return sleep_on_cpu(int_arg(0), arg(2), arg(1) & 1);
+    return sleep(int_arg(0), arg(2), arg(3), arg(1) & 1);
+}
+
+namespace {
+struct IntervalTimes {
+    i64 interval_seconds, interval_micros, seconds, micros;
+};
+constexpr u64 kMicro = 1000;
+IntervalTimes interval_times(u64 interval, u64 left) {
+    const u64 a = interval * Kernel::kNanosecondsPerCycle / kMicro, b = left * Kernel::kNanosecondsPerCycle / kMicro;
+    return {static_cast<i64>(a / 1'000'000), static_cast<i64>(a % 1'000'000), static_cast<i64>(b / 1'000'000), static_cast<i64>(b % 1'000'000)};
+}
+/// ITIMER_REAL 0, ITIMER_VIRTUAL 1, ITIMER_PROF 2, as they are now.
+IntervalTimes interval_now(const Process& process, u64 which, u64 now) {
+    if (which == 0) return interval_times(process.alarm_interval, process.alarm > now ? process.alarm - now : 0);
+    const CpuInterval& own = which == 1 ? process.virtual_interval : process.profile_interval;
+    return interval_times(own.interval, own.next > process.cycles ? own.next - process.cycles : 0);
+}
+} // namespace
 
 Attempt Call::setitimer() const {
-    struct {
-        i64 interval_seconds, interval_micros, seconds, micros;
-    } given{}, old{};
-    constexpr u64 kReal = 0, kKinds = 3, kMicro = 1000;
+    IntervalTimes given{};
+    constexpr u64 kReal = 0, kKinds = 3;
     if (arg(0) >= kKinds) return -kEINVAL;
     if (arg(1) && !read_user(arg(1), given)) return -kEFAULT;
     Process& process = kernel.process_of(task());
-    if (arg(0) != kReal) return 0;
-    const u64 left = process.alarm > machine.cycles() ? (process.alarm - machine.cycles()) * Kernel::kNanosecondsPerCycle / kMicro : 0;
-    const u64 interval = process.alarm_interval * Kernel::kNanosecondsPerCycle / kMicro;
-    old = {static_cast<i64>(interval / 1'000'000), static_cast<i64>(interval % 1'000'000), static_cast<i64>(left / 1'000'000), static_cast<i64>(left % 1'000'000)};
+    const IntervalTimes old = interval_now(process, arg(0), machine.cycles());
     const Timespec first{given.seconds, given.micros * static_cast<i64>(kMicro)}, again{given.interval_seconds, given.interval_micros * static_cast<i64>(kMicro)};
     if (!valid(first) || !valid(again)) return -kEINVAL;
-    if (process.alarm) kernel.alarms.erase({process.alarm, task().process});
-    process.alarm_interval = to_cycles(again);
-    process.alarm = to_cycles(first) ? machine.cycles() + to_cycles(first) : 0;
-    if (process.alarm) kernel.alarms.insert({process.alarm, task().process});
+    if (arg(0) == kReal) {
+        if (process.alarm) kernel.alarms.erase({process.alarm, task().process});
+        process.alarm_interval = to_cycles(again);
+        process.alarm = to_cycles(first) ? machine.cycles() + to_cycles(first) : 0;
+        if (process.alarm) kernel.alarms.insert({process.alarm, task().process});
+    } else {
+        (arg(0) == 1 ? process.virtual_interval : process.profile_interval) = {to_cycles(first) ? process.cycles + to_cycles(first) : 0, to_cycles(again)};
+        kernel.plan_cpu_time(task().process);
+    }
     return !arg(2) || write_user(arg(2), old) ? Attempt(0) : Attempt(-kEFAULT);
 }
 
 Attempt Call::getitimer() const {
-    constexpr u64 kMicro = 1000;
     if (arg(0) >= 3) return -kEINVAL;
-    const Process& process = kernel.process_of(task());
-    const u64 left = arg(0) == 0 && process.alarm > machine.cycles() ? (process.alarm - machine.cycles()) * Kernel::kNanosecondsPerCycle / kMicro : 0;
-    const u64 interval = arg(0) == 0 ? process.alarm_interval * Kernel::kNanosecondsPerCycle / kMicro : 0;
-    return write_user(arg(1), std::array<u64, 4>{interval / 1'000'000, interval % 1'000'000, left / 1'000'000, left % 1'000'000}) ? Attempt(0) : Attempt(-kEFAULT);
+    return write_user(arg(1), interval_now(kernel.process_of(task()), arg(0), machine.cycles())) ? Attempt(0) : Attempt(-kEFAULT);
 }
 
 Attempt Call::times() const {
@@ -148,8 +173,39 @@ Attempt Call::getrusage() const {
     const Process& process = kernel.process_of(task());
     const u64 micros = (who == kSelf ? process.cycles : who == kThread ? task().run_cycles : process.children_cycles) * Kernel::kNanosecondsPerCycle / 1000;
     std::array<u64, 18> usage{micros / 1'000'000, micros % 1'000'000};
+    if (who != kChildren) usage[4] = kernel.resident_pages(machine, kernel.memory_of(task())) * kPageSize / 1024; // ru_maxrss
     usage[8] = process.faults; // ru_minflt
     return write_user(arg(1), usage) ? Attempt(0) : Attempt(-kEFAULT);
 }
+
+Attempt Call::settimeofday() const {
+    Timespec given{};
+    if (arg(0) && !read_user(arg(0), given)) return -kEFAULT;
+    if (arg(0) && (given.seconds < 0 || given.nanoseconds < 0 || given.nanoseconds > 1'000'000)) return -kEINVAL;
+    return -kEPERM;
+}
+
+/// adjtimex(2): the state of a clock that nobody corrects.
+i64 Call::tell_adjustment(u64 at) const {
+    struct {
+        u32 modes, pad;
+        i64 offset, frequency, most_error, estimated_error;
+        i32 status, pad2;
+        i64 constant, precision, tolerance, seconds, microseconds, tick, pps[8];
+        i32 tai;
+        std::array<u8, 44> rest;
+    } state{};
+    static_assert(sizeof state == 208);
+    constexpr i32 kUnsynchronized = 0x40, kError = 5; // STA_UNSYNC, TIME_ERROR
+    if (!read_user(at, state)) return -kEFAULT;
+    if (state.modes) return -kEPERM;
+    const u64 now = clock_now(kRealtime);
+    state = {};
+    state.status = kUnsynchronized, state.most_error = state.estimated_error = 16'000'000, state.constant = 2, state.precision = 1, state.tolerance = 32'768'000, state.tick = 10'000;
+    state.seconds = static_cast<i64>(now / kSecond), state.microseconds = static_cast<i64>(now % kSecond / 1000);
+    return write_user(at, state) ? kError : -kEFAULT;
+}
+Attempt Call::adjtimex() const { return tell_adjustment(arg(0)); }
+Attempt Call::clock_adjtime() const { return int_arg(0) == kRealtime ? tell_adjustment(arg(1)) : is_clock(int_arg(0)) ? -kEOPNOTSUPP : -kEINVAL; }
 
 } // namespace trapeze::container

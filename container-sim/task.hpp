@@ -5,6 +5,7 @@
 #include "container-sim/credentials.hpp"
 #include "container-sim/namespaces.hpp"
 #include "container-sim/pipe.hpp"
+#include "container-sim/posix_timers.hpp"
 #include "container-sim/seccomp.hpp"
 #include "container-sim/signals.hpp"
 #include "container-sim/fs/vfs.hpp"
@@ -103,6 +104,11 @@ struct Task {
     std::optional<i64> served;           ///< somebody else has ended its call, with this result
     bool queued = false;                 ///< in the run queue
 
+    u32 policy = 0;                      ///< SCHED_*
+    i32 priority = 0;                    ///< of SCHED_FIFO and SCHED_RR
+    bool reset_on_fork = false;
+    u64 rseq = 0;                        ///< rseq(2): where its structure is; 0: not registered
+    u32 rseq_bytes = 0, rseq_signature = 0;
     u32 semaphore_undo = 0;              ///< in the kernel's pool; 0: none yet
     u64 clear_tid = 0;
     u64 robust_list = 0;
@@ -116,7 +122,7 @@ struct Limit {
     u64 current = ~u64{0}, most = ~u64{0};
 };
 inline constexpr unsigned kLimits = 16; ///< RLIMIT_*
-enum LimitKind : unsigned { kLimitCpu, kLimitFileSize, kLimitData, kLimitStack, kLimitCore, kLimitRss, kLimitProcesses, kLimitFiles, kLimitLocked, kLimitSpace, kLimitLocks, kLimitSignals, kLimitQueues };
+enum LimitKind : unsigned { kLimitCpu, kLimitFileSize, kLimitData, kLimitStack, kLimitCore, kLimitRss, kLimitProcesses, kLimitFiles, kLimitLocked, kLimitSpace, kLimitLocks, kLimitSignals, kLimitQueues, kLimitNice, kLimitRealTime };
 
 /// A thread group.
 struct Process {
@@ -139,10 +145,17 @@ struct Process {
     bool exiting = false;                ///< exit_group, a fatal signal: all its threads end
     int exit_status = 0;                 ///< as wait4 reports it
     i32 exit_signal = 17;                ///< told to the parent; 0: none
+    u32 personality = 0;                 ///< personality(2)
+    u32 barriers = 0;                    ///< membarrier(2): the kinds that it has registered for
     bool subreaper = false, dumpable = true, has_executed = false;
     i32 parent_death_signal = 0;
     std::array<Limit, kLimits> limits{};
     u64 alarm = 0, alarm_interval = 0;   ///< ITIMER_REAL, in cycles
+    std::map<i32, PosixTimer> timers;    ///< timer_create(2), by id
+    i32 next_timer = 0;
+    CpuInterval virtual_interval, profile_interval; ///< ITIMER_VIRTUAL, ITIMER_PROF
+    u64 cpu_sleep = 0;                   ///< cycles at which a thread that sleeps on its CPU clock wakes; 0: none does
+    u64 cpu_deadline = kForever;         ///< cycles at which check_cpu_time has something to do
     u64 started = 0, cycles = 0, children_cycles = 0;
     u64 faults = 0;
     i32 nice = 0, oom_score_adjust = 0;

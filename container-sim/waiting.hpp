@@ -11,7 +11,7 @@
 
 namespace trapeze::container {
 
-enum class WaitKind : u8 { Nothing, Child, Vfork, Pipe, Tty, Futex, Signal, Event, Timer, Epoll, Socket, Exit, Memory, Cgroup, Inode, Ipc, Console, Never };
+enum class WaitKind : u8 { Nothing, Child, Vfork, Pipe, Tty, Futex, Signal, Event, Timer, Epoll, Socket, Exit, Memory, Cgroup, Inode, Ipc, Console, CpuTime, Never };
 
 /// What a task waits for: an object of a kind. `more` tells two apart that share a number (a futex's address beside its memory).
 struct WaitKey {

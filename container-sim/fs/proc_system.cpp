@@ -104,6 +104,7 @@ FIXED(kThreadsMost, "32768");
 FIXED(kGroupsMost, "65536");
 FIXED(kNamespacesMost, "32768");
 FIXED(kCore, "core");
+FIXED(kModprobe, "/sbin/modprobe");
 FIXED(kSeccompActions, "kill_process kill_thread trap errno user_notif trace log allow");
 FIXED(kPrintk, "7\t4\t1\t7");
 FIXED(kPortRange, "32768\t60999");
@@ -168,6 +169,7 @@ const std::vector<GeneratedFile> kProcFiles = {
     {"modules", 0444, show_nothing, nullptr},
     {"partitions", 0444, show_nothing, nullptr},
     {"kcore", 0400, show_nothing, nullptr},
+    {"kmsg", 0400, show_nothing, nullptr},
     {"keys", 0444, show_nothing, nullptr},
     {"timer_list", 0400, show_nothing, nullptr},
     {"sysrq-trigger", 0200, nullptr, nullptr},
@@ -190,6 +192,7 @@ const std::vector<SystemControl> kSystemControls = {
     {"sys/kernel", {"threads-max", 0444, fixed<kThreadsMost>, nullptr}},
     {"sys/kernel", {"ngroups_max", 0444, fixed<kGroupsMost>, nullptr}},
     {"sys/kernel", {"core_pattern", 0444, fixed<kCore>, nullptr}},
+    {"sys/kernel", {"modprobe", 0644, fixed<kModprobe>, nullptr}},
     {"sys/kernel", {"printk", 0444, fixed<kPrintk>, nullptr}},
     {"sys/kernel", {"randomize_va_space", 0444, fixed<kZero>, nullptr}},
     {"sys/kernel", {"dmesg_restrict", 0444, fixed<kZero>, nullptr}},
