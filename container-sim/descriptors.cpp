@@ -61,7 +61,11 @@ void Kernel::close_file(Machine& machine, u32 file) {
     if (!file_locks.empty()) drop_description_locks(file);
     if (epolls.size()) forget_in_epolls(file);
     if (const auto close = file_operations(files[file].kind).close) close(*this, machine, files[file]);
+    const OpenFile gone = std::move(files[file]);
     files.erase(file);
+    if (!watch_queues.size() || gone.kind != FileKind::Inode) return;
+    tell_watchers(gone.location.dentry, gone.flags & 3 ? watch::kCloseWrite : watch::kCloseNoWrite);
+    if (!vfs.inodes.get(gone.location.inode).links) tell_deleted(gone.location.inode);
 }
 
 void Kernel::close_descriptor(Machine& machine, Task& task, u32 fd) {

@@ -1,5 +1,4 @@
-// eventfd(2), timerfd_create(2), signalfd(2), epoll(7). Known gap: epoll tells what is ready in the order of descriptors, rotated after each
-// call; Linux tells it in the order in which it became ready.
+// eventfd(2), timerfd_create(2), signalfd(2), epoll(7). What is ready is told in the order in which it became so.
 #include "container-sim/event_files.hpp"
 #include "container-sim/abi.hpp"
 #include "container-sim/file_operations.hpp"
@@ -136,7 +135,7 @@ const FileOperations kTimerOperations{.read = read_timer,
                                       .wait_key = timer_key, .close = [](Kernel& kernel, Machine&, OpenFile& file) { kernel.drop_timer(file.object); }, .mode = 0600, .link = "anon_inode:[timerfd]"};
 const FileOperations kSignalOperations{.read = read_signals, .poll = poll_signals, .wait_key = [](const OpenFile&) { return kAnySignal; }, .mode = 0600, .link = "anon_inode:[signalfd]"};
 const FileOperations kEpollOperations{.poll = poll_epoll, .wait_key = [](const OpenFile& file) { return WaitKey{WaitKind::Epoll, file.object}; },
-                                      .close = [](Kernel& kernel, Machine&, OpenFile& file) { kernel.epolls.erase(file.object); }, .mode = 0600, .link = "anon_inode:[eventpoll]"};
+                                      .close = [](Kernel& kernel, Machine&, OpenFile& file) { kernel.close_epoll(file.object); }, .mode = 0600, .link = "anon_inode:[eventpoll]"};
 
 bool Kernel::timer_due(u32 timer) const {
     const auto found = std::find_if(timer_file_deadlines.begin(), timer_file_deadlines.end(), [timer](const auto& deadline) { return deadline.second == timer; });
@@ -151,7 +150,26 @@ void Kernel::drop_timer(u32 timer) {
 /// A file's last descriptor has gone: no epoll instance watches it any more.
 void Kernel::forget_in_epolls(u32 file) {
     for (u32 i = 0; i < epolls.end(); ++i)
-        if (epolls.contains(i)) std::erase_if(epolls[i].items, [file](const auto& item) { return item.first.second == file; });
+        if (epolls.contains(i))
+            std::erase_if(epolls[i].items, [&](const auto& item) {
+                if (item.first.second != file) return false;
+                unwatch(i, item.first);
+                return true;
+            });
+}
+
+/// An item of an instance goes from those that are told when its file is woken.
+void Kernel::unwatch(u32 epoll, std::pair<u32, u32> item) {
+    const auto wait_key = file_operations(files[item.second].kind).wait_key;
+    const auto watchers = wait_key ? epoll_watchers.find(wait_key(files[item.second])) : epoll_watchers.end();
+    if (watchers == epoll_watchers.end()) return;
+    watchers->second.erase({epoll, item});
+    if (watchers->second.empty()) epoll_watchers.erase(watchers);
+}
+
+void Kernel::close_epoll(u32 epoll) {
+    for (const auto& [key, item] : epolls[epoll].items) unwatch(epoll, key);
+    epolls.erase(epoll);
 }
 
 Attempt Call::eventfd2() const {
@@ -275,11 +293,12 @@ Attempt Call::epoll_ctl() const {
         const auto nested = [&](const auto& item) { return kernel.files[item.first.second].kind == FileKind::Epoll; };
         if (file->kind == FileKind::Epoll && static_cast<std::size_t>(std::count_if(set.items.begin(), set.items.end(), nested)) >= kMaxNestedEpolls) return -kEINVAL;
         if (set.items.size() >= kMaxEpollItems) return -kENOSPC;
-        set.items[key] = {given.events & ~kWakeUp, given.data, false, 0, 0};
+        set.items[key] = {given.events & ~kWakeUp, given.data, false, ready_of(kernel, *file, given.events) ? ++kernel.epoll_places : 0, 0, 0};
+        if (const auto wait_key = file_operations(file->kind).wait_key) kernel.epoll_watchers[wait_key(*file)].insert({own->object, key});
     } else if (arg(1) == kModify || arg(1) == kDelete) {
         if (found == set.items.end()) return -kENOENT;
-        if (arg(1) == kDelete) set.items.erase(found);
-        else found->second = {given.events & ~kWakeUp, given.data, false, 0, 0};
+        if (arg(1) == kDelete) kernel.unwatch(own->object, key), set.items.erase(found);
+        else found->second = {given.events & ~kWakeUp, given.data, false, found->second.place ? found->second.place : ++kernel.epoll_places, 0, 0};
     } else {
         return -kEINVAL;
     }
@@ -326,16 +345,20 @@ Attempt Call::wait_epoll(u64 deadline, u64 mask_at, u64 mask_size) const {
     if (own->kind != FileKind::Epoll) return -kEINVAL;
     if (const i64 error = take_mask(mask_at, mask_size)) return error;
     EpollSet& set = kernel.epolls[own->object];
+    // In the list first, then what is ready without having been woken.
+    std::vector<std::pair<u64, std::pair<u32, u32>>> order;
+    for (const auto& [key, item] : set.items) order.push_back({item.place ? item.place : ~u64{0}, key});
+    std::sort(order.begin(), order.end());
     i64 count = 0;
-    auto at = set.items.lower_bound(set.next);
-    for (std::size_t i = 0; i < set.items.size() && count < int_arg(2); ++i, ++at) {
-        if (at == set.items.end()) at = set.items.begin();
-        auto& [key, item] = *at;
+    for (const auto& [place, key] : order) {
+        if (count == int_arg(2)) break;
+        EpollSet::Item& item = set.items.at(key);
         const u32 ready = epoll_item_ready(key.second, item);
+        item.place = 0;
         if (!ready) continue;
         if (!write_user(arg(1) + static_cast<u64>(count) * sizeof(Told), Told{ready, 0, item.data})) return end_masked(count ? count : -kEFAULT);
         if (item.events & kOneShot) item.disabled = true;
-        set.next = {key.first, key.second + 1};
+        else if (!(item.events & kEdge)) item.place = ++kernel.epoll_places;
         ++count;
     }
     if (count || machine.cycles() >= deadline) return end_masked(count);

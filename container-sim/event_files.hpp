@@ -25,11 +25,11 @@ struct EpollSet {
         u32 events = 0;
         u64 data = 0;
         bool disabled = false; ///< EPOLLONESHOT has fired
+        u64 place = 0;         ///< in the list of what is ready, in the order in which it became so; 0: not in it
         u32 told = 0;          ///< EPOLLET: what was ready when it was last told, and how often its object had been woken
         u64 seen = 0;
     };
     std::map<std::pair<u32, u32>, Item> items; ///< (descriptor, open file)
-    std::pair<u32, u32> next{0, 0};            ///< where the next call begins to look
 };
 inline constexpr std::size_t kMaxEpollItems = 4096;
 inline constexpr std::size_t kMaxNestedEpolls = 4; ///< that one watches directly: what is looked through grows with its power

@@ -92,16 +92,26 @@ i64 Kernel::build_stack(Machine& machine, Task& task, const LoadPlan& plan, cons
 }
 
 /// What a path names as a program: an ELF file, checked, with its interpreter if it asks for one.
-i64 Kernel::plan_program(Machine& machine, u32 task, const std::string& path, LoadPlan& plan) {
+i64 Kernel::plan_program(Machine& machine, u32 task, const std::string& path, LoadPlan& plan, const ProgramPlace* place) {
     const Viewer viewer = viewer_of(machine, task);
-    const Found found = vfs.walk(viewer, viewer.cwd, path, kFollow);
+    const Found found = place ? vfs.walk(viewer, place->base, place->path, place->flags) : vfs.walk(viewer, viewer.cwd, path, kFollow);
     if (found.error) return found.error;
+    if (vfs.inodes.get(found.location.inode).is_symlink()) return -kELOOP;
     if (!vfs.inodes.get(found.location.inode).is_file()) return -kEACCES;
     if (const i64 error = vfs.may_open(viewer, found.location, mode::kExecute, 0)) return error;
+    if (has_writer(vfs.data_inode(found.location.inode))) return -kETXTBSY;
     plan.inode = vfs.data_inode(found.location.inode), plan.path = path, plan.location = found.location;
     plan.content = vfs.content(plan.inode);
     if (!plan.content) return -kEIO;
     return 0;
+}
+
+/// Somebody has it open for writing; a memfd's own descriptors do not count.
+bool Kernel::has_writer(u32 inode) const {
+    if (vfs.inodes.get(inode).seals != ~u32{0}) return false;
+    for (u32 i = 0; i < files.end(); ++i)
+        if (files.contains(i) && files[i].kind == FileKind::Inode && files[i].flags & kAccess && vfs.data_inode(files[i].location.inode) == inode) return true;
+    return false;
 }
 
 /// The program that PT_INTERP names, at the top of where mmap places things.
@@ -203,9 +213,9 @@ void Kernel::take_lead(Machine& machine, u32 index) {
     end_thread(machine, leader, 0);
 }
 
-i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth) {
+i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth, const ProgramPlace* place) {
     LoadPlan plan;
-    if (const i64 error = plan_program(machine, index, path, plan)) return error;
+    if (const i64 error = plan_program(machine, index, path, plan, place)) return error;
     if (plan.content->size() > 2 && (*plan.content)[0] == '#' && (*plan.content)[1] == '!') return execute_script(machine, index, plan, arguments, environment, depth);
     auto elf = parse_elf(*plan.content, path);
     if (!elf) return -kENOEXEC;
@@ -422,8 +432,12 @@ i64 Kernel::add_standard_mounts(Machine& machine, u32 task) {
     static constexpr std::pair<const char*, u64> kDevices[] = {{"dev/null", make_device(1, 3)}, {"dev/zero", make_device(1, 5)}, {"dev/full", make_device(1, 7)},
                                                                {"dev/random", make_device(1, 8)}, {"dev/urandom", make_device(1, 9)}, {"dev/tty", make_device(5, 0)},
                                                                {"dev/console", make_device(5, 1)}};
-    const i64 link = vfs.create(viewer, vfs.walk(viewer, viewer.root, "dev/ptmx", kParent), {mode::kSymlink | 0777, 0, "pts/ptmx"});
-    if (link < 0 && link != -kEEXIST) return link;
+    static constexpr std::pair<const char*, const char*> kLinks[] = {{"dev/ptmx", "pts/ptmx"}, {"dev/fd", "/proc/self/fd"}, {"dev/stdin", "/proc/self/fd/0"}, {"dev/stdout", "/proc/self/fd/1"},
+                                                                    {"dev/stderr", "/proc/self/fd/2"}};
+    for (const auto& [path, target] : kLinks) {
+        const i64 made = vfs.create(viewer, vfs.walk(viewer, viewer.root, path, kParent), {mode::kSymlink | 0777, 0, target});
+        if (made < 0 && made != -kEEXIST) return made;
+    }
     for (const auto& [path, device] : kDevices) {
         const i64 made = vfs.create(viewer, vfs.walk(viewer, viewer.root, path, kParent), {mode::kCharacter | (device == make_device(5, 1) ? 0600u : 0666u), device, {}});
         if (made < 0 && made != -kEEXIST) return made;

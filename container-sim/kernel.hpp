@@ -11,7 +11,9 @@
 
 #include "container-sim/net/network.hpp"
 #include "container-sim/event_files.hpp"
+#include "container-sim/inotify.hpp"
 #include "container-sim/ipc/ipc.hpp"
+#include "container-sim/keys.hpp"
 #include "container-sim/locks.hpp"
 #include "container-sim/pool.hpp"
 #include "container-sim/spec.hpp"
@@ -53,6 +55,13 @@ struct Attempt {
         attempt.no_return = true;
         return attempt;
     }
+};
+
+/// Where execveat(2) finds a program, when it is not by a path from the current directory.
+struct ProgramPlace {
+    Location base;
+    std::string path;
+    u32 flags = 0;
 };
 
 class Kernel {
@@ -188,6 +197,8 @@ class Kernel {
     bool timer_due(u32 timer) const;
     void drop_timer(u32 timer);
     void forget_in_epolls(u32 file);
+    void unwatch(u32 epoll, std::pair<u32, u32> item);
+    void close_epoll(u32 epoll);
 
     // seccomp.cpp
     bool filters_allow(Machine& machine, u32 task);
@@ -226,6 +237,15 @@ class Kernel {
     void check_cpu_time(Machine& machine, u32 process);
 
     void abort_sequence(Machine& machine, u32 task);       ///< rseq.cpp
+
+    // inotify.cpp
+    void queue_watch_event(u32 queue, WatchEvent event);
+    void tell_watchers_of(u32 inode, u32 mask, u32 cookie, const std::string& name);
+    void tell_watchers(u32 dentry, u32 mask);
+    void tell_name(u32 directory, u32 inode, const std::string& name, u32 mask, u32 cookie = 0);
+    void tell_deleted(u32 inode);
+
+    void sweep_keys();                                     ///< keys.cpp
 
     // locks.cpp
     void wake_lock_waiters(u64 subject);
@@ -293,8 +313,9 @@ class Kernel {
     i64 add_standard_mounts(Machine& machine, u32 task);
     std::string find_program(Machine& machine, u32 task, const ContainerSpec& spec);
     Error explain_start(Machine& machine, u32 task, const ContainerSpec& spec, i64 error);
-    i64 execute(Machine& machine, u32 task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth = 0);
-    i64 plan_program(Machine& machine, u32 task, const std::string& path, struct LoadPlan& plan);
+    i64 execute(Machine& machine, u32 task, const std::string& path, std::vector<std::string> arguments, const std::vector<std::string>& environment, unsigned depth = 0, const ProgramPlace* place = nullptr);
+    i64 plan_program(Machine& machine, u32 task, const std::string& path, struct LoadPlan& plan, const ProgramPlace* place = nullptr);
+    bool has_writer(u32 inode) const;
     i64 plan_interpreter(Machine& machine, u32 task, struct LoadPlan& plan);
     i64 execute_script(Machine& machine, u32 task, const struct LoadPlan& plan, const std::vector<std::string>& arguments, const std::vector<std::string>& environment, unsigned depth);
     void transform_credentials(Task& task, const Inode& program);
@@ -365,6 +386,8 @@ class Kernel {
     std::map<u64, SharedSegment> segments;    ///< by serial
     std::map<u32, PosixQueue> posix_queues;   ///< by inode
     IpcTotals ipc_totals;
+    std::map<i32, Key> keys;                  ///< by serial number
+    i32 next_key = 1;
     u64 next_ipc_serial = 1;
     Pool<NamespaceHead> net_namespaces, mnt_namespace_heads; ///< mnt: their trees are in vfs
     u64 next_namespace_inode = kFirstNewNamespace;
@@ -378,9 +401,13 @@ class Kernel {
     u64 pipe_bytes = 0;                       ///< that they could hold together
     std::vector<u8> window;                   ///< while open: the kernel's own bytes, at kWindow for the operations of files
     bool window_open = false;
+    Pool<WatchQueue> watch_queues;            ///< of inotify(7)
+    u32 move_cookie = 0;                      ///< of the last rename that was told
     Pool<EventCounter> event_counters;
     Pool<TimerFile> timer_files;
     Pool<EpollSet> epolls;
+    std::map<WaitKey, std::set<std::pair<u32, std::pair<u32, u32>>>> epoll_watchers; ///< by what wakes them: instance and item
+    u64 epoll_places = 0;
     std::map<WaitKey, u64> edges;         ///< how often what edge-triggered epoll items watch has been woken
     std::set<std::pair<u64, u32>> timer_file_deadlines; ///< (cycles, timer file), until they have passed
     Network network;

@@ -198,6 +198,10 @@ Attempt Call::timer_create() const {
     timer.counts_process = cpu && !timer.counts_thread;
     if (timer.counts_thread) timer.thread = kernel.tasks[owner].tid;
     if (arg(1) && !read_user(arg(1), event)) return -kEFAULT;
+    if (process.timers.size() >= kMaxTimers) return -kEAGAIN;
+    i32 id = process.next_timer;
+    while (process.timers.contains(id)) id = id == std::numeric_limits<i32>::max() ? 0 : id + 1;
+    process.next_timer = id == std::numeric_limits<i32>::max() ? 0 : id + 1; // an event that is refused has had its number
     if (event.kind != kNoneKind && event.kind != kSignalKind && event.kind != kThreadKind) return -kEINVAL;
     if (event.kind != kNoneKind && (event.number < 1 || event.number > kSignals)) return -kEINVAL;
     if (event.kind == kThreadKind) {
@@ -205,12 +209,8 @@ Attempt Call::timer_create() const {
         if (!thread || kernel.tasks[*thread].process != task().process) return -kEINVAL;
         timer.thread = kernel.tasks[*thread].tid;
     }
-    if (process.timers.size() >= kMaxTimers) return -kEAGAIN;
-    i32 id = process.next_timer;
-    while (process.timers.contains(id)) id = id == std::numeric_limits<i32>::max() ? 0 : id + 1;
     timer.kind = event.kind, timer.number = event.number, timer.value = arg(1) ? event.value : static_cast<u64>(id);
     if (!write_user(arg(2), id)) return -kEFAULT;
-    process.next_timer = id == std::numeric_limits<i32>::max() ? 0 : id + 1;
     process.timers[id] = timer;
     return 0;
 }

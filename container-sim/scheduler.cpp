@@ -145,6 +145,10 @@ void Kernel::wake_task(u32 index, Wakened why) {
 void Kernel::wake(WaitKey key, Edge edge) {
     if (edge == Edge::Yes && !edges.empty())
         if (const auto watched = edges.find(key); watched != edges.end()) ++watched->second;
+    if (edge == Edge::Yes && !epoll_watchers.empty())
+        if (const auto watchers = epoll_watchers.find(key); watchers != epoll_watchers.end())
+            for (const auto& [epoll, item] : watchers->second)
+                if (EpollSet::Item& own = epolls[epoll].items.at(item); !own.place) own.place = ++epoll_places;
     for (u32 index : queues.waiting(key)) wake_task(index, Wakened::ByKey);
 }
 

@@ -88,9 +88,10 @@ Attempt Call::splice() const {
     OpenFile *from = kernel.file_of(task(), fd_arg(0)), *to = kernel.file_of(task(), fd_arg(2));
     if (!arg(4)) return 0;
     if (arg(5) & ~kAllFlags) return -kEINVAL;
-    if (!from || !to || (from->flags & kAccess) == kWriteOnly || !(to->flags & kAccess)) return -kEBADF;
+    if (!from || !to) return -kEBADF;
     const Pipe *source = pipe_of(*from), *target = pipe_of(*to);
     if ((source && arg(1)) || (target && arg(3))) return -kESPIPE;
+    if ((from->flags & kAccess) == kWriteOnly || !(to->flags & kAccess)) return -kEBADF;
     const bool nonblocking = (source && from->flags & kNonBlock) || (target && to->flags & kNonBlock) || arg(5) & kNoWait;
     if (source && target) return source == target ? Attempt(-kEINVAL) : between_pipes(*from, *to, arg(4), !nonblocking, true);
     if (!source && !target) return -kEINVAL;

@@ -81,6 +81,7 @@ struct Call {
     // fs/syscalls_attributes.cpp, fs/syscalls_copy.cpp
     enum class AttributeOf : u8 { Target, Link, Descriptor };
     i64 place_of(u32 fd, Location& at) const;
+    i64 told(Location at, i64 result) const;
     i64 change_mode_at(u64 flags) const;
     i64 change_owner_of(Location at, u32 uid, u32 gid) const;
     i64 resize(Location at, u64 bytes) const;
@@ -140,6 +141,7 @@ struct Call {
     Attempt clone_task(const struct CloneArguments& wanted) const;
     Attempt finish_clone(u32 child, const struct CloneArguments& wanted) const;
     void abandon_child(u32 child) const;
+    void enter_time_of_children(Task& own) const;
     i64 wanted_pids(const struct CloneArguments& wanted, u32 pid_namespace, std::vector<i32>& out) const;
     i64 find_child(bool (*accepts)(const Kernel&, const Process&, i32), i32 wanted, u64 options, u32& child, int& status) const;
     void consume(u32 child, int status, u64 options) const;
@@ -195,6 +197,12 @@ struct Call {
     i64 change_policy(u32 target, u32 policy, i32 priority, bool reset_on_fork) const;
     i64 change_nice(u32 target, i32 wanted) const;
     i64 prioritized(std::vector<u32>& out) const;
+
+    // keys.cpp
+    i64 make_key(Key key) const;
+    Key* key_of(i32 number, i32& serial) const;
+    bool possesses(i32 serial) const;
+    i64 join_session() const;
 
     // locks.cpp
     enum class LockCommand : u8 { Get, Set, Wait };

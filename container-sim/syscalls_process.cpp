@@ -351,11 +351,19 @@ void Call::abandon_child(u32 index) const {
     kernel.free_tasks.insert(index);
 }
 
+/// time_namespaces(7): who is born, or begins a program, is in the time namespace that was for children; its offsets stay from then on.
+void Call::enter_time_of_children(Task& own) const {
+    if (own.namespaces.time == own.time_namespace_of_children) return;
+    kernel.use_namespace(NamespaceKind::Time, own.time_namespace_of_children);
+    kernel.release_namespace(machine, NamespaceKind::Time, std::exchange(own.namespaces.time, own.time_namespace_of_children));
+    kernel.time_namespaces[own.namespaces.time].entered = true;
+}
+
 Attempt Call::finish_clone(u32 child_index, const CloneArguments& wanted) const {
     const u64 flags = wanted.flags;
     Task &child = kernel.tasks[child_index], &maker = task();
     Process& process = kernel.process_of(child);
-    child.time_namespace_of_children = child.namespaces.time;
+    if (!(flags & kCloneVm)) enter_time_of_children(child);
     if (!(flags & kCloneThread)) {
         process.pid = child.tid;
         kernel.set_group(process, kernel.process_of(maker).group);
@@ -394,7 +402,31 @@ Attempt Call::execve() const {
     note_root(path);
     const i64 result = kernel.execute(machine, index, path, words, environment);
     if (result < 0) return result;
+    enter_time_of_children(task());
     kernel.event(machine, EventKind::ProcessStart, task(), fmt::format("{} begins", path));
+    return Attempt::gone();
+}
+
+/// A program by descriptor and path, or (AT_EMPTY_PATH) the descriptor's own file; it then calls itself /dev/fd/N.
+Attempt Call::execveat() const {
+    ProgramPlace place;
+    if (arg(4) & ~(kEmptyPath | kSymlinkNoFollow)) return -kEINVAL;
+    if (const i64 length = path_arg(1, place.path); length < 0) return length;
+    if (place.path.empty() && !(arg(4) & kEmptyPath)) return -kENOENT;
+    std::vector<std::string> words, environment;
+    if (const i64 error = strings(arg(2), words)) return error;
+    if (const i64 error = strings(arg(3), environment)) return error;
+    if (words.empty()) words.emplace_back();
+    place.base = kernel.context_of(task()).root;
+    if (place.path.empty() || place.path[0] != '/')
+        if (const i64 error = base_of(int_arg(0), place.base)) return error;
+    place.flags = (arg(4) & kSymlinkNoFollow ? 0 : kFollow) | (arg(4) & kEmptyPath ? kEmptyPathAllowed : 0);
+    std::string name = place.path;
+    if (int_arg(0) != kAtCwd && (name.empty() || name[0] != '/')) name = fmt::format("/dev/fd/{}{}{}", int_arg(0), name.empty() ? "" : "/", name);
+    const i64 result = kernel.execute(machine, index, name, words, environment, 0, &place);
+    if (result < 0) return result;
+    enter_time_of_children(task());
+    kernel.event(machine, EventKind::ProcessStart, task(), fmt::format("{} begins", name));
     return Attempt::gone();
 }
 

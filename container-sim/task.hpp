@@ -109,6 +109,7 @@ struct Task {
     bool reset_on_fork = false;
     u64 rseq = 0;                        ///< rseq(2): where its structure is; 0: not registered
     u32 rseq_bytes = 0, rseq_signature = 0;
+    i32 session_keyring = 0;             ///< keyctl(2); 0: none
     u32 semaphore_undo = 0;              ///< in the kernel's pool; 0: none yet
     u64 clear_tid = 0;
     u64 robust_list = 0;

@@ -207,6 +207,7 @@ struct Superblock {
     std::string shown;                      ///< its options as /proc/mounts shows them
     u32 node_uid = kNoId, node_gid = kNoId, node_mode = 0600; ///< of a devpts: what terminals get
     u32 namespace_index = 0;                ///< pid namespace of a proc, net namespace of a sysfs, cgroup root of a cgroup2
+    u32 hide_processes = 0;                 ///< of a proc: hidepid=
     u64 key = 0;                            ///< of `single` ones: what they are shared by
 };
 

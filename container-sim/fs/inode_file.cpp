@@ -45,6 +45,7 @@ Attempt read_inode(const Call& call, OpenFile& file, u64 to, u64 bytes, u64* off
     if (count < 0) return count;
     data.resize(static_cast<std::size_t>(count));
     if (!(file.flags & 01000000)) vfs.touch_read(file.location, call.viewer().now);
+    if (count > 0) call.kernel.tell_watchers(file.location.dentry, watch::kAccess);
     return give(call, data, to, at);
 }
 
@@ -92,6 +93,7 @@ Attempt write_inode(const Call& call, OpenFile& file, u64 from, u64 bytes, const
     if (written <= 0) return written;
     kernel.forget_pages(kernel.vfs.data_inode(index));
     kernel.vfs.drop_privilege_bits(call.viewer(), index);
+    kernel.tell_watchers(file.location.dentry, watch::kModify);
     if (!offset) file.offset = at + static_cast<u64>(written);
     return written;
 }

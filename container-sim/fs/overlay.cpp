@@ -243,6 +243,7 @@ bool Overlay::is_empty(u32 dentry) {
 }
 
 i64 overlay_create(Vfs& vfs, const Viewer& viewer, u32 directory, const std::string& name, const NewNode& wanted) {
+    if ((wanted.mode & mode::kType) == mode::kCharacter && !wanted.device) return -kEPERM; // whiteouts are its own business
     Overlay overlay(vfs, viewer, directory);
     if (const i64 error = overlay.copy_up(directory)) return error;
     const Inode above = vfs.inode_of(directory);

@@ -53,6 +53,9 @@ bool Kernel::sweep_files() {
         if (spaces.contains(i))
             for (const auto& [begin, vma] : spaces[i].vmas)
                 if (vma.inode) users.inodes.push_back(vma.inode);
+    for (u32 i = 0; i < watch_queues.end(); ++i)
+        if (watch_queues.contains(i))
+            for (const auto& [number, watched] : watch_queues[i].watches) users.inodes.push_back(watched.inode);
     for (u32 i = 0; i < ipc_namespaces.end(); ++i)
         if (ipc_namespaces.contains(i) && ipc_namespaces[i].queue_mount) users.mounts.push_back(ipc_namespaces[i].queue_mount);
     const std::vector<u32> freed = vfs.sweep(users);

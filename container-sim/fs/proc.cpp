@@ -42,11 +42,15 @@ constexpr u32 kFolder = mode::kDirectory | 0555, kLink = mode::kSymlink | 0777;
 
 // --- Looking up ----------------------------------------------------------------------------------------------------------------
 
+/// hidepid=2: to who may not trace it a process is not there.
+bool hidden(const Vfs& vfs, const Viewer& viewer, u32 super, const Task& task) { return vfs.supers.get(super).hide_processes >= 2 && !may_trace(viewer, task); }
+
 i64 lookup_root(Vfs& vfs, const Viewer& viewer, u32 directory, const std::string& name) {
     const auto pid = number_of(name);
     const u32 super = vfs.inode_of(directory).super;
     const auto host = pid && *pid ? viewer.kernel->host_pid(static_cast<i32>(*pid), vfs.supers.get(super).namespace_index) : std::nullopt;
-    if (!host || !proc_task(vfs, viewer, super, proc_key(*host))) return -kENOENT;
+    const Task* task = host ? proc_task(vfs, viewer, super, proc_key(*host)) : nullptr;
+    if (!task || hidden(vfs, viewer, super, *task)) return -kENOENT;
     return make(vfs, viewer, directory, name, kProcProcess, proc_key(*host), kFolder);
 }
 
@@ -122,7 +126,7 @@ bool proc_alive(Vfs& vfs, const Viewer& viewer, u32 index) {
     const Inode& inode = vfs.inodes.get(index);
     if (!proc_tid(inode.key)) return true;
     const Task* task = proc_task(vfs, viewer, inode.super, inode.key);
-    if (!task) return false;
+    if (!task || (inode.kind == kProcProcess && hidden(vfs, viewer, inode.super, *task))) return false;
     if (inode.kind == kProcDescriptorLink || inode.generated == &kDescriptorInfo) {
         const OpenFile* file = viewer.kernel->any_file_of(*task, proc_more(inode.key));
         if (!file) return false;
@@ -152,7 +156,7 @@ void proc_list(Vfs& vfs, const Viewer& viewer, u32 directory, std::vector<Listed
             if (!proc_tid(vfs.inode_of(dentry).key)) add(name, vfs.inode_of(dentry).mode);
     if (inode.kind == kProcRoot)
         for (const auto& [pid, host] : kernel.pid_namespaces[vfs.supers.get(inode.super).namespace_index].members)
-            if (const Task* task = proc_task(vfs, viewer, inode.super, proc_key(host)); task && kernel.process_of(*task).pid == host) add(fmt::format("{}", pid), kFolder);
+            if (const Task* task = proc_task(vfs, viewer, inode.super, proc_key(host)); task && kernel.process_of(*task).pid == host && !hidden(vfs, viewer, inode.super, *task)) add(fmt::format("{}", pid), kFolder);
     const Task* task = proc_tid(inode.key) ? proc_task(vfs, viewer, inode.super, inode.key) : nullptr;
     if (!task) return;
     const u32 pids = vfs.supers.get(inode.super).namespace_index;
@@ -246,6 +250,10 @@ i64 fill_proc(Vfs& vfs, const Viewer& viewer, u32 super, const MountRequest& req
     Superblock& block = vfs.supers.edit(super);
     block.namespace_index = viewer.pid_namespace();
     block.no_devices = block.no_execute = true;
+    if (const std::size_t at = request.options.find("hidepid="); at != std::string::npos) {
+        const char level = at + 8 < request.options.size() ? request.options[at + 8] : '0';
+        block.hide_processes = level == '2' || level == 'i' || level == '4' ? 2 : level == '1' ? 1 : 0;
+    }
     const u32 root = block.root;
     vfs.inodes.edit(vfs.dentries.get(root).inode).kind = kProcRoot;
     for (const GeneratedFile& row : kProcFiles)

@@ -97,6 +97,7 @@ std::string show_status(const Reader& reader, const Shown& s) {
         text += fmt::format("VmPeak:\t{0:8} kB\nVmSize:\t{0:8} kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t{1:8} kB\nVmRSS:\t{1:8} kB\nVmData:\t{2:8} kB\nVmExe:\t{3:8} kB\n",
                             memory.size >> 10, memory.resident >> 10, memory.data >> 10, memory.text >> 10);
     }
+    if (s.has_memory()) text += "CoreDumping:\t0\nTHP_enabled:\t0\nuntag_mask:\t0xffffffffffffffff\n";
     u64 ignored = 0, caught = 0;
     if (!s.process.zombie)
         for (int number = 1; number <= kSignals; ++number) {
@@ -189,6 +190,44 @@ std::string show_zero(const Reader&, const Shown&) { return "0\n"; }
 std::string show_cgroup(const Reader& reader, const Shown& s) { return reader.viewer.cgroup_text(s.task); }
 std::string show_loginuid(const Reader&, const Shown&) { return "4294967295"; }
 
+/// Offsets of the time namespace of a process's children; they can be written until somebody is in it.
+std::string show_time_offsets(const Reader&, const Shown& s) {
+    constexpr i64 kSecond = 1'000'000'000;
+    const TimeNamespace& own = s.kernel.time_namespaces[s.task.time_namespace_of_children];
+    std::string text;
+    for (const auto& [name, offset] : {std::pair{"monotonic", own.monotonic}, std::pair{"boottime", own.boottime}}) {
+        const i64 rest = (offset % kSecond + kSecond) % kSecond;
+        text += fmt::format("{:<10} {:10} {:9}\n", name, (offset - rest) / kSecond, rest);
+    }
+    return text;
+}
+i64 store_time_offsets(const Reader& reader, std::string_view text) {
+    constexpr i64 kSecond = 1'000'000'000, kMostSeconds = 4'000'000'000;
+    const Task* task = proc_task(reader);
+    if (!task) return -kESRCH;
+    Kernel& kernel = *reader.viewer.kernel;
+    TimeNamespace& own = kernel.time_namespaces[task->time_namespace_of_children];
+    i64 monotonic = own.monotonic, boottime = own.boottime;
+    for (std::string_view rest = text; !rest.empty();) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size());
+        const std::string line(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+        char clock[10] = "", extra = 0;
+        long long seconds = 0, nanoseconds = 0;
+        if (std::sscanf(line.c_str(), "%9s %lld %lld %c", clock, &seconds, &nanoseconds, &extra) != 3 || nanoseconds < 0 || nanoseconds >= kSecond) return -kEINVAL;
+        const std::string_view name = clock;
+        if (name != "monotonic" && name != "1" && name != "boottime" && name != "7") return -kEINVAL;
+        if (seconds > kMostSeconds || seconds < -kMostSeconds) return -kERANGE;
+        const i64 offset = seconds * kSecond + nanoseconds;
+        if (offset + static_cast<i64>(reader.viewer.machine->cycles() * Kernel::kNanosecondsPerCycle) < 0) return -kERANGE;
+        (name == "monotonic" || name == "1" ? monotonic : boottime) = offset;
+    }
+    if (!reader.viewer.capable(own.owner, Capability::SysTime)) return -kEPERM;
+    if (own.entered || !task->time_namespace_of_children) return -kEACCES;
+    own.monotonic = monotonic, own.boottime = boottime;
+    return static_cast<i64>(text.size());
+}
+
 // --- Ids of a user namespace --------------------------------------------------------------------------------------------------------
 
 std::string map_text(const Reader& reader, const Shown& s, bool groups) {
@@ -242,6 +281,7 @@ const std::vector<GeneratedFile> kProcessFiles = {
     {"setgroups", 0644, with_task<show_setgroups>, store_setgroups},
     {"loginuid", 0644, with_task<show_loginuid>, nullptr},
     {"sessionid", 0444, with_task<show_loginuid>, nullptr},
+    {"timens_offsets", 0644, with_task<show_time_offsets>, store_time_offsets},
     {"wchan", 0444, with_task<show_zero>, nullptr},
 };
 

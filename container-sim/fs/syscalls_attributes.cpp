@@ -24,10 +24,17 @@ Attempt Call::fchmod() const {
     if (const i64 error = place_of(fd_arg(0), at)) return error;
     return at.dentry ? with_room([&] { return kernel.vfs.change_mode(viewer(), at, static_cast<u32>(arg(1))); }) : 0;
 }
+/// The result of a change of attributes; who watches the file is told when there was one.
+i64 Call::told(Location at, i64 result) const {
+    if (!result) kernel.tell_watchers(at.dentry, watch::kAttributes);
+    return result;
+}
+
 i64 Call::change_mode_at(u64 flags) const {
     if (flags & ~(kSymlinkNoFollow | kEmptyPath)) return -kEINVAL;
     const Found found = find_arg(0, 1, (flags & kSymlinkNoFollow ? 0 : kFollow) | (flags & kEmptyPath ? kEmptyPathAllowed : 0));
-    return found.error ? found.error : with_room([&] { return kernel.vfs.change_mode(viewer(), found.location, static_cast<u32>(arg(2))); });
+    if (found.error) return found.error;
+    return told(found.location, with_room([&] { return kernel.vfs.change_mode(viewer(), found.location, static_cast<u32>(arg(2))); }));
 }
 Attempt Call::fchmodat() const { return change_mode_at(0); }
 Attempt Call::fchmodat2() const { return change_mode_at(arg(3)); }
@@ -36,7 +43,7 @@ Attempt Call::fchmodat2() const { return change_mode_at(arg(3)); }
 i64 Call::change_owner_of(Location at, u32 uid, u32 gid) const {
     const u32 new_uid = kernel_uid(uid), new_gid = kernel_gid(gid);
     if ((uid != kNoId && new_uid == kNoId) || (gid != kNoId && new_gid == kNoId)) return -kEINVAL;
-    return with_room([&] { return kernel.vfs.change_owner(viewer(), at, new_uid, new_gid); });
+    return told(at, with_room([&] { return kernel.vfs.change_owner(viewer(), at, new_uid, new_gid); }));
 }
 Attempt Call::fchown() const {
     Location at;
@@ -75,13 +82,14 @@ Attempt Call::utimensat() const {
         if (found.error) return found.error;
         at = found.location;
     }
-    return with_room([&] { return kernel.vfs.change_times(viewer, at, times[0], times[1], touch); });
+    return told(at, with_room([&] { return kernel.vfs.change_times(viewer, at, times[0], times[1], touch); }));
 }
 
 /// Gives a file another length; what is mapped of it from now on is read anew.
 i64 Call::resize(Location at, u64 bytes) const {
     const i64 error = with_room([&] { return kernel.vfs.truncate(viewer(), at, bytes); });
     if (!error) kernel.forget_pages(kernel.vfs.data_inode(at.inode));
+    if (!error) kernel.tell_watchers(at.dentry, watch::kModify);
     return error;
 }
 

@@ -13,6 +13,7 @@ i64 Call::make_node(i32 base, unsigned path_at, const NewNode& node) const {
     if (const i64 length = path_arg(path_at, path); length < 0) return length;
     const Found found = find(base, path, kParent);
     const i64 made = with_room([&] { return kernel.vfs.create(viewer(), found, node); });
+    if (made > 0) kernel.tell_name(found.directory.dentry, kernel.vfs.dentries.get(static_cast<u32>(made)).inode, found.name, watch::kCreate);
     tidy();
     return made == -kEACCES && (node.mode & mode::kType) == mode::kFile && !found.error ? -kEEXIST : std::min<i64>(0, made);
 }
@@ -40,7 +41,13 @@ Attempt Call::symlinkat() const {
 Attempt Call::unlinkat() const {
     if (arg(2) & ~kRemoveDir) return -kEINVAL;
     const Found found = find_arg(0, 1, kParent);
+    const u32 inode = found.entry ? kernel.vfs.dentries.get(found.entry).inode : 0;
     const i64 error = with_room([&] { return kernel.vfs.remove(viewer(), found, arg(2) & kRemoveDir); });
+    if (!error && kernel.watch_queues.size()) {
+        if (!kernel.vfs.inodes.get(inode).is_directory()) kernel.tell_watchers_of(inode, watch::kAttributes, 0, "");
+        kernel.tell_name(found.directory.dentry, inode, found.name, watch::kDelete);
+        kernel.tell_deleted(inode);
+    }
     if (!error) kernel.hold_bound_namespaces(machine), tidy();
     return error;
 }
@@ -56,14 +63,26 @@ Attempt Call::linkat() const {
     const Found from = find_arg(0, 1, (arg(4) & kFollowOld ? kFollow : 0) | (arg(4) & kEmptyPath ? kEmptyPathAllowed : 0));
     if (from.error) return from.error;
     const Found to = find_arg(2, 3, kParent);
-    return with_room([&] { return kernel.vfs.link(viewer(), from.location, to); });
+    const i64 error = with_room([&] { return kernel.vfs.link(viewer(), from.location, to); });
+    if (error < 0) return error;
+    kernel.tell_watchers_of(from.location.inode, watch::kAttributes, 0, "");
+    kernel.tell_name(to.directory.dentry, from.location.inode, to.name, watch::kCreate);
+    return 0;
 }
 
 Attempt Call::renameat2() const {
     const Found from = find_arg(0, 1, kParent);
     if (from.error && !from.missing()) return arg(4) & ~u64{7} ? -kEINVAL : from.error;
     const Found to = find_arg(2, 3, kParent);
+    const u32 moved = from.entry ? kernel.vfs.dentries.get(from.entry).inode : 0, replaced = to.entry ? kernel.vfs.dentries.get(to.entry).inode : 0;
     const i64 error = with_room([&] { return kernel.vfs.rename(viewer(), from, to, static_cast<u32>(arg(4))); });
+    if (!error && kernel.watch_queues.size() && moved != replaced) {
+        ++kernel.move_cookie;
+        kernel.tell_name(from.directory.dentry, moved, from.name, watch::kMovedFrom, kernel.move_cookie);
+        kernel.tell_name(to.directory.dentry, moved, to.name, watch::kMovedTo, kernel.move_cookie);
+        if (replaced && !(arg(4) & 2)) kernel.tell_deleted(replaced);
+        kernel.tell_watchers_of(moved, watch::kMoveSelf, 0, "");
+    }
     if (!error) kernel.hold_bound_namespaces(machine), tidy();
     return error;
 }

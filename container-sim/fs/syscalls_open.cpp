@@ -34,6 +34,7 @@ Attempt Call::open_path(i32 base, const std::string& path, u64 flags, u32 permis
             const i64 dentry = with_room([&] { return kernel.vfs.create(viewer(), found, {mode::kFile | (permissions & ~kernel.context_of(task()).umask & mode::kPermissions), 0, {}}); });
             if (dentry < 0) return dentry;
             found.location = kernel.vfs.location_of(found.directory.mount, static_cast<u32>(dentry));
+            kernel.tell_name(found.directory.dentry, found.location.inode, found.name, watch::kCreate);
             created = true;
         } else if (!found.error && flags & kExclusive) {
             return -kEEXIST;
@@ -73,6 +74,7 @@ Attempt Call::open_location(Location at, u64 flags, bool created, const std::str
         file.kind = FileKind::Path;
         return kernel.install(machine, task(), std::move(file), flags & kCloseOnExec);
     }
+    file.flags |= kLargeFile; // as 64-bit kernels do
     if (inode.is(mode::kSocket)) return -kENXIO;
     if (inode.is(mode::kFifo)) return open_fifo(at, flags);
     if (inode.is(mode::kCharacter) || inode.is(mode::kBlock)) return open_device(at, flags);
@@ -80,6 +82,7 @@ Attempt Call::open_location(Location at, u64 flags, bool created, const std::str
     if (vfs.type_of(at.inode).magic == kNsfs.magic) return open_namespace(static_cast<NamespaceKind>(inode.kind), static_cast<u32>(inode.key));
     if (inode.generated && inode.generated->may_open)
         if (const i64 error = inode.generated->may_open({vfs, viewer, inode.super, at.inode, inode.key})) return error;
+    if (inode.generated && !inode.generated->store && wanted_by(flags) & mode::kWrite && &vfs.type_of(at.inode) == &kProc && vfs.path_in_super(at.dentry).starts_with("/sys/")) return -kEACCES; // nobody's mode is overridden
     if (inode.is_file() && !created && wanted_by(flags) & mode::kWrite) {
         if (is_running_program(vfs.data_inode(at.inode))) return -kETXTBSY;
         if (const i64 error = with_room([&] { return vfs.copy_up(viewer, at); })) return error;
@@ -88,6 +91,7 @@ Attempt Call::open_location(Location at, u64 flags, bool created, const std::str
         }
     }
     if (vfs.inodes.get(at.inode).generated) note_proc(path, at);
+    kernel.tell_watchers(at.dentry, watch::kOpen);
     return kernel.install(machine, task(), std::move(file), flags & kCloseOnExec);
 }
 
@@ -157,6 +161,7 @@ Attempt Call::getdents64() const {
         file = kernel.file_of(task(), fd_arg(0));
         file->listing = std::make_shared<const std::vector<Listed>>(std::move(entries));
         kernel.vfs.touch_read(file->location, viewer().now);
+        kernel.tell_watchers(file->location.dentry, watch::kAccess);
     }
     constexpr std::size_t kHead = 19;
     const auto& entries = *file->listing;

@@ -14,6 +14,7 @@ Result<u32> import_folder(Vfs& vfs, const Viewer& viewer, const std::string& hos
 
 /// The mqueue file system of the viewer's ipc namespace, made when it is first needed; and the only files in it (ipc/posix_queues.cpp).
 i64 queue_super(Vfs& vfs, const Viewer& viewer);
+i64 mountable_queue_super(Vfs& vfs, const Viewer& viewer); ///< the same, for who may administer the namespace
 i64 create_queue_file(Vfs& vfs, const Viewer& viewer, u32 directory, const std::string& name, const NewNode& node);
 
 i64 add_terminal_node(Vfs& vfs, const Viewer& viewer, u32 super, u32 number);

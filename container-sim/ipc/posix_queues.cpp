@@ -79,6 +79,11 @@ i64 queue_super(Vfs& vfs, const Viewer& viewer) {
     return vfs.mounts.at(own.queue_mount).super;
 }
 
+i64 mountable_queue_super(Vfs& vfs, const Viewer& viewer) {
+    const u32 owner = viewer.kernel->ipc_namespaces[viewer.kernel->tasks[viewer.task].namespaces.ipc].owner;
+    return viewer.capable(owner, Capability::SysAdmin) ? queue_super(vfs, viewer) : -kEPERM;
+}
+
 i64 create_queue_file(Vfs& vfs, const Viewer& viewer, u32 directory, const std::string& name, const NewNode& node) {
     if ((node.mode & mode::kType) != mode::kFile) return -kEPERM;
     return vfs.add_node(directory, name, node, viewer.credentials->fsuid, viewer.credentials->fsgid, viewer.now);

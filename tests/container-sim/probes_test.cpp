@@ -1,6 +1,6 @@
 // The checks of tests/container-sim/probes on our kernel, each in a container of its own, beside what Debian's riscv64 kernel answered
 // (tests/golden/linux/PROGRAM.txt, made by make.sh there). A check in which we still differ stands in tests/golden/linux/gaps.txt as
-// `PROGRAM NAME: what we say`. The test fails when a check differs that is not in the list, and when one in the list agrees.
+// `PROGRAM NAME: what we say  # why it stays so`. The test fails when a check differs that is not in the list, and when one in the list agrees.
 //
 //   ./trapeze test --test-case='*golden*'                            compares
 //   TRAPEZE_WRITE_GAPS=1 ./trapeze test --test-case='*golden*'       writes gaps.txt again, as it is now
@@ -43,12 +43,14 @@ std::vector<Check> goldens() {
     return checks;
 }
 
-/// Keys of gaps.txt with the words behind them.
+/// Keys of gaps.txt with why each gap stays, when it is said: `  # REASON` behind our answer.
 std::map<std::string, std::string> known_gaps() {
     std::map<std::string, std::string> gaps;
     std::istringstream lines(file_text(golden_folder() + "/gaps.txt"));
-    for (std::string line; std::getline(lines, line);)
-        if (const std::size_t colon = line.find(':'); !line.empty() && line[0] != '#' && colon != std::string::npos) gaps[line.substr(0, colon)] = line.substr(colon + 1);
+    for (std::string line; std::getline(lines, line);) {
+        const std::size_t colon = line.find(':'), reason = std::min(line.find("  # "), line.size());
+        if (!line.empty() && line[0] != '#' && colon != std::string::npos) gaps[line.substr(0, colon)] = line.substr(reason);
+    }
     return gaps;
 }
 
@@ -92,11 +94,12 @@ std::string run_apart(const RootFolder& root, const Check& check) {
     return status == 0 ? line : "0 " + check.name + ": (ends the emulator, status " + std::to_string(status) + ")";
 }
 
-void write_gaps(const std::map<std::string, std::string>& gaps) {
+/// What differs now; the reasons stay.
+void write_gaps(const std::map<std::string, std::string>& gaps, const std::map<std::string, std::string>& reasons) {
     std::ofstream out(golden_folder() + "/gaps.txt");
     out << "# Checks in which our kernel still differs from Debian's: PROGRAM NAME: what ours says. Written by tests/container-sim/probes_test.cpp,\n"
-           "# whose head says how. A line that is not true any more fails the test.\n";
-    for (const auto& [key, words] : gaps) out << key << ":" << words << "\n";
+           "# whose head says how. A line that is not true any more fails the test. Behind it, why the gap stays.\n";
+    for (const auto& [key, words] : gaps) out << key << ":" << words << (reasons.contains(key) ? reasons.at(key) : "") << "\n";
     REQUIRE(out.flush());
 }
 
@@ -130,5 +133,5 @@ TEST_CASE("container kernel: checks answer as the golden answers of Debian's ker
         CHECK_MESSAGE((known || std::getenv("TRAPEZE_WRITE_GAPS")), "gaps.txt names a check that is not there: ", key);
     }
     MESSAGE(agreeing, " of ", asked, " checks answer as Debian's kernel does; the longest of them, ", longest.second, ", takes ", longest.first, " instructions");
-    if (std::getenv("TRAPEZE_WRITE_GAPS") && !only) write_gaps(differing);
+    if (std::getenv("TRAPEZE_WRITE_GAPS") && !only) write_gaps(differing, gaps);
 }

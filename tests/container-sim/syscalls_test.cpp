@@ -89,13 +89,14 @@ const std::vector<Pointers> kPointers = {
     {"shmctl", {0, 3, 0}, {2}},
     {"timer_create", {0, 0, 0}, {1, 2}}, {"timer_settime", {0, 0, 0, 0}, {2}}, {"sched_setscheduler", {0, 0, 0}, {2}}, {"sched_setparam", {0, 0}, {1}}, {"sched_setattr", {0, 0, 0}, {1}},
     {"sched_getattr", {0, 0, 48, 0}, {1}}, {"sched_rr_get_interval", {0, 0}, {1}}, {"adjtimex", {0}, {0}}, {"clock_adjtime", {0, 0}, {1}}, {"settimeofday", {0, 0}, {0}},
+    {"execveat", {kHere, kFilePath, kZeros, kZeros, 0}, {1, 2, 3}}, {"add_key", {0, kPath, 0, 0, 0}, {0, 1}},
     {"preadv", {3, 0, 1, 0}, {1}}, {"pwritev", {3, 0, 1, 0}, {1}}, {"preadv2", {3, 0, 1, 0, 0, 0}, {1}}, {"pwritev2", {3, 0, 1, 0, 0, 0}, {1}},
     {"sendmsg", {7, 0, 0}, {1}}, {"recvmsg", {7, 0, 0}, {1}}, {"sendmmsg", {7, 0, 1, 0}, {1}}, {"recvmmsg", {7, 0, 1, 0, 0}, {1}},
 };
 // Pointers that are addresses to work on, are only kept, are not used yet, or need a situation that other tests make (wait4).
 const std::set<std::string> kNoFault = {"copy_file_range", "set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "clone", "getgroups", "sendfile", "wait4",
                                         "waitid", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "timerfd_gettime", "clock_settime", "riscv_flush_icache", "pidfd_send_signal", "reboot", "flistxattr", "fsconfig", "name_to_handle_at",
-                                        "accept", "accept4", "recvfrom", "msgrcv", "splice", "vmsplice", "timer_gettime", "rseq", "acct", "syslog", "init_module", "finit_module", "delete_module", "swapon", "swapoff"};
+                                        "accept", "accept4", "recvfrom", "msgrcv", "splice", "vmsplice", "timer_gettime", "rseq", "acct", "syslog", "init_module", "finit_module", "delete_module", "swapon", "swapoff", "request_key", "inotify_add_watch"};
 
 } // namespace
 
