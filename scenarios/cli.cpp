@@ -53,6 +53,8 @@ void DebuggerOptions::add_to(CLI::App& verb) {
     verb.add_option("--scale", scale, "size of text and everything, 0.5 to 4")->check(CLI::Range(0.5, 4.0))->capture_default_str();
     verb.add_option("--state-file,--dump-state", state_file, "keep the session's state in this file as JSON");
     verb.add_flag("--light", light, "light colours");
+    verb.add_flag("--high-contrast", high_contrast, "black or white behind the text, and lines around everything");
+    verb.add_flag("--reduced-motion", reduced_motion, "nothing moves by itself");
 }
 
 std::string silent_names() {

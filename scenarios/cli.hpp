@@ -22,7 +22,7 @@ struct DebuggerOptions {
     std::string keys;         ///< pressed before the screenshot, such as "F7,F11"
     std::string text;         ///< name of a panel whose text is printed instead of opening a window; empty: open it
     std::string state_file;   ///< always holds the session's state as JSON; empty: none
-    bool light = false;
+    bool light = false, high_contrast = false, reduced_motion = false;
     float scale = 1.0f;
     void add_to(CLI::App& verb);
     bool needs_display() const { return screenshot.empty() && text.empty(); }

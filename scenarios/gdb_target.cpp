@@ -1,5 +1,7 @@
 #include "scenarios/gdb_target.hpp"
 
+#include "scenarios/guest_memory.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -75,49 +77,12 @@ bool GdbTarget::write_register(unsigned hart, unsigned number, u64 value) {
     return true;
 }
 
-/// Where an address is in RAM, as any privilege would find it: a debugger sees user pages and kernel pages alike.
-std::optional<u64> GdbTarget::physical_of(const Hart& view, Bus& bus, u64 address, bool physical) const {
-    const auto in_ram = [&](u64 at) { return bus.in_ram(at, 1) ? std::optional(at) : std::nullopt; };
-    if (physical) return in_ram(address);
-    for (Access access : {Access::Load, Access::Fetch})
-        if (const PageWalk walk = view.translate(address, access, bus); walk.outcome == PageWalk::Outcome::Ok) return in_ram(walk.physical);
-    for (Priv priv : {Priv::S, Priv::U})
-        for (Access access : {Access::Load, Access::Fetch})
-            if (const PageWalk walk = view.translate_as({priv, view.state.virt}, address, access, bus); walk.outcome == PageWalk::Outcome::Ok) return in_ram(walk.physical);
-    return std::nullopt;
-}
-
 std::size_t GdbTarget::read_memory(unsigned hart, u64 address, bool physical, std::span<u8> out) {
-    const Hart view = session_.walk_view(hart);
-    Bus bus = physical ? session_.guest_bus() : session_.walk_bus();
-    std::size_t done = 0;
-    while (done < out.size()) {
-        const auto at = physical_of(view, bus, address + done, physical);
-        const std::size_t chunk = std::min<std::size_t>(out.size() - done, kPageSize - ((address + done) & kPageMask));
-        if (!at || !bus.in_ram(*at, chunk)) break;
-        bus.ram.read(bus.ram_offset(*at), out.subspan(done, chunk));
-        done += chunk;
-    }
-    return done;
+    return read_guest_memory(session_, hart, address, physical ? AddressSpace::Physical : AddressSpace::Virtual, out);
 }
 
 bool GdbTarget::write_memory(unsigned hart, u64 address, bool physical, std::span<const u8> in) {
-    const Hart view = session_.walk_view(hart);
-    Bus bus = physical ? session_.guest_bus() : session_.walk_bus();
-    struct Piece {
-        u64 physical;
-        std::span<const u8> bytes;
-    };
-    std::vector<Piece> pieces;
-    for (std::size_t done = 0; done < in.size(); done += pieces.back().bytes.size()) {
-        const auto at = physical_of(view, bus, address + done, physical);
-        const std::size_t chunk = std::min<std::size_t>(in.size() - done, kPageSize - ((address + done) & kPageMask));
-        if (!at || !bus.in_ram(*at, chunk)) return false;
-        pieces.push_back({*at, in.subspan(done, chunk)});
-    }
-    for (const Piece& piece : pieces) bus.ram.write(bus.ram_offset(piece.physical), piece.bytes);
-    session_.note_edit();
-    return true;
+    return static_cast<bool>(write_guest_memory(session_, hart, address, physical ? AddressSpace::Physical : AddressSpace::Virtual, in));
 }
 
 // --- Breakpoints ----------------------------------------------------------------------------------------------------------------

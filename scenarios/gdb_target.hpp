@@ -62,7 +62,6 @@ class GdbTarget final : public debug::Target {
     Report stop_here();
     debug::StopReport history_begins() { return {debug::StopReport::Why::HistoryBegins, session_.current_hart(), debug::BreakKind::Software, 0, 0}; }
     Report finish_access(const Break& watch, unsigned hart);
-    std::optional<u64> physical_of(const Hart& view, Bus& bus, u64 address, bool physical) const;
 
     Session& session_;
     std::vector<Break> breaks_;

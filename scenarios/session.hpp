@@ -74,6 +74,7 @@ struct Breakpoint {
     u64 hits = 0;
     u64 bytes = 1;       ///< of watched memory
     bool on_loads = false, on_stores = true; ///< for watched memory
+    std::string condition{}; ///< for the debugger, which asks it: an expression in Lua; empty: always
 };
 
 class Session {
@@ -143,6 +144,11 @@ class Session {
     /// Adds a breakpoint; refused with the reason when it cannot fire.
     Result<void> add_breakpoint(const Breakpoint& breakpoint);
     void toggle_breakpoint(u64 address);
+    /// The breakpoint that an expression means; the error says how it is written. "main+8" or "pc main+8", "csr satp" (a write of it), "cause 13"
+    /// or "cause load page fault", "exit csr access", "write counter", "read 0x80400000", "access counter".
+    Result<Breakpoint> parse_breakpoint(const std::string& text) const;
+    /// The expression of a breakpoint, as parse_breakpoint reads it.
+    std::string breakpoint_text(const Breakpoint& breakpoint) const;
     /// The breakpoint that stops the session where it is; null when none does.
     const Breakpoint* stopped_by() const;
 
@@ -163,6 +169,7 @@ class Session {
     void note_edit();
     /// The position before which there is no going back.
     u64 earliest() const { return checkpoints_.front().position; }
+    std::size_t checkpoints() const { return checkpoints_.size(); }
 
     /// Resolves "enable_paging_satp", "0x80200000", "main+8". The error names the text and how symbols are listed.
     Result<u64> resolve(const std::string& expression) const;

@@ -1,5 +1,7 @@
 #include "scenarios/walk.hpp"
 
+#include "scenarios/looking.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,19 +58,19 @@ PageWalk walk_as_guest(const Hart& hart, PrivMode mode, u64 address, Bus& bus) {
 
 } // namespace
 
-PageWalk guest_walk(Session& session, unsigned hart, u64 address) {
+PageWalk guest_walk(const Session& session, unsigned hart, u64 address) {
     const Hart view = session.walk_view(hart); // with direct paging the table holds machine addresses
-    Bus bus = session.walk_bus();
+    Bus bus = look_as_walker(session);
     return walk_as_guest(view, view.state.mode(), address, bus);
 }
 
-PageWalk machine_walk(Session& session, u64 address) {
+PageWalk machine_walk(const Session& session, u64 address) {
     const bool assisted = session.config().mode == Mode::HardwareAssisted;
-    Bus bus = session.machine().bus();
+    Bus bus = look_at_machine(session);
     return walk_as_guest(session.machine().hart(), {assisted ? session.guest_state().priv : Priv::U, assisted}, address, bus);
 }
 
-std::string describe_walks(Session& session, unsigned hart, u64 address) {
+std::string describe_walks(const Session& session, unsigned hart, u64 address) {
     const std::string own = walk_text(guest_walk(session, hart, address), address);
     const bool runs_on_hart = session.vmm() && session.config().mode != Mode::Interpret;
     if (!runs_on_hart) return own;

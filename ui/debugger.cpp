@@ -48,6 +48,9 @@ Debugger::Debugger(Session session, std::optional<LessonRun> lesson) { open(std:
 void Debugger::open(Session session, std::optional<LessonRun> lesson) {
     session_ = std::move(session);
     lesson_ = std::move(lesson);
+    ++sessions_, ++histories_;
+    ring_device_ = 0, memory_place_.reset(), memory_past_.clear(), search_.reset(), walk_address_.reset();
+    walk_reads_ = ~u64{0}, walk_playing_ = search_running_ = false;
     mark_now();
     farthest_ = session_->position();
     running_ = typing_ = false;
@@ -94,8 +97,7 @@ void Debugger::arrange(const Command& command) {
     case Action::ClosePanel: say(workspace_.close(panel)); break;
     case Action::ShowPanel:
         if (!shows(panel)) return void(message_ = fmt::format("{}: there is nothing to show in this session.", panel_names(panel).title));
-        workspace_.show(panel, focus_wanted_);
-        focus(panel);
+        show_panel(panel);
         break;
     case Action::MovePanel: workspace_.move(panel_of(command.number & 0xff), panel_of(command.number >> 8 & 0xff), static_cast<Side>(std::min<u64>(command.number >> 16, 4))); break;
     case Action::ResizeParts: {
@@ -144,11 +146,44 @@ const vmm::ExitDossier* Debugger::selected_exit() const {
 
 void Debugger::arrived(RunEnd why) {
     farthest_ = std::max(farthest_, session_->position());
+    if (why == RunEnd::Breakpoint && running_ && !condition_holds()) why = RunEnd::Budget;
     if (why != RunEnd::Budget) {
-        message_ = end_sentence(why, session_->kernel() != nullptr);
+        message_ = condition_error_.empty() ? end_sentence(why, session_->kernel() != nullptr) : std::exchange(condition_error_, {});
         running_ = false;
     }
     if (lesson_) say(lesson_->update(session_));
+}
+
+/// Asks the breakpoint that stops the session. One whose condition cannot be asked stops, and says why.
+bool Debugger::condition_holds() {
+    const scenarios::Breakpoint* breakpoint = session_->stopped_by();
+    if (!breakpoint || breakpoint->condition.empty()) return true;
+    const std::string name = session_->breakpoint_text(*breakpoint), condition = breakpoint->condition;
+    const u64 position = session_->position();
+    if (!lua_) lua_ = std::make_unique<scenarios::LessonLua>();
+    std::vector<std::string> said;
+    auto holds = lua_->run({.code = "return (" + condition + ")", .line = 1}, "condition", session_, said);
+    if (holds && session_->position() != position) holds = Error{"it moves the session, which a condition must not"};
+    if (!holds) condition_error_ = fmt::format("The condition of breakpoint {} cannot be asked: {}", name, holds.error());
+    return !holds || *holds;
+}
+
+void Debugger::edit_breakpoint(const Command& command) {
+    auto& breakpoints = session_->breakpoints();
+    if (command.action == Action::AddBreakpoint) {
+        auto parsed = session_->parse_breakpoint(command.text);
+        if (!parsed) return say(parsed.error());
+        const auto same = [&](const scenarios::Breakpoint& other) { return other.kind == parsed->kind && other.value == parsed->value && other.on_loads == parsed->on_loads && other.on_stores == parsed->on_stores; };
+        if (std::any_of(breakpoints.begin(), breakpoints.end(), same)) return say(fmt::format("There is a breakpoint at {} already.", session_->breakpoint_text(*parsed)));
+        if (const auto added = session_->add_breakpoint(*parsed); !added) return say(added.error());
+        return say(fmt::format("Breakpoint: {}.", session_->breakpoint_text(*parsed)));
+    }
+    if (command.number >= breakpoints.size()) return;
+    scenarios::Breakpoint& breakpoint = breakpoints[command.number];
+    if (command.action == Action::EnableBreakpoint) breakpoint.enabled = command.text == "on";
+    else if (command.action == Action::LabelBreakpoint) breakpoint.label = command.text;
+    else if (command.action == Action::ConditionBreakpoint) breakpoint.condition = command.text;
+    else breakpoints.erase(breakpoints.begin() + static_cast<std::ptrdiff_t>(command.number));
 }
 
 /// The commands that move the session.
@@ -165,9 +200,9 @@ void Debugger::move(const Command& command) {
     case Action::ToReturn: return arrived(session_->run_to_return());
     case Action::StepOut: return arrived(session_->step_out());
     case Action::RunToLine: return arrived(session_->run_to(line));
-    case Action::StepBack: say(session_->step_back()); break;
-    case Action::Reset: say(session_->go_to(0)); break;
-    case Action::GoTo: say(session_->go_to(command.number)); break;
+    case Action::StepBack: ++histories_; say(session_->step_back()); break;
+    case Action::Reset: ++histories_; say(session_->go_to(0)); break;
+    case Action::GoTo: ++histories_; say(session_->go_to(command.number)); break;
     default: break;
     }
     arrived(RunEnd::Budget);
@@ -217,6 +252,8 @@ void Debugger::apply(const Command& command) {
     case Action::ZoomOut: set_scale(scale_ / 1.1f); break;
     case Action::ZoomReset: set_scale(first_scale_); break;
     case Action::ToggleTheme: light_ = !light_; break;
+    case Action::ToggleContrast: contrast_ = !contrast_, say(contrast_ ? "High contrast." : "Usual contrast."); break;
+    case Action::ToggleMotion: reduced_motion_ = !reduced_motion_, say(reduced_motion_ ? "Nothing moves by itself." : "What plays is shown step by step."); break;
     case Action::Quit: quit_ = true; break;
     case Action::SelectExit: selected_exit_ = command.number; break;
     case Action::SelectLine: selected_line_ = command.number; break;
@@ -228,6 +265,18 @@ void Debugger::apply(const Command& command) {
         break;
     case Action::Answer: case Action::LessonAct: case Action::LessonNext: case Action::OpenLesson: lesson_command(command); break;
     case Action::FreePlay: free_play(command.text); break;
+    case Action::AddBreakpoint: case Action::RemoveBreakpoint: case Action::EnableBreakpoint: case Action::LabelBreakpoint: case Action::ConditionBreakpoint:
+        edit_breakpoint(command);
+        break;
+    case Action::ShowRing:
+        ring_device_ = command.number & ~kPageMask, ring_queue_ = static_cast<unsigned>(command.number & kPageMask);
+        show_panel(PanelId::Rings);
+        break;
+    case Action::ShowMemory: case Action::GoToMemory: case Action::SearchMemory: case Action::WriteMemory: case Action::ShowWalk: case Action::GoToWalk: case Action::ShowWalkReads:
+    case Action::MemoryGoTo: case Action::MemoryFind: case Action::FindNext: case Action::FollowPointer: case Action::MemoryBack: case Action::MemoryEdit: case Action::WalkNext:
+    case Action::WalkBack: case Action::WalkPlay:
+        look_around(command);
+        break;
     case Action::CopyPanel: case Action::SaveTable: case Action::SavePicture: break; // the window's own
     case Action::ToggleLock: case Action::ResetLayout: case Action::NextPanel: case Action::PreviousPanel: case Action::GrowPanel: case Action::ShrinkPanel:
     case Action::MovePanelOn: case Action::SplitPanelOff: case Action::ClosePanel: case Action::ShowPanel: case Action::MovePanel: case Action::ResizeParts:
@@ -241,7 +290,12 @@ void Debugger::tick(double milliseconds) {
     const auto begin = std::chrono::steady_clock::now();
     const auto elapsed = [&] { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count(); };
     constexpr u64 kSlice = 50'000;
+    if (searching()) go_on_searching();
+    if (walk_playing_) play_walk(std::min(std::chrono::duration<double, std::milli>(begin - last_tick_).count(), kReadMilliseconds));
+    last_tick_ = begin;
+    const u64 before = session_->position();
     while (running_ && elapsed() < milliseconds) arrived(session_->run(kSlice));
+    if (session_->position() > before) units_per_second_ = static_cast<double>(session_->position() - before) / (elapsed() / 1000);
 }
 
 std::string Debugger::state_json() const {
@@ -260,6 +314,8 @@ std::string Debugger::state_json() const {
         {"halted", session_->halted()},
         {"breakpoints", nlohmann::ordered_json::array()},
         {"light", light_},
+        {"contrast", contrast_},
+        {"reduced motion", reduced_motion_},
         {"message", message_},
         {"layout", layout_row(workspace_.layout()).name},
         {"locked", workspace_.locked()},

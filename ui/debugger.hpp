@@ -3,9 +3,13 @@
 #pragma once
 
 #include "scenarios/cli.hpp"
+#include "scenarios/guest_memory.hpp"
+#include "scenarios/lesson_lua.hpp"
 #include "ui/keys.hpp"
 #include "ui/workspace.hpp"
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -46,6 +50,9 @@ class Debugger {
     bool quit() const { return quit_; }
     bool light() const { return light_; }
     void set_light(bool light) { light_ = light; }
+    bool contrast() const { return contrast_; }
+    void set_contrast(bool contrast) { contrast_ = contrast; }
+    void set_reduced_motion(bool reduced) { reduced_motion_ = reduced; }
     float scale() const { return std::min(4.0f, scale_ * layout_zoom(workspace_.layout())); }
     /// The scale at the start, which ZoomReset comes back to.
     void set_first_scale(float scale) { first_scale_ = scale, set_scale(scale); }
@@ -68,6 +75,34 @@ class Debugger {
     /// Counts how often the focus was to be given to focus_wanted().
     u64 focus_requests() const { return focus_requests_; }
     PanelId focus_wanted() const { return focus_wanted_; }
+    /// Counts the sessions that were opened, and the changes of history: what was remembered about another one is void.
+    u64 sessions() const { return sessions_; }
+    u64 histories() const { return histories_; }
+    /// How fast the guest runs, by the host's clock; 0 before it has run.
+    double units_per_second() const { return units_per_second_; }
+    /// The virtio queue that is looked at; address 0: none was chosen.
+    u64 ring_device() const { return ring_device_; }
+    unsigned ring_queue() const { return ring_queue_; }
+    /// What the memory panel shows; none: around the stack pointer.
+    struct MemoryPlace {
+        u64 address;
+        bool physical; ///< guest physical; else as the guest's software sees it
+        bool operator==(const MemoryPlace&) const = default;
+    };
+    const std::optional<MemoryPlace>& memory_place() const { return memory_place_; }
+    /// The field of the memory panel that a key asks for, and how often one was asked for.
+    std::pair<Action, u64> text_wanted() const { return {text_wanted_, text_requests_}; }
+    /// A search of memory is under way; `tick` goes on with it.
+    bool searching() const { return search_ && !search_->done() && search_running_; }
+    /// Whose walk is shown; none: the program counter's. And how many of its reads.
+    const std::optional<u64>& walk_address() const { return walk_address_; }
+    u64 walk_reads() const { return walk_reads_; }
+    bool walk_playing() const { return walk_playing_; }
+    static constexpr double kReadMilliseconds = 450; ///< that a read of the walk is in view before the next, while it plays
+    /// No movement that nobody asked for: what plays shows its end at once.
+    bool reduced_motion() const { return reduced_motion_; }
+    /// Something moves by itself, so that frames are to be drawn.
+    bool moving() const { return running_ || walk_playing_ || searching(); }
     /// For the user to read.
     void say(std::string sentence) { message_ = std::move(sentence); }
     /// The state as JSON, the text twin of the window; `console` is the end of what was printed.
@@ -82,22 +117,47 @@ class Debugger {
     void set_scale(float scale) { scale_ = std::min(4.0f, std::max(0.5f, scale)); }
     void toggle(Overlay overlay) { overlay_ = overlay_ == overlay ? Overlay::None : overlay; }
     void arrange(const Command& command);
+    void show_panel(PanelId panel) { workspace_.show(panel, focus_wanted_), focus(panel); }
     void focus(PanelId panel) { focus_wanted_ = panel, ++focus_requests_; }
+    void look_around(const Command& command);
+    void show_memory(u64 address, bool physical);
+    void start_search(const std::string& text);
+    void go_on_searching();
+    unsigned longest_walk() const;
+    void play_walk(double milliseconds);
+    void edit_breakpoint(const Command& command);
+    bool condition_holds();
     void mark_now(); ///< what differs from now on is marked
     void free_play(const std::string& mode);
 
     std::optional<Session> session_;
     std::optional<LessonRun> lesson_;
-    bool running_ = false, quit_ = false, light_ = false, typing_ = false;
+    bool running_ = false, quit_ = false, light_ = false, typing_ = false, contrast_ = false;
     Overlay overlay_ = Overlay::None;
     float scale_ = 1.0f, first_scale_ = 1.0f;
-    std::string message_;
+    std::string message_, condition_error_;
     std::optional<u64> selected_exit_, selected_line_;
     HartState guest_before_, real_before_;
     u64 farthest_ = 0;
     Workspace workspace_;
     PanelId focus_wanted_ = PanelId::Code;
     u64 focus_requests_ = 0;
+    u64 sessions_ = 0, histories_ = 0;
+    double units_per_second_ = 0;
+    u64 ring_device_ = 0;
+    unsigned ring_queue_ = 0;
+    std::optional<MemoryPlace> memory_place_;
+    std::vector<MemoryPlace> memory_past_; ///< where its cursor was, the newest last
+    std::optional<scenarios::MemorySearch> search_;
+    bool search_running_ = false;
+    Action text_wanted_ = Action::HideOverlay;
+    u64 text_requests_ = 0;
+    std::optional<u64> walk_address_;
+    u64 walk_reads_ = ~u64{0};
+    bool walk_playing_ = false, reduced_motion_ = false;
+    double walk_waited_ = 0;
+    std::chrono::steady_clock::time_point last_tick_{};
+    std::unique_ptr<scenarios::LessonLua> lua_; ///< for conditions of breakpoints; made when one is met
 };
 
 } // namespace trapeze::ui

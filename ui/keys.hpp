@@ -28,6 +28,19 @@ enum class Action : u8 {
     ShowPanel,    ///< number: a PanelId; comes to the front
     MovePanel,    ///< move_panel packs it
     ResizeParts,  ///< number: a split of the layout; text: sizes of its parts
+    AddBreakpoint,       ///< text: as Session::parse_breakpoint reads it
+    RemoveBreakpoint,    ///< number: which of the session's
+    EnableBreakpoint,    ///< number; text: "on" or "off"
+    LabelBreakpoint,     ///< number; text
+    ConditionBreakpoint, ///< number; text: Lua, empty for none
+    ShowMemory,          ///< number: an address; text: "physical" for a guest physical one, else as the guest's software sees it
+    GoToMemory,   ///< text: an expression
+    SearchMemory, ///< text: bytes, as scenarios::parse_bytes reads them; from the memory panel's place on
+    WriteMemory,  ///< number: an address in the memory panel's space; text: bytes
+    ShowWalk,     ///< number: an address
+    GoToWalk,     ///< text: an expression
+    ShowWalkReads,///< number: how many entries of the walk are shown
+    ShowRing,            ///< number: address of a virtio device, with the number of a queue in its low bits
 };
 struct KeyRow {
     Action action;

@@ -24,12 +24,29 @@ SplitNode trap_tree(bool wide) {
                 column({leaf({P::Csrs}, 41), leaf({P::Registers}, 33), leaf({P::Console}, 26)}, 0.30f, kCsrColumns)});
 }
 
-SplitNode memory_tree(bool wide) { return trap_tree(wide); }
-SplitNode io_tree(bool wide) { return trap_tree(wide); }
+SplitNode memory_tree(bool wide) {
+    if (!wide)
+        return row({column({leaf({P::Code, P::Registers}, 6), leaf({P::GuestTable, P::MachineTable}, 7), leaf({P::Lesson, P::Ledger}, 5)}),
+                    column({leaf({P::Walk, P::Dossier}, 9), leaf({P::Memory}, 9)})});
+    return row({column({leaf({P::Code, P::Registers}, 55), leaf({P::Lesson, P::Ledger, P::Csrs}, 45)}, 0.30f),
+                column({leaf({P::GuestTable}, 50), leaf({P::MachineTable}, 50)}, 0.32f),
+                column({leaf({P::Walk, P::Dossier}, 52), leaf({P::Memory}, 48)}, 0.38f)});
+}
+SplitNode io_tree(bool wide) {
+    if (!wide)
+        return row({column({leaf({P::Code, P::Registers}, 6), leaf({P::Ledger}, 5), leaf({P::Lesson, P::Dossier}, 6)}),
+                    column({leaf({P::Devices}, 6), leaf({P::Rings}, 8), leaf({P::Console, P::Memory}, 4)})});
+    return row({column({leaf({P::Code, P::Registers}, 55), leaf({P::Ledger}, 45)}, 0.30f),
+                column({leaf({P::Devices}, 40), leaf({P::Rings}, 60)}, 0.42f),
+                column({leaf({P::Lesson, P::Dossier}, 55), leaf({P::Memory, P::Console}, 45)}, 0.28f)});
+}
 SplitNode containers_tree() {
     return column({leaf({P::Containers}, 36), row({leaf({P::Ledger}), leaf({P::Console})}, 64)});
 }
-SplitNode compare_tree(bool wide) { return trap_tree(wide); }
+SplitNode compare_tree(bool wide) {
+    if (!wide) return column({fixed(P::Lanes, kLanes), row({leaf({P::Exits}), leaf({P::Vms})}), row({leaf({P::Code}), leaf({P::Lesson, P::Dossier})})});
+    return column({fixed(P::Lanes, kLanes), row({leaf({P::Code}, 30), leaf({P::Exits}, 40), column({leaf({P::Vms}, 6), leaf({P::Lesson, P::Dossier}, 5)}, 30)})});
+}
 SplitNode lecture_tree(bool wide) {
     if (!wide) return column({leaf({P::Lesson}, 4), leaf({P::Code}, 6), fixed(P::Lanes, kLanes), leaf({P::Dossier}, 5)});
     return row({column({leaf({P::Code}, 6), fixed(P::Lanes, kLanes)}), column({leaf({P::Lesson}, 5), leaf({P::Dossier}, 5)})});

@@ -3,10 +3,21 @@
 #pragma once
 
 #include "ui/debugger.hpp"
+#include "ui/event_index.hpp"
 #include "ui/sheet.hpp"
 #include "ui/theme.hpp"
 
 namespace trapeze::ui {
+
+/// What the window measures about itself.
+struct HostFigures {
+    double frame_ms = 0; ///< processor time of the newest frame, without the guest's
+    double start_ms = 0; ///< from the program's start to its first frame
+    u64 resident_bytes = 0;
+    std::array<float, 120> frames{}; ///< ms; `next` is the oldest
+    std::size_t next = 0;
+    void add(double ms) { frame_ms = ms, frames[next] = static_cast<float>(ms), next = (next + 1) % frames.size(); }
+};
 
 /// What belongs to the window alone.
 struct PanelState {
@@ -23,6 +34,28 @@ struct PanelState {
     u64 focus_seen = 0;                    ///< of Debugger::focus_requests
     std::optional<PanelId> dragged;        ///< a panel on its way to another place
     std::optional<PlacedBorder> border;    ///< on its way
+    char breakpoint_text[128] = "";
+    std::size_t block = ~std::size_t{0};   ///< of the translation cache; ~0: where the guest is
+    Table vms;                             ///< as it was at these cycles of that session
+    u64 vms_at = 0, vms_of = 0;
+    unsigned vms_skipped = 0;
+    HostFigures host;
+    char memory_text[128] = "", search_text[128] = "", edit_text[128] = "", walk_text[128] = "";
+    u64 memory_top = 0, memory_across = 16; ///< first address shown, bytes in a row
+    /// The bytes that the memory panel shows, and what they were before the session moved.
+    struct MemorySeen {
+        u64 first = 0, cycles = 0, sessions = 0;
+        bool physical = false;
+        std::vector<u8> bytes, before;
+    } memory;
+    std::optional<Action> text_wanted; ///< the field that is to get the keyboard
+    u64 text_wanted_seen = 0;
+    EventFilter events;
+    EventIndex event_index;
+    char events_text[64] = "";
+    u64 event_top = 0, event_chosen = ~u64{0}; ///< first row in view; index of the event that was clicked
+    bool events_follow = true;                 ///< the newest stays in view
+    bool moving = false;                       ///< a panel has not done its work yet: another frame is due
 };
 
 using DrawPanel = void (*)(const Debugger&, const Theme&, PanelState&, Commands&);

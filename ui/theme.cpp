@@ -41,7 +41,37 @@ Theme light_theme() {
     return theme;
 }
 
-void apply_theme(bool light, float scale) {
+Theme theme_for(bool light, bool contrast) {
+    Theme theme = light ? light_theme() : dark_theme();
+    if (!contrast) return theme;
+    theme.text = light ? rgb(0x000000) : rgb(0xffffff), theme.dim = light ? rgb(0x333333) : rgb(0xd8d8d8);
+    theme.current_line = light ? rgb(kYellow, 0.55f) : rgb(kBlue, 0.75f);
+    if (light) {
+        theme.accent = rgb(0x004a80), theme.good = rgb(0x004d36), theme.bad = rgb(0x7a2d00), theme.changed = rgb(0x7a2d00), theme.sensitive = rgb(0x6b3e00);
+        theme.user = rgb(0x004a80), theme.supervisor = rgb(0x6b3e00), theme.machine = rgb(0x6f1d4b), theme.hypervisor = rgb(0x7a2d00), theme.hardware = rgb(0x004d36);
+    } else {
+        theme.accent = rgb(0x8fd3ff), theme.good = rgb(0x5ff0c4), theme.bad = rgb(0xffa873), theme.changed = rgb(0xfff36b), theme.sensitive = rgb(0xffc04d);
+        theme.user = rgb(0x8fd3ff), theme.supervisor = rgb(0xffc04d), theme.machine = rgb(0xf3a6cd), theme.hypervisor = rgb(0xff9a5c), theme.hardware = rgb(0x5ff0c4);
+    }
+    return theme;
+}
+
+namespace {
+
+/// Black or white, with lines around everything.
+void raise_contrast(ImGuiStyle& style, bool light) {
+    const ImVec4 back = light ? rgb(0xffffff) : rgb(0x000000), front = light ? rgb(0x000000) : rgb(0xffffff);
+    for (ImGuiCol slot : {ImGuiCol_WindowBg, ImGuiCol_MenuBarBg, ImGuiCol_PopupBg, ImGuiCol_FrameBg, ImGuiCol_TableHeaderBg, ImGuiCol_ScrollbarBg, ImGuiCol_TableRowBgAlt}) style.Colors[slot] = back;
+    for (ImGuiCol slot : {ImGuiCol_Text, ImGuiCol_Border, ImGuiCol_Separator, ImGuiCol_TableBorderLight, ImGuiCol_TableBorderStrong, ImGuiCol_ScrollbarGrab}) style.Colors[slot] = front;
+    style.Colors[ImGuiCol_TextDisabled] = light ? rgb(0x333333) : rgb(0xd8d8d8);
+    for (ImGuiCol slot : {ImGuiCol_Button, ImGuiCol_Header, ImGuiCol_TitleBg}) style.Colors[slot] = light ? rgb(0xdcdcdc) : rgb(0x202020);
+    for (ImGuiCol slot : {ImGuiCol_ButtonHovered, ImGuiCol_HeaderHovered, ImGuiCol_TitleBgActive, ImGuiCol_ButtonActive, ImGuiCol_HeaderActive}) style.Colors[slot] = light ? rgb(0x9ccdf0) : rgb(kBlue);
+    style.FrameBorderSize = style.WindowBorderSize = 1;
+}
+
+} // namespace
+
+void apply_theme(bool light, float scale, bool contrast) {
     ImGuiStyle style;
     if (light) ImGui::StyleColorsLight(&style);
     else ImGui::StyleColorsDark(&style);
@@ -64,6 +94,7 @@ void apply_theme(bool light, float scale) {
     style.WindowRounding = 0, style.FrameRounding = 3, style.WindowBorderSize = 1;
     style.WindowPadding = {10, 8}, style.ItemSpacing = {8, 4}, style.CellPadding = {6, 2};
     style.WindowMenuButtonPosition = ImGuiDir_None;
+    if (contrast) raise_contrast(style, light);
     style.ScaleAllSizes(scale);
     ImGui::GetStyle() = style;
 }

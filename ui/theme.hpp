@@ -26,8 +26,10 @@ struct Theme {
 };
 Theme dark_theme();
 Theme light_theme();
+/// The colours to draw with. High contrast: black or white behind the text, and nothing paler than it must be to be told apart.
+Theme theme_for(bool light, bool contrast);
 /// Sets Dear ImGui's own colours and sizes to match.
-void apply_theme(bool light, float scale);
+void apply_theme(bool light, float scale, bool contrast = false);
 /// Loads vector fonts of `pixels` height from the system: a monospaced one as default, or the built-in one where there is none.
 Fonts load_fonts(float pixels);
 

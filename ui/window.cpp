@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -106,6 +107,7 @@ class App {
     App(Window& window, Debugger& debugger) : window_(window), debugger_(debugger) {}
 
     void frame() {
+        const double before = processor_ms();
         prepare_style();
         // While keys go to the guest they do not move the focus.
         ImGuiConfigFlags& flags = ImGui::GetIO().ConfigFlags;
@@ -118,7 +120,8 @@ class App {
 #endif
         ImGui::NewFrame();
         Commands commands;
-        Theme theme = debugger_.light() ? light_theme() : dark_theme();
+        state_.moving = false;
+        Theme theme = theme_for(debugger_.light(), debugger_.contrast());
         theme.fonts = fonts_;
         draw_window(debugger_, theme, state_, commands);
         ImGui::Render();
@@ -129,6 +132,7 @@ class App {
         glClear(GL_COLOR_BUFFER_BIT);
         ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
         for (Command& command : commands) act(std::move(command));
+        measure(before);
     }
 
     /// Does one thing: the window's own, or the debugger's.
@@ -166,6 +170,8 @@ class App {
         return any;
     }
 
+    bool moving() const { return state_.moving; }
+
     Result<void> write_picture(const std::string& file) const {
         const ImVec2 size = ImGui::GetIO().DisplaySize, pixel = ImGui::GetIO().DisplayFramebufferScale;
         const int width = static_cast<int>(size.x * pixel.x), height = static_cast<int>(size.y * pixel.y);
@@ -181,11 +187,22 @@ class App {
     }
 
   private:
+    static double processor_ms() { return static_cast<double>(std::clock()) * 1000 / CLOCKS_PER_SEC; }
+
+    void measure(double before) {
+        HostFigures& host = state_.host;
+        host.add(processor_ms() - before);
+        if (host.start_ms == 0) host.start_ms = processor_ms();
+        if (host.next % 60 != 1) return;
+        u64 pages = 0, resident = 0; // of proc(5)'s statm; elsewhere it stays unknown
+        if (std::ifstream file("/proc/self/statm"); file >> pages >> resident) host.resident_bytes = resident << kPageShift;
+    }
+
     void prepare_style() {
-        if (scale_ == debugger_.scale() && light_ == debugger_.light()) return;
+        if (scale_ == debugger_.scale() && light_ == debugger_.light() && contrast_ == debugger_.contrast()) return;
         const bool new_size = scale_ != debugger_.scale();
-        scale_ = debugger_.scale(), light_ = debugger_.light();
-        apply_theme(light_, scale_);
+        scale_ = debugger_.scale(), light_ = debugger_.light(), contrast_ = debugger_.contrast();
+        apply_theme(light_, scale_, contrast_);
         if (!new_size) return;
         fonts_ = load_fonts(std::round(kFontPixels * scale_));
 #if IMGUI_VERSION_NUM < 19200
@@ -215,7 +232,7 @@ class App {
     std::optional<SDL_Event> kept_up_; ///< of a key; handled after the next frame
     Fonts fonts_;
     float scale_ = 0;
-    bool light_ = false;
+    bool light_ = false, contrast_ = false;
 };
 
 /// What a key of --keys does now; the answer of a lesson and Enter depend on where it is.
@@ -265,10 +282,17 @@ class StateFile {
     std::string file_, written_;
 };
 
+/// Until the guest stops by itself, so that pictures and texts are the same on every host; or for so long that it never will.
+void run_on(Debugger& debugger) {
+    const u64 end = debugger.session().position() + Session::kSearchBudget;
+    while ((debugger.running() && debugger.session().position() < end) || debugger.searching()) debugger.tick(kRunMilliseconds);
+    if (debugger.running()) debugger.apply({Action::Pause});
+}
+
 Result<void> draw_picture(App& app, Debugger& debugger, const scenarios::DebuggerOptions& options) {
     app.handle_events(false);
     app.frame();
-    const auto pressed = press_keys(options.keys, debugger, [&](Command command) { app.act(std::move(command)), app.frame(); });
+    const auto pressed = press_keys(options.keys, debugger, [&](Command command) { app.act(std::move(command)), run_on(debugger), app.frame(); });
     if (!pressed) return pressed;
     for (unsigned i = 0; i < options.frames; ++i) app.frame();
     return app.write_picture(options.screenshot);
@@ -299,8 +323,8 @@ Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& s
     int due = kSettle;
     LayoutKeeper layouts(debugger);
     while (!debugger.quit()) {
-        const bool busy = debugger.running() || due > 0;
-        if (app.handle_events(!busy) || debugger.running()) due = kSettle;
+        const bool busy = debugger.moving() || due > 0;
+        if (app.handle_events(!busy) || debugger.moving() || app.moving()) due = kSettle;
         debugger.tick(kRunMilliseconds);
         if (due == 0 && debugger.overlay() != Overlay::Palette) continue; // the palette's cursor blinks
         app.frame();
@@ -318,7 +342,7 @@ int print_panel(Debugger& debugger, const scenarios::DebuggerOptions& options) {
     if (!panel) return scenarios::complain(fmt::format("--text {}: there is no such panel; the panels are {}", options.text, all_panel_names()), scenarios::kUsage);
     const auto pressed = press_keys(options.keys, debugger, [&](const Command& command) {
         debugger.apply(command);
-        while (debugger.running()) debugger.tick(kRunMilliseconds);
+        run_on(debugger);
     });
     if (!pressed) return scenarios::complain(pressed.error(), scenarios::kUsage);
     fmt::print("{}", panel_row(*panel).sheet(debugger, PanelState()).text());
@@ -340,6 +364,8 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     if (!window) return complain(window.error());
     Debugger debugger(std::move(session), std::move(lesson));
     debugger.set_light(options.light);
+    debugger.set_contrast(options.high_contrast);
+    debugger.set_reduced_motion(options.reduced_motion);
     debugger.set_first_scale(options.scale);
     App app(*window.value(), debugger);
     StateFile state(options.state_file);

@@ -29,6 +29,16 @@ class Plic {
     void reset();
     void state(StateArchive& archive);
 
+    // For looking at. Pre: source < kSources, context < contexts().
+    unsigned contexts() const { return contexts_; }
+    u32 priority(unsigned source) const { return priority_[source]; }
+    bool level(unsigned source) const { return level_[source]; }
+    bool pending(unsigned source) const { return pending_[source]; }
+    bool claimed(unsigned source) const { return claimed_[source]; }
+    u32 raises(unsigned source) const { return raises_[source]; }
+    bool enabled(unsigned context, unsigned source) const { return enable_[context][source / 32] >> source % 32 & 1; }
+    u32 threshold(unsigned context) const { return threshold_[context]; }
+
   private:
     u32 best(unsigned context, u32 above) const; ///< of the enabled pending sources the first, 0: none
 

@@ -33,6 +33,13 @@ class Uart final : public Device {
     void state(StateArchive& archive) override;
     std::vector<DeviceTreeProperty> device_tree() const override;
 
+    // For looking at.
+    struct View {
+        u8 interrupt_enable, line_control, modem_control, fifo_control;
+        std::size_t typed; ///< bytes that wait for the guest, in the FIFO or on the line
+        bool overrun;
+    };
+    View view() const { return {ier_, lcr_, mcr_, fcr_, waiting(), overrun_}; }
     u64 dropped_output() const { return output_.dropped(); }
     u64 dropped_input() const { return dropped_input_; }
 

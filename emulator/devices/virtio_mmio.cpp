@@ -158,7 +158,7 @@ void VirtioMmio::write_register(u64 offset, u32 value, DeviceContext& context) {
         break;
     case kQueueSel: queue_select_ = value; break;
     case kQueueNotify:
-        if (value < queues()) look_into(value, context);
+        if (value < queues()) ++queues_[value].kicks, look_into(value, context);
         if (!poll_ticks_ || value != polled_ || poll_at_ != ~u64{0}) break;
         suppress_notifications(true, context);
         poll_at_ = context.ticks + poll_ticks_;
@@ -280,7 +280,7 @@ void VirtioMmio::state(StateArchive& archive) {
     polled_ = static_cast<u32>(polled);
     for (Queue& q : queues_) {
         archive(q.size), archive(q.ready), archive(q.descriptors), archive(q.driver), archive(q.device);
-        archive(q.next_available), archive(q.next_used);
+        archive(q.next_available), archive(q.next_used), archive(q.kicks);
         if (q.size == 0 || q.size > kQueueSize || !std::has_single_bit(q.size)) q.size = kQueueSize; // from a damaged file
     }
 }

@@ -66,6 +66,25 @@ class VirtioMmio : public Device {
     /// Range: queue < kMaxQueues. A reset of the device leaves this as it is.
     void poll(unsigned queue, u64 ticks) { polled_ = queue, poll_ticks_ = ticks; }
 
+    // For looking at.
+    struct QueueView {
+        u32 size = 0;
+        bool ready = false;
+        u64 descriptors = 0, driver = 0, device = 0; ///< bus addresses of the descriptors, the available ring, the used ring
+        u16 next_available = 0, next_used = 0;       ///< how far the device is
+        u64 kicks = 0;                               ///< notifications by the driver since the reset
+    };
+    unsigned queue_count() const { return queues(); }
+    /// Pre: queue < queue_count().
+    QueueView queue_view(unsigned queue) const {
+        const Queue& q = queues_[queue];
+        return {q.size, q.ready != 0, q.descriptors, q.driver, q.device, q.next_available, q.next_used, q.kicks};
+    }
+    u32 status() const { return status_; }
+    u32 interrupts() const { return interrupts_; }
+    u64 offered_features() const { return features() | kVersion1 | kIndirect; }
+    u64 accepted_features() const { return driver_features_; }
+
   protected:
     virtual u32 device_id() const = 0; ///< section 5; 0: an empty slot
     virtual u64 features() const { return 0; } ///< besides VERSION_1 and INDIRECT_DESC
@@ -89,6 +108,7 @@ class VirtioMmio : public Device {
         u32 ready = 0;
         u64 descriptors = 0, driver = 0, device = 0; ///< bus addresses of the three parts
         u16 next_available = 0, next_used = 0;
+        u64 kicks = 0;
     };
     struct Descriptor {
         u64 address;

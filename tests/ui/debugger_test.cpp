@@ -109,3 +109,84 @@ TEST_CASE("In containers the next trap is the next system call") {
         CHECK(debugger.session().kernel()->system_calls() == calls);
     }
 }
+
+TEST_CASE("The memory panel's cursor follows pointers, comes back, finds bytes and writes them") {
+    Debugger debugger = open(vmm::Mode::TrapAndEmulate);
+    run_until_idle(debugger);
+    const u64 stack = debugger.session().guest_state().x[2];
+    debugger.apply({Action::ShowMemory, stack});
+    debugger.apply({Action::WriteMemory, stack, "0x0000000080200000"});
+    debugger.apply({Action::FollowPointer});
+    CHECK(debugger.memory_place()->address == 0x80200000);
+    debugger.apply({Action::MemoryBack});
+    CHECK(debugger.memory_place()->address == stack);
+    debugger.apply({Action::GoToMemory, 0, "kernel_main"});
+    CHECK(debugger.memory_place()->address == debugger.session().resolve("kernel_main").value());
+    debugger.apply({Action::SearchMemory, 0, "0x0000000080200000"});
+    for (int i = 0; i < 1000 && debugger.searching(); ++i) debugger.tick(1);
+    CHECK(debugger.memory_place()->address <= stack);
+    debugger.apply({Action::WriteMemory, 0x4000'0000'0000, "12"});
+    CHECK(debugger.message().find("0x400000000000") != std::string::npos);
+    debugger.apply({Action::GoToMemory, 0, "nowhere"});
+    CHECK(debugger.message().find("nowhere") != std::string::npos);
+}
+
+TEST_CASE("The walk is shown read by read, and plays to its end") {
+    Debugger debugger = open(vmm::Mode::HardwareAssisted);
+    run_until_idle(debugger);
+    debugger.apply({Action::WalkPlay});
+    CHECK(debugger.walk_reads() == 0);
+    CHECK(debugger.moving());
+    debugger.apply({Action::WalkNext});
+    CHECK_FALSE(debugger.walk_playing());
+    CHECK(debugger.walk_reads() == 1);
+    debugger.apply({Action::WalkBack});
+    CHECK(debugger.walk_reads() == 0);
+    debugger.apply({Action::WalkBack});
+    CHECK(debugger.walk_reads() == 0);
+}
+
+TEST_CASE("A breakpoint with a condition stops only where it holds, and one that cannot be asked says why") {
+    Debugger debugger = open(vmm::Mode::Bare);
+    debugger.apply({Action::AddBreakpoint, 0, "put_number"});
+    REQUIRE(debugger.session().breakpoints().size() == 1);
+    const auto stops = [&](const char* condition) {
+        debugger.apply({Action::Reset});
+        debugger.apply({Action::ConditionBreakpoint, 0, condition});
+        u64 count = 0;
+        for (int i = 0; i < 40; ++i) {
+            debugger.apply({Action::Run});
+            while (debugger.running()) debugger.tick(10);
+            if (!debugger.session().stopped_by()) break;
+            ++count;
+        }
+        return count;
+    };
+    const u64 all = stops("");
+    REQUIRE(all > 1);
+    CHECK(stops("false") == 0);
+    CHECK(stops("true") == all);
+    debugger.apply({Action::Reset});
+    debugger.apply({Action::ConditionBreakpoint, 0, "nonsense("});
+    debugger.apply({Action::Run});
+    while (debugger.running()) debugger.tick(10);
+    CHECK(debugger.session().stopped_by());
+    CHECK(debugger.message().find("put_number") != std::string::npos);
+}
+
+TEST_CASE("Breakpoints are added by their text, turned off, named and removed; one that cannot fire is refused with the reason") {
+    Debugger debugger = open(vmm::Mode::TrapAndEmulate);
+    debugger.apply({Action::AddBreakpoint, 0, "exit csr access"});
+    debugger.apply({Action::AddBreakpoint, 0, "exit csr access"});
+    CHECK(debugger.session().breakpoints().size() == 1);
+    debugger.apply({Action::LabelBreakpoint, 0, "the first"});
+    CHECK(debugger.session().breakpoints()[0].label == "the first");
+    debugger.apply({Action::EnableBreakpoint, 0, "off"});
+    run_until_idle(debugger);
+    CHECK_FALSE(debugger.session().stopped_by());
+    debugger.apply({Action::AddBreakpoint, 0, "csr mhartid"});
+    CHECK(debugger.message().find("read-only") != std::string::npos);
+    debugger.apply({Action::RemoveBreakpoint, 0});
+    debugger.apply({Action::RemoveBreakpoint, 7});
+    CHECK(debugger.session().breakpoints().empty());
+}

@@ -9,7 +9,7 @@ namespace {
 
 std::string instruction_text(const vmm::ExitDossier& exit) { return exit.word ? disassemble(exit.word, exit.guest_pc) : std::string("-"); }
 
-void draw_exits(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+void draw_exit_rows(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     const vmm::Vmm& vmm = *debugger.session().vmm();
     if (vmm.ledger().empty())
         return prose(theme, theme.text, vmm.mode() == vmm::Mode::Interpret ? "An interpreted guest never runs on the hart, so it never exits."
@@ -148,7 +148,7 @@ void draw_exit(const Debugger& debugger, const Theme& theme, const vmm::ExitDoss
 
 void draw_ledger(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     if (debugger.session().kernel()) return draw_calls(debugger, theme, state);
-    if (debugger.session().vmm()) draw_exits(debugger, theme, state, commands);
+    if (debugger.session().vmm()) draw_exit_rows(debugger, theme, state, commands);
     else draw_traps(debugger, theme, state);
 }
 

@@ -97,7 +97,7 @@ float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands
          {Action::Run, Action::Pause, Action::Stop, Action::NextTrap, Action::ToReturn, Action::Step, Action::StepOver, Action::StepOut, Action::StepBack, Action::RunToLine,
           Action::ToggleBreakpoint, Action::ToggleTyping},
          commands);
-    menu(theme, "View", {Action::ToggleTheme, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
+    menu(theme, "View", {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
     layout_menu(debugger, theme, commands);
     panel_menu(debugger, theme, commands);
     menu(theme, "Help", {Action::ShowHelp}, commands);

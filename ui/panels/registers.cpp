@@ -1,5 +1,6 @@
 // Integer registers as the guest sees them, and CSRs: the guest's beside the hart's, with the fields of the selected one. What the last
 // step changed is marked.
+#include "emulator/isa/csr_fields.hpp"
 #include "ui/panels.hpp"
 
 #include <fmt/format.h>
@@ -21,43 +22,48 @@ void value_cell(const Theme& theme, u64 value, bool changed) {
 }
 
 constexpr Csr kSupervisor[] = {Csr::satp, Csr::sstatus, Csr::stvec, Csr::sepc, Csr::scause, Csr::stval, Csr::sie, Csr::sip, Csr::sscratch, Csr::stimecmp};
+constexpr Csr kHypervisor[] = {Csr::hstatus, Csr::hgatp, Csr::hedeleg, Csr::hideleg, Csr::hvip, Csr::htval, Csr::htinst, Csr::vsatp, Csr::vsstatus, Csr::vstvec, Csr::vsepc, Csr::vscause, Csr::vstval};
 constexpr Csr kMachine[] = {Csr::mstatus, Csr::medeleg, Csr::mideleg, Csr::mtvec, Csr::mepc, Csr::mcause, Csr::mtval};
-
-struct Flag {
-    unsigned bit;
-    const char* name;
-};
-constexpr Flag kStatusFlags[] = {{1, "SIE"}, {3, "MIE"}, {5, "SPIE"}, {7, "MPIE"}, {8, "SPP"}, {17, "MPRV"}, {18, "SUM"}, {19, "MXR"}, {20, "TVM"}, {21, "TW"}, {22, "TSR"}};
-constexpr Flag kInterruptFlags[] = {{1, "supervisor software"}, {3, "machine software"}, {5, "supervisor timer"}, {7, "machine timer"}, {9, "supervisor external"}, {11, "machine external"}};
-
-template <std::size_t N> std::string flags(const Flag (&rows)[N], u64 value) {
-    std::string text;
-    for (const Flag& flag : rows)
-        if (bit(value, flag.bit)) text += (text.empty() ? "" : ", ") + std::string(flag.name);
-    return text.empty() ? "none" : text;
-}
 
 /// The bit fields of a CSR in words; empty when it is a number without fields.
 std::string fields(Csr csr, u64 value) {
-    switch (csr) {
-    case Csr::satp:
-        return get_field(value, satp::MODE) == satp::kSv39
-                   ? fmt::format("Sv39, root table at 0x{:x}, ASID {}", (value & satp::PPN) << kPageShift, get_field(value, satp::ASID)) : "paging is off";
-    case Csr::sstatus: case Csr::mstatus: return fmt::format("set: {}; FS {}", flags(kStatusFlags, value), get_field(value, mstatus::FS));
-    case Csr::sie: case Csr::sip: case Csr::mideleg: return flags(kInterruptFlags, value);
-    case Csr::scause: case Csr::mcause: return cause_name(value);
-    case Csr::stvec: case Csr::mtvec: return fmt::format("0x{:x}, {}", value & ~u64{3}, value & 1 ? "vectored" : "direct");
-    default: return {};
+    if (csr == Csr::scause || csr == Csr::mcause || csr == Csr::vscause) return cause_name(value);
+    std::string text;
+    for (const CsrField& field : csr_fields(csr)) {
+        const std::string meaning = field.meaning(value);
+        if (meaning == "-") continue;
+        text += (text.empty() ? "" : ", ") + std::string(field.name) + (meaning == "set" ? "" : " " + meaning);
     }
+    return text.empty() && !csr_fields(csr).empty() ? "none set" : text;
 }
 
+/// The fields of the selected register, a row each, with what they mean now.
 void draw_fields(const Theme& theme, Csr csr, u64 real, u64 guest, bool is_virtual) {
     const CsrRow& row = *csr_row(static_cast<u16>(csr));
     ImGui::Separator();
     prose(theme, theme.dim, fmt::format("{} (0x{:03x}): {}", row.name, static_cast<u16>(csr), row.sentence));
-    if (fields(csr, real).empty()) return;
-    prose(theme, theme.text, (is_virtual ? "real: " : "") + fields(csr, real));
-    if (is_virtual) prose(theme, theme.text, "virtual: " + fields(csr, guest));
+    const auto rows = csr_fields(csr);
+    if (rows.empty()) return;
+    if (csr == Csr::scause || csr == Csr::mcause || csr == Csr::vscause) prose(theme, theme.text, is_virtual ? fmt::format("real: {}; virtual: {}", cause_name(real), cause_name(guest)) : cause_name(real));
+    if (!ImGui::BeginTable("fields", is_virtual ? 4 : 3, ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_RowBg)) return;
+    ImGui::TableSetupScrollFreeze(0, 1);
+    for (const char* title : {"bits", "field", is_virtual ? "real" : "value"}) ImGui::TableSetupColumn(title);
+    if (is_virtual) ImGui::TableSetupColumn("virtual");
+    ImGui::TableHeadersRow();
+    for (const CsrField& field : rows) {
+        ImGui::TableNextColumn();
+        ImGui::TextColored(theme.dim, "%s", field.high == field.low ? fmt::format("{}", field.high).c_str() : fmt::format("{}:{}", field.high, field.low).c_str());
+        ImGui::TableNextColumn();
+        ImGui::Selectable(field.name, false, ImGuiSelectableFlags_SpanAllColumns);
+        tooltip(theme, fmt::format("{}.{}: {}{}", row.name, field.name, field.sentence, *field.values ? fmt::format(" Values: {}.", field.values) : ""));
+        ImGui::TableNextColumn();
+        const std::string here = field.meaning(real), there = field.meaning(guest);
+        ImGui::TextColored(here == "-" ? theme.dim : theme.text, "%s", here.c_str());
+        if (!is_virtual) continue;
+        ImGui::TableNextColumn();
+        ImGui::TextColored(here != there ? theme.accent : there == "-" ? theme.dim : theme.text, "%s%s", there.c_str(), here != there ? " \u2260" : "");
+    }
+    ImGui::EndTable();
 }
 
 void privilege_row(const Theme& theme, Priv real, Priv guest, bool is_virtual) {
@@ -92,9 +98,8 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
     const Session& session = debugger.session();
     const HartState guest = session.guest_state(), real = session.real_state();
     const bool is_virtual = session.vmm() != nullptr;
-    const float details = ImGui::GetTextLineHeightWithSpacing() * (is_virtual ? 4.3f : 3.3f);
-    const float room = ImGui::GetContentRegionAvail().y;
-    const bool with_details = room > details * 2.4f;
+    const float room = ImGui::GetContentRegionAvail().y, details = std::max(ImGui::GetTextLineHeightWithSpacing() * 4.3f, room * 0.42f);
+    const bool with_details = room > ImGui::GetTextLineHeightWithSpacing() * 10;
     const bool narrow = ImGui::GetContentRegionAvail().x < ImGui::CalcTextSize("x").x * (is_virtual ? 49 : 30);
     const ImGuiTableFlags flags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_RowBg | (narrow ? int{ImGuiTableFlags_ScrollX} : 0);
     if (!ImGui::BeginTable("csrs", is_virtual ? 3 : 2, flags, {0, with_details ? room - details : 0})) return;
@@ -119,6 +124,8 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
     // Above SBI firmware machine mode is not the guest's.
     if (!is_virtual || !session.config().firmware)
         for (Csr csr : kMachine) line(csr);
+    if (session.config().mode == vmm::Mode::HardwareAssisted && is_virtual)
+        for (Csr csr : kHypervisor) line(csr);
     ImGui::EndTable();
     if (with_details) draw_fields(theme, state.csr, session.csr(real, state.csr), session.csr(guest, state.csr), is_virtual);
 }
@@ -149,6 +156,8 @@ Sheet sheet_csrs(const Debugger& debugger, const PanelState&) {
     for (Csr csr : kSupervisor) add(csr);
     if (!is_virtual || !session.config().firmware)
         for (Csr csr : kMachine) add(csr);
+    if (session.config().mode == vmm::Mode::HardwareAssisted && is_virtual)
+        for (Csr csr : kHypervisor) add(csr);
     return Sheet()
         .say(is_virtual ? fmt::format("privilege: real {}, virtual {}", priv_letter(real.priv), priv_letter(guest.priv)) : fmt::format("privilege: {}", priv_letter(real.priv)))
         .add(std::move(table));

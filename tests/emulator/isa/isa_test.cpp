@@ -1,6 +1,8 @@
 // The instruction and CSR tables: decoding, compressed expansion, disassembly.
 #include "emulator/isa/isa.hpp"
 
+#include "emulator/isa/csr_fields.hpp"
+
 #include <doctest/doctest.h>
 
 using namespace trapeze;
@@ -112,4 +114,25 @@ TEST_CASE("disassembly: total over random words") {
         seed = seed * 6364136223846793005 + 1442695040888963407;
         REQUIRE(!disassemble(static_cast<u32>(seed >> 32), 0x8000'0000).empty());
     }
+}
+
+TEST_CASE("The fields of a CSR do not overlap, stand from high to low, and say what they are") {
+    for (std::size_t i = 0; i < kCsrCount; ++i) {
+        const CsrRow& row = csr_row_at(i);
+        unsigned above = 64;
+        for (const CsrField& field : csr_fields(row.csr)) {
+            CAPTURE(row.name);
+            CAPTURE(field.name);
+            CHECK(field.high < above);
+            CHECK(field.low <= field.high);
+            CHECK(std::string(field.sentence).find('(') != std::string::npos); // the section
+            above = field.low;
+        }
+    }
+    const auto fields = csr_fields(Csr::vsatp);
+    REQUIRE(fields.size() == 3);
+    CHECK(fields[0].meaning(u64{8} << 60) == "Sv39");
+    CHECK(fields[0].meaning(u64{10} << 60) == "Sv57");
+    CHECK(fields[2].meaning(0x80001) == "0x80001");
+    CHECK(csr_fields(Csr::sscratch).empty());
 }

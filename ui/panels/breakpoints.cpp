@@ -1,0 +1,86 @@
+// Breakpoints: all of them, whether they are on, how often they were met, what they are called; and a place to add one.
+#include "ui/panels.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace trapeze::ui {
+
+namespace {
+
+constexpr const char* kNone = "No breakpoint. F9 sets one at the selected line; or type a place below.";
+
+void draw_row(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, u64 index) {
+    const Session& session = debugger.session();
+    const auto& breakpoint = session.breakpoints()[index];
+    ImGui::TableNextRow();
+    ImGui::TableNextColumn();
+    bool enabled = breakpoint.enabled;
+    if (ImGui::Checkbox("##on", &enabled)) commands.push_back({Action::EnableBreakpoint, index, enabled ? "on" : "off"});
+    tooltip(theme, enabled ? "It stops the guest. Click to turn it off." : "It is off. Click to turn it on.");
+    ImGui::TableNextColumn();
+    const bool stopped = session.stopped_by() == &breakpoint && !debugger.running();
+    ImGui::AlignTextToFramePadding();
+    ImGui::TextColored(stopped ? theme.bad : breakpoint.enabled ? theme.text : theme.dim, "%s%s", stopped ? "\u25b6 " : "", session.breakpoint_text(breakpoint).c_str());
+    ImGui::TableNextColumn();
+    ImGui::AlignTextToFramePadding();
+    ImGui::Text("%llu", static_cast<unsigned long long>(breakpoint.hits));
+    for (const bool label : {true, false}) {
+        ImGui::TableNextColumn();
+        const std::string& text = label ? breakpoint.label : breakpoint.condition;
+        char bytes[128] = "";
+        std::strncpy(bytes, text.c_str(), sizeof bytes - 1);
+        ImGui::SetNextItemWidth(-1);
+        ImGui::InputTextWithHint(label ? "##label" : "##condition", label ? "label" : "always", bytes, sizeof bytes);
+        if (!label) tooltip(theme, "A condition in Lua, such as reg(\"a0\") == 7: the guest stops only where it is true.");
+        if (ImGui::IsItemDeactivatedAfterEdit() && text != bytes) commands.push_back({label ? Action::LabelBreakpoint : Action::ConditionBreakpoint, index, bytes});
+    }
+    ImGui::TableNextColumn();
+    if (ImGui::SmallButton("\u00d7")) commands.push_back({Action::RemoveBreakpoint, index});
+    tooltip(theme, "Remove this breakpoint.");
+    (void)state;
+}
+
+} // namespace
+
+void draw_breakpoints(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+    const auto& breakpoints = debugger.session().breakpoints();
+    const float line = ImGui::GetFrameHeightWithSpacing();
+    if (breakpoints.empty()) prose(theme, theme.text, kNone);
+    else if (ImGui::BeginTable("breakpoints", 6, ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit, {0, std::max(line, ImGui::GetContentRegionAvail().y - line)})) {
+        ImGui::TableSetupScrollFreeze(0, 1);
+        ImGui::TableSetupColumn("on");
+        ImGui::TableSetupColumn("stops at");
+        ImGui::TableSetupColumn("hits");
+        ImGui::TableSetupColumn("label", ImGuiTableColumnFlags_WidthStretch);
+        ImGui::TableSetupColumn("if", ImGuiTableColumnFlags_WidthStretch);
+        ImGui::TableSetupColumn("");
+        ImGui::TableHeadersRow();
+        for (u64 i = 0; i < breakpoints.size(); ++i) {
+            ImGui::PushID(static_cast<int>(i));
+            draw_row(debugger, theme, state, commands, i);
+            ImGui::PopID();
+        }
+        ImGui::EndTable();
+    }
+    ImGui::SetNextItemWidth(std::max(ImGui::GetFontSize() * 6, ImGui::GetContentRegionAvail().x - ImGui::GetFontSize() * 4));
+    const bool entered = ImGui::InputTextWithHint("##new", "main+8, csr satp, cause 13, exit csr access, write ADDRESS", state.breakpoint_text, sizeof state.breakpoint_text,
+                                                  ImGuiInputTextFlags_EnterReturnsTrue);
+    ImGui::SameLine();
+    if ((ImGui::Button("Add") || entered) && state.breakpoint_text[0]) {
+        commands.push_back({Action::AddBreakpoint, 0, state.breakpoint_text});
+        state.breakpoint_text[0] = 0;
+    }
+}
+
+Sheet sheet_breakpoints(const Debugger& debugger, const PanelState&) {
+    const Session& session = debugger.session();
+    if (session.breakpoints().empty()) return Sheet().say("There is no breakpoint.");
+    Table table{{"on", "stops at", "hits", "label", "condition"}};
+    for (const auto& breakpoint : session.breakpoints())
+        table.rows.push_back({breakpoint.enabled ? "yes" : "no", session.breakpoint_text(breakpoint), std::to_string(breakpoint.hits), breakpoint.label, breakpoint.condition});
+    return Sheet().add(std::move(table));
+}
+
+} // namespace trapeze::ui

@@ -1,0 +1,42 @@
+// The calls that led to where the guest is, and how each was found: only some can be known.
+#include "scenarios/call_stack.hpp"
+#include "ui/panels.hpp"
+#include "ui/table_view.hpp"
+
+#include <fmt/format.h>
+
+namespace trapeze::ui {
+
+namespace {
+
+using scenarios::CallFrame;
+
+Table table_of(const std::vector<CallFrame>& frames) {
+    Table table{{"", "function", "pc", "found in", "how"}};
+    for (std::size_t i = 0; i < frames.size(); ++i)
+        table.rows.push_back({std::to_string(i), frames[i].place.empty() ? "?" : frames[i].place, hex(frames[i].pc), frames[i].at ? hex(frames[i].at) : "-", scenarios::how_text(frames[i].how)});
+    return table;
+}
+
+constexpr const char* kContainers = "Programs in containers are not looked into: their stacks are their own.";
+
+} // namespace
+
+void draw_call_stack(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) {
+    if (debugger.session().kernel()) return prose(theme, theme.text, kContainers);
+    const auto frames = scenarios::call_stack(debugger.session());
+    TableLook look;
+    look.clickable = true;
+    look.colour = [&](std::size_t row, std::size_t) -> std::optional<ImVec4> {
+        if (frames[row].how == CallFrame::How::Guess) return theme.dim;
+        return frames[row].how == CallFrame::How::Now ? std::optional(theme.accent) : std::nullopt;
+    };
+    if (const auto row = draw_table(theme, "frames", table_of(frames), look)) commands.push_back({Action::ShowMemory, frames[*row].at ? frames[*row].at : frames[*row].pc});
+}
+
+Sheet sheet_call_stack(const Debugger& debugger, const PanelState&) {
+    if (debugger.session().kernel()) return Sheet().say(kContainers);
+    return Sheet().add(table_of(scenarios::call_stack(debugger.session())));
+}
+
+} // namespace trapeze::ui
