@@ -1,5 +1,7 @@
 #include "scenarios/call_stack.hpp"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <optional>
 
@@ -23,14 +25,19 @@ class Finder {
         add(CallFrame::How::Now, state_.pc, 0);
         const u64 ra = state_.x[kRa];
         // After its first call ra points into the function itself; before, to its caller.
-        if (call_before(ra) && function_of(ra) != function_of(state_.pc)) add(CallFrame::How::Link, ra, 0);
+        if (call_before(ra) && function_of(ra - 1) != function_of(state_.pc)) add(CallFrame::How::Link, ra, 0);
         if (!follow_frame_pointers(most)) search_stack(most);
         if (frames_.size() > most) frames_.resize(most);
         return std::move(frames_);
     }
 
   private:
-    void add(CallFrame::How how, u64 pc, u64 at) { frames_.push_back({how, pc, at, session_.guest().elf.describe(pc)}); }
+    CallFrame frame(CallFrame::How how, u64 pc, u64 at) const {
+        const u64 function = function_of(how == CallFrame::How::Now ? pc : pc - 1); // a call can be the function's last instruction
+        const auto& symbols = session_.guest().elf.by_address;
+        return {how, pc, at, !function ? "" : pc == function ? symbols.at(function) : fmt::format("{}+0x{:x}", symbols.at(function), pc - function)};
+    }
+    void add(CallFrame::How how, u64 pc, u64 at) { frames_.push_back(frame(how, pc, at)); }
 
     template <class T> std::optional<T> read(u64 address) const {
         u8 bytes[sizeof(T)];
@@ -78,7 +85,7 @@ class Finder {
         while (frames_.size() + found.size() < most && fp > above && fp - above <= kMostFrame && fp % 16 == 0) {
             const auto ra = read<u64>(fp - 8), next = read<u64>(fp - 16);
             if (!ra || !next || !call_before(*ra)) break;
-            if (frames_.back().pc != *ra || !found.empty()) found.push_back({CallFrame::How::FramePointer, *ra, fp - 8, session_.guest().elf.describe(*ra)});
+            if (frames_.back().pc != *ra || !found.empty()) found.push_back(frame(CallFrame::How::FramePointer, *ra, fp - 8));
             above = fp, fp = *next;
         }
         frames_.insert(frames_.end(), found.begin(), found.end());
@@ -92,7 +99,7 @@ class Finder {
             if (!value) break;
             const auto call = call_before(*value);
             if (!call || !function_of(*value)) continue;
-            const u64 below = function_of(frames_.back().pc);
+            const u64 below = function_of(frames_.back().pc - (frames_.size() > 1));
             if (call->target && *call->target != below) continue; // left over from another call
             add(call->target ? CallFrame::How::CallMatches : CallFrame::How::Guess, *value, at);
         }
