@@ -11,6 +11,8 @@ namespace trapeze::container {
 
 namespace {
 
+constexpr std::size_t kEventsBetweenCounts = 64;
+
 WaitKey queue_key(u32 queue) { return {WaitKind::Inode, queue, 4}; }
 
 /// struct inotify_event; a name is padded with zeros to a multiple of its size.
@@ -60,7 +62,13 @@ const FileOperations kWatchOperations{.read = read_events,
 void Kernel::queue_watch_event(u32 index, WatchEvent event) {
     WatchQueue& queue = watch_queues[index];
     if (!queue.events.empty() && queue.events.back() == event) return;
-    if (queue.events.size() >= kMaxWatchEvents) {
+    bool full = queue.events.size() >= kMaxWatchEvents;
+    if (!full && queue.events.size() % kEventsBetweenCounts == kEventsBetweenCounts - 1) { // many queues that nobody reads are bounded together
+        std::size_t total = 0;
+        for (u32 i = 0; i < watch_queues.end(); ++i) total += watch_queues.contains(i) ? watch_queues[i].events.size() : 0;
+        full = total >= 16 * kMaxWatchEvents;
+    }
+    if (full) {
         if (queue.events.back().mask & watch::kOverflow) return;
         event = {-1, watch::kOverflow, 0, ""};
     }

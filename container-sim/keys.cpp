@@ -12,6 +12,7 @@ namespace trapeze::container {
 namespace {
 constexpr i32 kLowestSpecial = -8, kSessionRing = -3;
 constexpr std::size_t kMostText = 4096, kMostPayload = 32'767;
+constexpr std::size_t kMostKeysOfAll = 4096;
 constexpr unsigned kMostDepth = 6; // KEYRING_SEARCH_MAX_DEPTH
 } // namespace
 
@@ -38,7 +39,7 @@ i64 Call::make_key(Key key) const {
         std::size_t count = 0, bytes = 0;
         for (const auto& [serial, other] : kernel.keys)
             if (other.uid == uid) ++count, bytes += other.description.size() + other.payload.size();
-        return count < kMaxKeys * (uid ? 1 : 10) && bytes + key.description.size() + key.payload.size() <= kMaxKeyBytes * (uid ? 1 : 10);
+        return kernel.keys.size() < kMostKeysOfAll && count < kMaxKeys * (uid ? 1 : 10) && bytes + key.description.size() + key.payload.size() <= kMaxKeyBytes * (uid ? 1 : 10);
     };
     if (!within()) kernel.sweep_keys();
     if (!within()) return -kEDQUOT;
