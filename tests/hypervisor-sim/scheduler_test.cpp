@@ -65,19 +65,25 @@ std::vector<u8> keeper() {
     return p.bytes();
 }
 
-/// A guest that reads and writes a word of every page of the whole physical address space up to 8 GiB, and of the addresses of all
-/// devices, through every CSR's help that it can get: it faults on what is not there and goes on. a4 counts secrets found; when done it
-/// starts again, a5 counts rounds.
-std::vector<u8> prowler() {
+/// A guest that reads and writes a word of every page below `end`: of all devices' windows and of all memory that the machine has; and of each
+/// further MiB up to 8 GiB. It faults on what is not there and goes on. a4 counts secrets found; when done it starts again, a5 counts rounds.
+std::vector<u8> prowler(u64 end) {
+    constexpr u64 kDevices = 0x1100'0000, kMiB = 1 << 20;
     Program p;
-    p.open_pmp().csrw(Csr::mtvec, kHandler, t0).li(s2, 0).li(s3, u64{8} << 30).li(s4, kSecret).li(s6, 0x1000);
+    p.open_pmp().csrw(Csr::mtvec, kHandler, t0).li(s4, kSecret);
     const u64 round = p.here();
-    p.op(Op::addi, {t0, s2});
-    const u64 look = p.here();
-    p.op(Op::auipc, {s7}).op(Op::ld, {t1, t0}).op(Op::bne, {0, t1, s4, 8}).op(Op::addi, {a4, a4, 0, 1});
-    // Its own code and finisher it leaves alone.
-    p.op(Op::srli, {t2, t0, 0, 16}).li(s0, kRamBase >> 16).op(Op::beq, {0, t2, s0, 16}).li(s0, kFinisherBase >> 16).op(Op::beq, {0, t2, s0, 8}).op(Op::sd, {0, t0, t0});
-    p.op(Op::add, {t0, t0, s6}).op(Op::bltu, {0, t0, s3, static_cast<i64>(look - p.here())});
+    const auto prowl = [&p](u64 begin, u64 end, u64 stride) {
+        p.li(t0, begin).li(s3, end).li(s6, stride);
+        const u64 look = p.here();
+        p.op(Op::auipc, {s7}).op(Op::ld, {t1, t0}).op(Op::bne, {0, t1, s4, 8}).op(Op::addi, {a4, a4, 0, 1});
+        // Its own code and finisher it leaves alone.
+        p.op(Op::srli, {t2, t0, 0, 16}).li(s0, kRamBase >> 16).op(Op::beq, {0, t2, s0, 16}).li(s0, kFinisherBase >> 16).op(Op::beq, {0, t2, s0, 8}).op(Op::sd, {0, t0, t0});
+        p.op(Op::add, {t0, t0, s6}).op(Op::bltu, {0, t0, s3, static_cast<i64>(look - p.here())});
+    };
+    prowl(0, kDevices, kPageSize);
+    prowl(kDevices, kRamBase, kMiB);
+    prowl(kRamBase, end, kPageSize);
+    prowl(end, u64{8} << 30, kMiB);
     p.op(Op::addi, {a5, a5, 0, 1}).jump(round);
     p.at(kHandler).csrr(s1, Csr::mepc).op(Op::addi, {s1, s1, 0, 4}).csrw(Csr::mepc, s1).op(Op::mret);
     return p.bytes();
@@ -279,12 +285,13 @@ TEST_CASE("run(a) and run(b) leave the same as run(a + b) with several VMs") {
     }
 }
 
-TEST_CASE("a VM that tries every page of the address space finds and changes nothing of another one's") {
+TEST_CASE("a VM that tries every page that a device or memory has finds and changes nothing of another one's") {
     for (Mode victim : kModes) {
         for (Mode attacker : kModes) {
             CAPTURE(vmm::mode_row(victim).name);
             CAPTURE(vmm::mode_row(attacker).name);
-            Together t = Together::start({{victim, keeper()}, {attacker, prowler()}}, {1, 40});
+            const u64 end = kRamBase + Together::start({{victim, keeper()}, {attacker, keeper()}}).machine.ram.size();
+            Together t = Together::start({{victim, keeper()}, {attacker, prowler(end)}}, {1, 40});
             for (int i = 0; i < 400 && t.state(1).x[a5] == 0; ++i) t.vms.run(t.machine, 1'000'000);
             CHECK(t.state(1).x[a5] > 0); // it came through
             CHECK(t.state(1).x[a4] == 0);
