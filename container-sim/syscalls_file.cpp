@@ -241,7 +241,7 @@ Attempt Call::ppoll() const {
         i32 fd;
         i16 events, happened;
     };
-    if (arg(1) > Kernel::kMaxDescriptors) return -kEINVAL;
+    if (arg(1) > std::min<u64>(Kernel::kMaxDescriptors, kernel.process_of(task()).limits[kLimitFiles].current)) return -kEINVAL;
     std::vector<PollFd> fds(arg(1));
     if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(fds.data()), fds.size() * sizeof(PollFd)))) return -kEFAULT;
     u64 deadline = 0;

@@ -87,6 +87,10 @@ Attempt Call::utimensat() const {
 
 /// Gives a file another length; what is mapped of it from now on is read anew.
 i64 Call::resize(Location at, u64 bytes) const {
+    if (bytes > kernel.process_of(task()).limits[kLimitFileSize].current && bytes > kernel.vfs.size_of(at.inode)) {
+        kernel.send_to_task(machine, index, {.number = kSigXfsz, .code = kCodeKernel});
+        return -kEFBIG;
+    }
     const i64 error = with_room([&] { return kernel.vfs.truncate(viewer(), at, bytes); });
     if (!error) kernel.forget_pages(kernel.vfs.data_inode(at.inode));
     if (!error) kernel.tell_watchers(at.dentry, watch::kModify);
