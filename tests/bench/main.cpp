@@ -1,6 +1,7 @@
 // The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run; and each mode against bare (modes.hpp).
 //
 // Usage: ./trapeze bench [--json] [FILTER]
+#include "tests/bench/frames.hpp"
 #include "tests/bench/modes.hpp"
 
 #include <benchmark/benchmark.h>
@@ -51,6 +52,19 @@ void measure_first_picture(benchmark::State& state) {
         state.counters["seconds_max"] = result->most;
     }
     state.SetLabel("wall-clock time from start to the debugger's first picture; wanted: under 3 s");
+}
+
+/// Milliseconds of a frame.
+void measure_frame(benchmark::State& state, const char* name, Result<Spread> (*measure)(), const char* what) {
+    for (auto _ : state) {
+        auto result = measure();
+        if (!result) return fail(state, name, result.error());
+        state.SetIterationTime(result->median / 1e3);
+        state.counters["frame_ms"] = result->median;
+        state.counters["frame_ms_min"] = result->least;
+        state.counters["frame_ms_max"] = result->most;
+    }
+    state.SetLabel(what);
 }
 
 void measure_mode(benchmark::State& state, const ModeWorkload& workload, vmm::Mode mode) {
@@ -115,6 +129,8 @@ class Table final : public benchmark::BenchmarkReporter {
             const double target = counter("target");
             fmt::print("{:<40} {:>7.2f} times bare ({:.2f} .. {:.2f}){}: {}\n", name, counter("over_bare"), counter("over_bare_min"), counter("over_bare_max"),
                        target ? fmt::format(", wanted at most {:g}", target) : "", run.report_label);
+        } else if (run.counters.count("frame_ms")) {
+            fmt::print("{:<26} {:>7.2f} ms of CPU ({:.2f} .. {:.2f}): {}\n", name, counter("frame_ms"), counter("frame_ms_min"), counter("frame_ms_max"), run.report_label);
         } else if (run.counters.count("over_none")) {
             fmt::print("{:<40} {:>7.2f} times without dossiers ({:.2f} .. {:.2f}), wanted at most {:g}: {}\n", name, counter("over_none"), counter("over_none_min"),
                        counter("over_none_max"), counter("target"), run.report_label);
@@ -142,6 +158,13 @@ void add_benchmarks() {
             benchmark::RegisterBenchmark(fmt::format("dossier_{}_{}", workload.name, vmm::mode_row(mode).name).c_str(), [&workload, mode](benchmark::State& state) {
                 measure_dossiers(state, workload, mode);
             })->Iterations(1)->UseManualTime();
+    constexpr u64 kEvents = 10'000'000;
+    const auto frame = [](const char* name, Result<Spread> (*measure)(), const char* what) {
+        benchmark::RegisterBenchmark(name, [=](benchmark::State& state) { measure_frame(state, name, measure, what); })->Iterations(1)->UseManualTime();
+    };
+    frame("frame_panels", [] { return panel_frame(kEvents, false); }, "the trap layout's panels at 1920 x 1080, ten million events on the trace, without pixels; wanted: under 8 ms");
+    frame("frame_event_log", [] { return panel_frame(kEvents, true); }, "the same with the event log, which filters meanwhile; wanted: under 8 ms");
+    frame("frame_software_gl", [] { return drawn_frame(); }, "the trap layout at 1920 x 1080 with software OpenGL; wanted: under 16 ms");
     benchmark::RegisterBenchmark("first_picture", measure_first_picture)->Iterations(1)->UseManualTime();
 }
 
