@@ -1,5 +1,7 @@
 #include "scenarios/cli.hpp"
 
+#include "scenarios/cli_explain.hpp"
+#include "scenarios/cli_script.hpp"
 #include "scenarios/cost_model.hpp"
 #include "scenarios/qemu_options.hpp"
 
@@ -197,11 +199,13 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_translation(verbs);
     add_lesson(verbs);
     add_isa(verbs);
+    add_explain(verbs);
     add_costs(verbs);
     add_walk(verbs);
     add_nano(verbs);
     add_container(verbs);
     add_gdb(verbs);
+    add_script(verbs);
     const auto arguments = translate_qemu_options({argv + std::min(argc, 1), argv + argc});
     if (!arguments) return complain(arguments.error(), kUsage);
     try {

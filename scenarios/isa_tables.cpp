@@ -7,11 +7,6 @@ namespace trapeze::scenarios {
 
 namespace {
 
-const char* extension_name(Extension extension) {
-    static constexpr const char* kNames[] = {"I", "M", "A", "F", "D", "Zicsr", "Zifencei", "H", "Svinval", "Zihintpause", "Zawrs", "Zicond", "Zicbom",
-                                             "Zicbop", "Zicboz", "Zfhmin", "Zba", "Zbb", "Zbc", "Zbs"};
-    return kNames[static_cast<std::size_t>(extension)];
-}
 const char* sensitivity_name(Sensitivity sensitivity) {
     static constexpr const char* kNames[] = {"innocuous", "control-sensitive", "behaviour-sensitive", "as its CSR"};
     return kNames[static_cast<std::size_t>(sensitivity)];
@@ -98,6 +93,12 @@ instruction that names a CSR is as sensitive as that CSR. `ecall` and `ebreak` a
 )";
 
 } // namespace
+
+const char* extension_name(Extension extension) {
+    static constexpr const char* kNames[] = {"I", "M", "A", "F", "D", "Zicsr", "Zifencei", "H", "Svinval", "Zihintpause", "Zawrs", "Zicond", "Zicbom",
+                                             "Zicbop", "Zicboz", "Zfhmin", "Zba", "Zbb", "Zbc", "Zbs"};
+    return kNames[static_cast<std::size_t>(extension)];
+}
 
 InUser in_user(const InstructionRow& r) {
     if (r.match == row(Op::ecall).match || r.match == row(Op::ebreak).match) return InUser::Trap;

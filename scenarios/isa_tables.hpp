@@ -21,6 +21,9 @@ InUser in_user(const CsrRow& row);
 /// When a gate is open to U-mode, such as "hstatus.HU is set"; empty: it decides nothing there.
 std::string user_gate(Gate gate);
 
+/// The specification's name of an extension.
+const char* extension_name(Extension extension);
+
 std::string isa_text();
 std::string isa_markdown();
 std::string isa_json();

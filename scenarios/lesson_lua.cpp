@@ -59,10 +59,10 @@ void* allocate(void* context, void* old, std::size_t old_bytes, std::size_t new_
 void count_hook(lua_State* lua, lua_Debug*) {
     State& state = state_of(lua);
     state.instructions += LessonLua::kHookStep;
-    if (state.instructions > LessonLua::kInstructions)
-        raise(lua, fmt::format("this block runs too long (limit: {} instructions); is there an endless loop?", LessonLua::kInstructions), 0);
-    if ((std::clock() - state.begin - state.machine) / CLOCKS_PER_SEC >= LessonLua::kSeconds)
-        raise(lua, fmt::format("this block computes too long (limit: {} seconds); do less in one step", LessonLua::kSeconds), 0);
+    if (state.instructions > state.limits.instructions)
+        raise(lua, fmt::format("this block runs too long (limit: {} instructions); is there an endless loop?", state.limits.instructions), 0);
+    if ((std::clock() - state.begin - state.machine) / CLOCKS_PER_SEC >= state.limits.seconds)
+        raise(lua, fmt::format("this block computes too long (limit: {} seconds); do less in one step", state.limits.seconds), 0);
 }
 
 int open_libraries(lua_State* lua) {
@@ -79,6 +79,8 @@ int open_libraries(lua_State* lua) {
         lua_pop(lua, 1);
     }
     for (const luaL_Reg* function = machine_functions(); function->name; ++function) lua_register(lua, function->name, function->func);
+    if (state_of(lua).offer == LessonLua::Offer::Script)
+        for (const luaL_Reg* function = script_functions(); function->name; ++function) lua_register(lua, function->name, function->func);
     lua_register(lua, "contains", contains);
     lua_getglobal(lua, LUA_TABLIBNAME);
     lua_getfield(lua, -1, "sort");
@@ -94,7 +96,9 @@ int open_libraries(lua_State* lua) {
 
 } // namespace
 
-LessonLua::LessonLua() : state_(std::make_unique<State>()) {
+LessonLua::LessonLua(Offer offer) : state_(std::make_unique<State>()) {
+    state_->offer = offer;
+    if (offer == Offer::Script) state_->limits = kScriptLimits;
     state_->lua = lua_newstate(allocate, state_.get());
     if (!state_->lua) return;
     *static_cast<State**>(lua_getextraspace(state_->lua)) = state_.get();
@@ -110,7 +114,7 @@ Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std:
     lua_State* lua = state_->lua;
     if (!lua) return Error{"there is no memory for the lesson's interpreter"};
     state_->session = &session, state_->said = &said;
-    state_->calls = 0, state_->units_left = kUnits, state_->instructions = 0, state_->allocated = 0;
+    state_->calls = 0, state_->units_left = state_->limits.units, state_->instructions = 0, state_->allocated = 0;
     state_->begin = std::clock(), state_->machine = 0;
     // Lines of the error are the file's own.
     const std::string code = std::string(block.line > 1 ? block.line - 1 : 0, '\n') + block.code;
@@ -119,7 +123,7 @@ Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std:
     bool result = false;
     std::string error;
     if (luaL_loadbufferx(lua, code.data(), code.size(), name.c_str(), "t") == LUA_OK && lua_pcall(lua, 0, 1, 0) == LUA_OK) {
-        result = lua_toboolean(lua, -1);
+        result = state_->offer == Offer::Script && lua_isnil(lua, -1) ? true : lua_toboolean(lua, -1);
     } else {
         const char* text = lua_tostring(lua, -1);
         error = text ? text : "this block raised an error that is not a text";
@@ -132,6 +136,7 @@ Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std:
     lua_settop(lua, 0);
     lua_sethook(lua, nullptr, 0, 0);
     state_->session = nullptr, state_->said = nullptr;
+    if (!error.empty() && state_->offer == Offer::Script) return Error{error + " (docs/scripts.md lists what a script can call)"};
     if (!error.empty()) return Error{error + " (mend this block of the lesson; docs/lessons.md lists what it can call)"};
     return result;
 }

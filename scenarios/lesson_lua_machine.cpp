@@ -25,12 +25,9 @@ State& state_of(lua_State* lua) { return **static_cast<State**>(lua_getextraspac
     std::abort(); // lua_error does not return
 }
 
-namespace {
-
-/// Counts a call to the machine, and gives the open session.
 Session& session_of(lua_State* lua) {
     State& state = state_of(lua);
-    if (++state.calls > LessonLua::kCalls) raise(lua, "this block calls the machine too often; do less in one step");
+    if (++state.calls > state.limits.calls) raise(lua, "this block calls the machine too often; do less in one step");
     if (!state.session || !*state.session) raise(lua, "no session is open; begin with session.open{guest = \"tiny-os\", mode = \"bare\"}");
     return **state.session;
 }
@@ -44,21 +41,6 @@ void used_units(lua_State* lua, u64 used) {
     State& state = state_of(lua);
     state.units_left -= std::min(state.units_left, used);
 }
-
-/// While it lives, processor time is the machine's.
-class MachineTime {
-  public:
-    explicit MachineTime(lua_State* lua) : state_(state_of(lua)), begin_(std::clock()) {}
-    ~MachineTime() { state_.machine += std::clock() - begin_; }
-    MachineTime(const MachineTime&) = delete;
-    MachineTime& operator=(const MachineTime&) = delete;
-
-  private:
-    State& state_;
-    std::clock_t begin_;
-};
-
-} // namespace
 
 std::string text_argument(lua_State* lua, int index) {
     std::size_t length = 0;
@@ -92,7 +74,7 @@ int open(lua_State* lua) {
     luaL_checktype(lua, 1, LUA_TTABLE);
     State& state = state_of(lua);
     state.calls += 100; // building a machine is work
-    if (state.calls > LessonLua::kCalls) raise(lua, "this block opens too many sessions; split the step");
+    if (state.calls > state.limits.calls) raise(lua, "this block opens too many sessions; split the step");
     GuestOptions options;
     options.guest = field(lua, "guest", "tiny-os");
     options.mode = field(lua, "mode", "bare");
@@ -168,7 +150,7 @@ int run_to_return(lua_State* lua) {
 int run_to_end(lua_State* lua) {
     Session& session = session_of(lua);
     const u64 before = session.position();
-    const u64 budget = take_units(lua, LessonLua::kUnits);
+    const u64 budget = take_units(lua, state_of(lua).limits.units);
     auto kept = session.breakpoints();
     const MachineTime time(lua);
     session.breakpoints().clear();
@@ -372,7 +354,7 @@ int at(lua_State* lua) {
 
 int say(lua_State* lua) {
     State& state = state_of(lua);
-    if (state.said->size() >= 100) raise(lua, "this lesson says too much in one step");
+    if (state.said->size() >= state.limits.lines) raise(lua, "this lesson says too much in one step");
     state.said->push_back(text_argument(lua, 1).substr(0, 2000));
     return 0;
 }

@@ -16,6 +16,8 @@ namespace trapeze::scenarios {
 /// so locals are destroyed properly.
 struct LessonLua::State {
     lua_State* lua = nullptr;
+    Offer offer = Offer::Lesson;
+    LuaLimits limits = kLessonLimits;
     std::size_t memory = 0;
     std::optional<Session>* session = nullptr;
     std::vector<std::string>* said = nullptr;
@@ -37,6 +39,26 @@ std::string text_argument(lua_State* lua, int index);
 /// session.open, and the functions that work on the open session, ended by a row without a name.
 int open(lua_State* lua);
 const luaL_Reg* machine_functions();
+/// What scripts can do besides: read and write registers and memory, set breakpoints, run.
+const luaL_Reg* script_functions();
+/// Counts a call to the machine, and gives the open session.
+Session& session_of(lua_State* lua);
+/// How far the machine may go now: what is wanted, or what is left of the limit. And what of it was used.
+u64 take_units(lua_State* lua, u64 wanted);
+void used_units(lua_State* lua, u64 used);
+
+/// While it lives, processor time is the machine's.
+class MachineTime {
+  public:
+    explicit MachineTime(lua_State* lua) : state_(state_of(lua)), begin_(std::clock()) {}
+    ~MachineTime() { state_.machine += std::clock() - begin_; }
+    MachineTime(const MachineTime&) = delete;
+    MachineTime& operator=(const MachineTime&) = delete;
+
+  private:
+    LessonLua::State& state_;
+    std::clock_t begin_;
+};
 
 } // namespace lua_functions
 

@@ -16,7 +16,7 @@ const std::pair<std::string, std::string> kDriverLeaks{"ASAN_OPTIONS", "detect_l
 TEST_CASE("Every verb explains itself with --help") {
     const Ended all = run_trapeze({"--help"});
     CHECK(all.status == 0);
-    for (const Words& verb : {Words{"boot"}, {"trace"}, {"compare"}, {"nano"}, {"costs"}, {"walk"}, {"lesson"}, {"debug"}, {"isa"}, {"symbols"}, {"container"}, {"container", "run"}, {"container", "ps"}, {"container", "debug"}}) {
+    for (const Words& verb : {Words{"boot"}, {"trace"}, {"compare"}, {"nano"}, {"costs"}, {"walk"}, {"lesson"}, {"debug"}, {"isa"}, {"explain"}, {"script"}, {"symbols"}, {"container"}, {"container", "run"}, {"container", "ps"}, {"container", "debug"}}) {
         CAPTURE(verb.back());
         if (verb.size() == 1) CHECK(all.out.find("\n  " + verb[0] + " ") != std::string::npos);
         Words words = verb;
@@ -27,7 +27,7 @@ TEST_CASE("Every verb explains itself with --help") {
         CHECK(help.out.find("Usage: ") != std::string::npos);
         CHECK(help.out.find("--help") != std::string::npos);
     }
-    for (const Words& verb : {Words{"boot"}, {"trace"}, {"compare"}, {"nano"}, {"costs"}, {"walk"}, {"lesson"}, {"isa"}, {"symbols"}, {"container", "run"}, {"container", "ps"}}) {
+    for (const Words& verb : {Words{"boot"}, {"trace"}, {"compare"}, {"nano"}, {"costs"}, {"walk"}, {"lesson"}, {"isa"}, {"explain"}, {"symbols"}, {"container", "run"}, {"container", "ps"}}) {
         CAPTURE(verb.back());
         Words words = verb;
         words.push_back("--help");

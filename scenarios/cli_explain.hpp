@@ -1,0 +1,10 @@
+// trapeze explain.
+#pragma once
+
+#include "scenarios/cli.hpp"
+
+namespace trapeze::scenarios {
+
+void add_explain(Verbs verbs);
+
+} // namespace trapeze::scenarios
