@@ -4,7 +4,15 @@ namespace trapeze::container {
 
 const char* errno_name(i64 number) {
     switch (number) {
-#define ERRNO(number, name) case number: return #name;
+#define ERRNO(number, name, text) case number: return #name;
+#include "container-sim/errno.def"
+    default: return nullptr;
+    }
+}
+
+const char* errno_text(i64 number) {
+    switch (number) {
+#define ERRNO(number, name, text) case number: return text;
 #include "container-sim/errno.def"
     default: return nullptr;
     }

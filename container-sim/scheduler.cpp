@@ -103,7 +103,7 @@ void Kernel::set_up_host() {
 void Kernel::event(Machine& machine, EventKind kind, const Task& task, std::string_view text) {
     Event event;
     event.kind = kind;
-    event.time = machine.cycles(), event.pc = task.pc, event.a = static_cast<u64>(process_of(task).pid);
+    event.time = machine.cycles(), event.pc = task.pc, event.a = static_cast<u64>(task.tid);
     event.tag = process_of(task).container & 31;
     if (machine.trace.wants(kind)) event.detail = machine.trace.text(text);
     machine.trace.add(event);
@@ -319,9 +319,10 @@ void Kernel::attempt_call(Machine& machine, u32 index) {
     const Attempt attempt = row ? row->handler(call) : Attempt(-kENOSYS);
     Task& task = tasks[index]; // the table may have grown
     if (task.state == TaskState::Free || task.state == TaskState::Zombie) return;
-    if (attempt.no_return) {
+    if (attempt.no_return) { // execve has begun another program, rt_sigreturn gone back to where the signal came
         task.in_call = false;
-        return;
+        const bool wanted = row && machine.trace.wants(EventKind::SyscallExit);
+        return event(machine, EventKind::SyscallExit, task, wanted ? fmt::format("{} = {}", row->name, row->format[0] ? "0" : "?") : std::string());
     }
     if (!attempt.blocked) return finish_call(machine, task, attempt.value);
     if (!deliverable(task)) return block(index);
@@ -335,10 +336,11 @@ void Kernel::finish_call(Machine& machine, Task& task, i64 value) {
     task.in_call = false;
     task.resume = task.resume_more = 0;
     task.served.reset();
+    Call call{*this, machine, static_cast<u32>(&task - tasks.data()), {}};
+    std::copy_n(task.x.begin() + 10, 6, call.arguments.begin());
     task.x[10] = static_cast<u64>(value);
     task.pc += 4;
     if (!machine.trace.wants(EventKind::SyscallExit)) return event(machine, EventKind::SyscallExit, task, "");
-    const Call call{*this, machine, static_cast<u32>(&task - tasks.data()), {}};
     event(machine, EventKind::SyscallExit, task, call.result_text(syscall_row(task.call), task.call, value));
 }
 

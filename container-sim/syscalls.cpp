@@ -22,62 +22,6 @@ const SyscallRow* syscall_row(u64 number) {
     return number < by_number.size() ? by_number[number] : nullptr;
 }
 
-namespace {
-
-std::string quoted(const std::string& text) {
-    std::string out = "\"";
-    for (char c : text) {
-        if (c == '\n') out += "\\n";
-        else if (c == '"' || c == '\\') out += std::string("\\") + c;
-        else if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-        else out += c;
-    }
-    return out + "\"";
-}
-
-constexpr std::size_t kShownBytes = 32;
-
-} // namespace
-
-std::string Call::text(const SyscallRow* row, u64 number) const {
-    if (!row) return fmt::format("system call {} is not there (ENOSYS)", number);
-    std::string out = std::string(row->name) + "(";
-    const bool writes_text = std::string_view(row->name) == "write";
-    for (std::size_t i = 0; row->format[i] && i < 6; ++i) {
-        if (i) out += ", ";
-        const u64 value = arg(static_cast<unsigned>(i));
-        switch (row->format[i]) {
-        case 's': {
-            std::string string;
-            const i64 length = kernel.copy_text(machine, task(), value, string, 256);
-            out += length >= 0 ? quoted(string) : fmt::format("0x{:x}", value);
-            break;
-        }
-        case 'p':
-            if (writes_text) {
-                std::vector<u8> bytes(std::min<u64>(arg(2), kShownBytes));
-                if (kernel.copy_in(machine, task(), value, bytes)) {
-                    out += quoted(std::string(bytes.begin(), bytes.end())) + (arg(2) > kShownBytes ? "..." : "");
-                    break;
-                }
-            }
-            out += value ? fmt::format("0x{:x}", value) : "NULL";
-            break;
-        case 'x': out += fmt::format("0x{:x}", value); break;
-        case 'f': out += static_cast<i32>(value) == -100 ? "AT_FDCWD" : fmt::format("{}", static_cast<i32>(value)); break;
-        default: out += fmt::format("{}", static_cast<i64>(value));
-        }
-    }
-    return out + ")";
-}
-
-std::string Call::result_text(const SyscallRow* row, u64 number, i64 value) const {
-    const std::string name = row ? row->name : fmt::format("call {}", number);
-    if (value >= 0) return value > 0xffff ? fmt::format("{} = 0x{:x}", name, value) : fmt::format("{} = {}", name, value);
-    const char* error = errno_name(-value);
-    return error ? fmt::format("{} = -1 {}", name, error) : fmt::format("{} = {}", name, value);
-}
-
 i64 Call::strings(u64 array, std::vector<std::string>& out) const {
     std::size_t bytes = 0;
     for (std::size_t i = 0; array; ++i) {

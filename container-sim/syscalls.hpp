@@ -21,8 +21,9 @@ struct Call {
     u64 arg(unsigned i) const { return arguments[i]; }
     i32 int_arg(unsigned i) const { return static_cast<i32>(arguments[i]); }
     u32 fd_arg(unsigned i) const { return static_cast<u32>(arguments[i]); }
-    /// strace-like: "write(1, "hello", 5)".
-    std::string text(const struct SyscallRow* row, u64 number) const;
+    // syscall_text.cpp
+    /// strace-like: "write(1, "hello", 5)"; with the result also what the call has written.
+    std::string text(const struct SyscallRow* row, u64 number, const i64* result = nullptr) const;
     std::string result_text(const struct SyscallRow* row, u64 number, i64 value) const;
     /// Notes that a namespace decided the answer, and what the host's would have been.
     void lookup(const std::string& sentence) const { kernel.event(machine, EventKind::NamespaceLookup, task(), sentence); }
@@ -247,7 +248,7 @@ struct Call {
 struct SyscallRow {
     u16 number;
     const char* name;
-    const char* format;  ///< a letter for each argument: d number, x hexadecimal, s string, p pointer, f descriptor
+    const char* format;  ///< a letter for each argument; the head of syscalls.def tells them
     Attempt (*handler)(const Call& call);
     const char* gap;     ///< what is missing against Linux, in words; empty: nothing known
 };

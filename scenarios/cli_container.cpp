@@ -30,34 +30,6 @@ struct RunOptions {
     DebuggerEntry debugger = nullptr;
 };
 
-/// Splits "[--hostname H] [--env K=V] ROOTFS CMD ARGS --and [...]" into containers.
-Result<std::vector<ContainerSpec>> parse_specs(const std::vector<std::string>& words) {
-    std::vector<ContainerSpec> specs;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        ContainerSpec spec;
-        for (; i < words.size() && words[i].starts_with("--"); ++i) {
-            const bool hostname = words[i] == "--hostname", environment = words[i] == "--env";
-            if (!hostname && !environment) return Error{fmt::format("container run does not know {}; it knows --hostname NAME and --env KEY=VALUE before ROOTFS", words[i])};
-            if (i + 1 == words.size()) return Error{fmt::format("{} needs a value", words[i])};
-            ++i;
-            if (hostname) {
-                spec.hostname = words[i];
-                continue;
-            }
-            const std::size_t equals = words[i].find('=');
-            if (equals == 0 || equals == std::string::npos) return Error{fmt::format("--env {}: give it as KEY=VALUE", words[i])};
-            std::erase_if(spec.environment, [&](const std::string& old) { return old.starts_with(words[i].substr(0, equals + 1)); });
-            spec.environment.push_back(words[i]);
-        }
-        if (i < words.size()) spec.rootfs = words[i++];
-        for (; i < words.size() && words[i] != "--and"; ++i) spec.arguments.push_back(words[i]);
-        if (spec.rootfs.empty() || spec.arguments.empty()) return Error{"a container needs a root folder and a program: container run [--hostname NAME] ROOTFS PROGRAM [ARGUMENT...]"};
-        specs.push_back(std::move(spec));
-    }
-    if (specs.empty()) return Error{"name a root folder and a program: container run [--hostname NAME] ROOTFS PROGRAM [ARGUMENT...]"};
-    return specs;
-}
-
 void print_processes(const container::Kernel& kernel) {
     fmt::print("{:>5} {:>5} {:<10} {:<9} {:<12} {:>6}  {:<12} {:<12} {:<12} {}\n", "PID", "PPID", "NAME", "STATE", "HOSTNAME", "INSIDE", "pid ns", "uts ns", "mnt ns", "ROOT");
     for (const container::ProcessView& view : kernel.processes_seen())
@@ -214,6 +186,33 @@ CLI::App* add_verb(CLI::App& parent, const char* name, const char* about, const 
 }
 
 } // namespace
+
+Result<std::vector<ContainerSpec>> parse_specs(const std::vector<std::string>& words) {
+    std::vector<ContainerSpec> specs;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        ContainerSpec spec;
+        for (; i < words.size() && words[i].starts_with("--"); ++i) {
+            const bool hostname = words[i] == "--hostname", environment = words[i] == "--env";
+            if (!hostname && !environment) return Error{fmt::format("container run does not know {}; it knows --hostname NAME and --env KEY=VALUE before ROOTFS", words[i])};
+            if (i + 1 == words.size()) return Error{fmt::format("{} needs a value", words[i])};
+            ++i;
+            if (hostname) {
+                spec.hostname = words[i];
+                continue;
+            }
+            const std::size_t equals = words[i].find('=');
+            if (equals == 0 || equals == std::string::npos) return Error{fmt::format("--env {}: give it as KEY=VALUE", words[i])};
+            std::erase_if(spec.environment, [&](const std::string& old) { return old.starts_with(words[i].substr(0, equals + 1)); });
+            spec.environment.push_back(words[i]);
+        }
+        if (i < words.size()) spec.rootfs = words[i++];
+        for (; i < words.size() && words[i] != "--and"; ++i) spec.arguments.push_back(words[i]);
+        if (spec.rootfs.empty() || spec.arguments.empty()) return Error{"a container needs a root folder and a program: container run [--hostname NAME] ROOTFS PROGRAM [ARGUMENT...]"};
+        specs.push_back(std::move(spec));
+    }
+    if (specs.empty()) return Error{"name a root folder and a program: container run [--hostname NAME] ROOTFS PROGRAM [ARGUMENT...]"};
+    return specs;
+}
 
 void add_container(Verbs verbs) {
     auto* verb = verbs.app.add_subcommand("container", "run Linux programs in containers on the simulated kernel");

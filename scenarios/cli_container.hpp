@@ -8,6 +8,8 @@
 
 namespace trapeze::scenarios {
 
+/// Splits "[--hostname H] [--env K=V] ROOTFS CMD ARGS --and [...]" into containers.
+Result<std::vector<container::ContainerSpec>> parse_specs(const std::vector<std::string>& words);
 /// load, save, images, history, tag, rmi, build.
 void add_image_verbs(CLI::App& parent, int& status);
 /// `image inspect`, and `inspect` where no container has the name.

@@ -1,5 +1,6 @@
-// trapeze trace: runs a guest and prints what happened, event by event.
-#include "scenarios/cli.hpp"
+// trapeze trace: runs a guest and prints what happened, event by event; or containers, system call by system call.
+#include "scenarios/cli_container.hpp"
+#include "scenarios/syscall_trace.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -13,7 +14,10 @@ struct TraceOptions {
     u64 max_instructions = 1'000'000;
     std::vector<std::string> classes{"trap", "exit"};
     std::string format = "text";
-    bool json = false;
+    bool json = false, syscalls = false, no_lookups = false;
+    std::vector<std::string> calls, words;
+    std::vector<u64> pids;
+    std::string hostname;
 };
 
 struct ClassName {
@@ -63,6 +67,29 @@ int trace(const TraceOptions& options) {
     return 0;
 }
 
+/// Containers, in stretches so short that neither the ring nor the table of texts overflows.
+int trace_syscalls(const TraceOptions& options) {
+    constexpr u64 kStretch = 20'000;
+    auto specs = parse_specs(options.words);
+    if (!specs) return complain(specs.error(), kUsage);
+    auto lines = SyscallTrace::create({options.calls, options.pids, options.json || options.format == "json", !options.no_lookups});
+    if (!lines) return complain(lines.error(), kUsage);
+    SessionConfig config;
+    config.containers = std::move(*specs), config.checkpoint_every = 0;
+    config.record = class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process);
+    auto session = Session::create(config);
+    if (!session) return complain(session.error(), session.status() ? session.status() : kUsage);
+    const auto print = [](const std::string& line) { fmt::print("{}\n", line); };
+    session->close_input();
+    RunEnd why = RunEnd::Budget;
+    while (why == RunEnd::Budget && session->position() < options.max_instructions) {
+        why = session->run(std::min(kStretch, options.max_instructions - session->position()));
+        lines->take(session->trace(), print);
+    }
+    lines->finish(print);
+    return 0;
+}
+
 } // namespace
 
 void add_trace(Verbs verbs) {
@@ -73,8 +100,24 @@ void add_trace(Verbs verbs) {
     verb->add_option("--class", options->classes, "what to print: trap, csr, input, exit, paging, all")->delimiter(',')->capture_default_str();
     verb->add_option("--format", options->format, "text, or json for one JSON object a line")->capture_default_str();
     verb->add_flag("--json", options->json, "the same as --format json");
+    verb->add_flag("--syscalls", options->syscalls, "run containers, and print their system calls as strace does: ROOTFS PROGRAM [ARGUMENT...] [--and ...]");
+    verb->add_option("-e,--calls", options->calls, "with --syscalls: only these calls; names, %file, %process, %network, %memory, %signal, %desc, %creds, %namespace; !NAME: all but")->delimiter(',')->allow_extra_args(false);
+    verb->add_option("-p,--pid", options->pids, "with --syscalls: only these processes, by their pid outside")->delimiter(',')->allow_extra_args(false);
+    verb->add_option("--hostname", options->hostname, "with --syscalls: the first container's host name");
+    verb->add_flag("--no-lookups", options->no_lookups, "with --syscalls: leave out what namespaces and mounts decided");
+    verb->prefix_command();
     verb->footer("Two runs of the same command print the same bytes.");
-    verb->callback([=, status = &verbs.status] { *status = trace(*options); });
+    verb->callback([=, status = &verbs.status] {
+        options->words = verb->remaining();
+        if (!options->syscalls) {
+            *status = options->words.empty() ? trace(*options) : complain(fmt::format("trace does not know \"{}\"; `trapeze trace --help` lists its options", options->words[0]), kUsage);
+            return;
+        }
+        if (!options->guest.guest.empty()) options->words.insert(options->words.begin(), options->guest.guest);
+        if (!options->hostname.empty()) options->words.insert(options->words.begin(), {"--hostname", options->hostname});
+        if (!verb->count("--max-instructions")) options->max_instructions = 5'000'000'000;
+        *status = trace_syscalls(*options);
+    });
 }
 
 } // namespace trapeze::scenarios

@@ -14,10 +14,11 @@ namespace {
 const char* argument_name(char format) {
     switch (format) {
     case 's': return "string";
-    case 'p': return "pointer";
     case 'f': return "descriptor";
-    case 'x': return "bits";
-    default: return "number";
+    case 'g': return "signal";
+    case 'd': case 'c': case 'h': case 'k': case 'i': case 'q': case 'e': case 'H': case 'X': case 'K': case 'F': case 'j': case 't': case 'a': return "number";
+    case 'p': case 'v': case 'b': case 'S': case 'D': case 'B': case 'z': case 'I': case 'U': case 'V': case 'W': case 'R': case '2': case '3': return "pointer";
+    default: return "bits";
     }
 }
 
