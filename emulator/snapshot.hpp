@@ -12,7 +12,7 @@
 namespace trapeze {
 
 /// What a snapshot file holds.
-enum class SnapshotKind : u32 { Machine = 1, Session = 2 };
+enum class SnapshotKind : u32 { Machine = 1, Session = 2, Recording = 3 };
 
 std::vector<u8> pack_snapshot(SnapshotKind kind, const std::vector<u8>& content);
 /// The content again. `limit`: the most bytes that it can rightly have. `name` is for the error's sentence.

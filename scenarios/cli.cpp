@@ -206,6 +206,7 @@ int run_command_line(int argc, char** argv, DebuggerEntry debugger) {
     add_container(verbs);
     add_gdb(verbs);
     add_script(verbs);
+    add_flip(verbs);
     const auto arguments = translate_qemu_options({argv + std::min(argc, 1), argv + argc});
     if (!arguments) return complain(arguments.error(), kUsage);
     try {

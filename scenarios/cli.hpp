@@ -54,6 +54,7 @@ void add_walk(Verbs verbs);
 void add_nano(Verbs verbs);
 void add_container(Verbs verbs);
 void add_gdb(Verbs verbs);
+void add_flip(Verbs verbs);
 void add_vms(Verbs verbs);
 void add_equivalence(Verbs verbs);
 int run_default(const std::string& picture, bool headless, DebuggerEntry debugger, DebuggerOptions options);

@@ -13,15 +13,14 @@ namespace trapeze::scenarios {
 namespace {
 
 constexpr std::size_t kConsoleBytes = 1 << 20;
-constexpr std::size_t kMaxCheckpoints = 24;
 constexpr u64 kOutBudget = 300'000;      // units that step_out looks for the return; each is a step of its own
-constexpr u64 kCheckpointBytes = u64{1} << 30; // of guest memory in all checkpoints together, should none of their pages be shared
 constexpr u64 kOverBudget = 50'000'000; // units that step_over looks for the next instruction
 constexpr u64 kReturnStride = 4096;     // units that run_to_return runs before it looks
 constexpr u64 kMaxGuestFile = u64{1} << 30;
 constexpr unsigned kStackPointer = 2;
 
-u32 checksum(u32 before, const std::vector<u8>& bytes) { return static_cast<u32>(crc32_z(before, bytes.data(), bytes.size())); }
+/// Of nothing more it stays what it was: zlib would begin anew where there are no bytes.
+u32 checksum(u32 before, const std::vector<u8>& bytes) { return bytes.empty() ? before : static_cast<u32>(crc32_z(before, bytes.data(), bytes.size())); }
 
 } // namespace
 
@@ -85,8 +84,14 @@ Result<Session> Session::create(const SessionConfig& config) {
 namespace {
 
 /// Reads a file of the user's into `to`; none when its path is empty.
-Result<void> read_guest_file(const std::string& path, GuestFile& to) {
+Result<void> read_guest_file(const SessionConfig& config, const std::string& path, GuestFile& to) {
     if (path.empty()) return {};
+    if (config.files) {
+        const auto held = config.files->find(path);
+        if (held == config.files->end()) return Error{fmt::format("{}: the recording does not hold this file", path)};
+        to = {path, held->second};
+        return {};
+    }
     auto bytes = read_file(path, kMaxGuestFile);
     if (!bytes) return Error{bytes.error()};
     if (bytes.value().empty()) return Error{fmt::format("{}: the file is empty; there is nothing to load", path)};
@@ -100,7 +105,7 @@ Result<void> Session::load() {
     Machine& machine = now_.machine;
     std::string kernel;
     if (!config_.guest.empty()) {
-        const auto path = find_guest(config_.guest);
+        const auto path = config_.files ? Result<std::string>(config_.guest) : find_guest(config_.guest);
         if (!path) return Error{path.error()};
         kernel = path.value();
     }
@@ -111,7 +116,7 @@ Result<void> Session::load() {
     const std::pair<const std::string&, GuestFile&> wanted[] = {
         {kernel, files.kernel}, {config_.initrd, files.initrd}, {config_.firmware_file, files.firmware}, {config_.device_tree, files.device_tree}};
     for (const auto& [path, file] : wanted)
-        if (const auto read = read_guest_file(path, file); !read) return read;
+        if (const auto read = read_guest_file(config_, path, file); !read) return read;
         else guest_checksum_ = checksum(guest_checksum_, file.bytes);
     auto guest = now_.vmm ? now_.vmm->load(machine, std::move(files)) : load_guest_files(machine, std::move(files));
     if (!guest) return Error{guest.error()};
@@ -280,39 +285,7 @@ RunEnd Session::run_to_return(u64 budget) {
     return RunEnd::Budget;
 }
 
-// --- Going back --------------------------------------------------------------------------------------------------------
-
-/// Whether this is the first time here or not, caches are dropped: so a run goes on exactly as one that is restored from the checkpoint.
-void Session::pass_checkpoint() {
-    if (now_.position > checkpoints_.back().position) take_checkpoint();
-    else flush_caches();
-}
-
-void Session::flush_caches() {
-    if (now_.vmm) now_.vmm->flush_caches(now_.machine);
-    else
-        for (Hart& hart : now_.machine.harts) hart.flush_all();
-}
-
-void Session::take_checkpoint() {
-    flush_caches();
-    checkpoints_.push_back(now_);
-    const u64 bytes = now_.machine.ram.touched_pages() * kPageSize;
-    const std::size_t most = std::clamp<std::size_t>(kCheckpointBytes / std::max<u64>(bytes, 1), 2, kMaxCheckpoints);
-    while (checkpoints_.size() > most) thin_checkpoints();
-}
-
-/// Of the pairs next to each other the one goes whose absence leaves the smallest gap for its age.
-void Session::thin_checkpoints() {
-    std::size_t victim = 1;
-    double best = -1;
-    for (std::size_t i = 1; i + 1 < checkpoints_.size(); ++i) {
-        const double gap = static_cast<double>(checkpoints_[i + 1].position - checkpoints_[i - 1].position);
-        const double age = static_cast<double>(now_.position - checkpoints_[i].position) + 1;
-        if (age / gap > best) best = age / gap, victim = i;
-    }
-    checkpoints_.erase(checkpoints_.begin() + static_cast<std::ptrdiff_t>(victim));
-}
+// --- Input and edits ----------------------------------------------------------------------------------------------------
 
 void Session::apply_input() {
     Board& board = now_.vmm ? now_.vmm->board() : now_.machine.board;
@@ -337,7 +310,7 @@ void Session::input(Input typed) {
     // What was typed after this point in a run that was gone back from belongs to another history.
     inputs_.resize(next_input_);
     inputs_.push_back(std::move(typed));
-    while (checkpoints_.size() > 1 && checkpoints_.back().position >= now_.position) checkpoints_.pop_back();
+    forget_checkpoints_from(std::max(now_.position, earliest() + 1));
     apply_input();
 }
 
@@ -361,30 +334,9 @@ void Session::set_guest_state(unsigned hart, const HartState& state) {
 
 void Session::note_edit() {
     inputs_.clear(), next_input_ = 0; // what was typed is in the new first checkpoint
-    checkpoints_.clear();
+    checkpoints_.clear(), stride_ = 1, pristine_ = false;
     if (now_.vmm) now_.vmm->set_guest_state(now_.machine, guest_state()); // its shadow tables follow the guest's tables
     take_checkpoint();
-}
-
-Result<void> Session::go_to(u64 position) {
-    if (!config_.checkpoint_every) return Error{"this session keeps no checkpoints, so it cannot go back; start it with checkpoints"};
-    if (position < earliest())
-        return Error{fmt::format("position {} is not reached: going back ends at {}, where this session was restored, or registers or memory were changed by hand", position, earliest())};
-    if (position < now_.position) {
-        std::size_t index = checkpoints_.size() - 1;
-        while (index > 0 && checkpoints_[index].position > position) --index;
-        now_ = checkpoints_[index];
-        if (now_.vmm) now_.vmm->flush_caches(now_.machine);
-        // Input at the very position of a checkpoint came after it was taken.
-        next_input_ = 0;
-        while (next_input_ < inputs_.size() && inputs_[next_input_].position < now_.position) ++next_input_;
-    }
-    std::vector<Breakpoint> kept;
-    kept.swap(breakpoints_);
-    const RunEnd why = run(position - now_.position);
-    breakpoints_.swap(kept);
-    if (now_.position == position) return apply_input(), Result<void>(); // what was typed here is part of being here
-    return Error{fmt::format("position {} is not reached: the run {} at {}", position, why == RunEnd::Halted ? "ends" : "waits for input", now_.position)};
 }
 
 } // namespace trapeze::scenarios

@@ -15,6 +15,8 @@
 #include "scenarios/disk_file.hpp"
 #include "scenarios/files.hpp"
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,6 +50,8 @@ struct SessionConfig {
     std::vector<container::ContainerSpec> containers; ///< when not empty the container kernel sits in the seat; guest and mode are not used
     container::WhenIdle when_idle = container::WhenIdle::PassTime;
     u64 checkpoint_every = 2'000'000; ///< units of progress between checkpoints; 0: none, and no going back
+    /// Contents of the files named above, by those names: used in place of reading them. Null: they are read.
+    std::shared_ptr<const std::map<std::string, std::vector<u8>>> files;
 };
 
 inline constexpr const char* kNoGuest = "no guest is given; name a RISC-V ELF file, a Linux image or a shipped guest such as tiny-os";
@@ -77,6 +81,8 @@ struct Breakpoint {
     std::string condition{}; ///< for the debugger, which asks it: an expression in Lua; empty: always
 };
 
+class BackSearch;
+
 class Session {
   public:
     static Result<Session> create(const SessionConfig& config);
@@ -93,6 +99,10 @@ class Session {
     Result<void> step_back() { return go_to(position() == 0 ? 0 : position() - 1); } ///< Shift+F10
     /// Goes to any earlier or later position by restoring a checkpoint and running forward; input typed before it is replayed.
     Result<void> go_to(u64 position);
+    /// The same in parts, for who must not wait: go_before restores a checkpoint before `position`, when that is earlier than here; each
+    /// approach runs at most `units` towards it, and says whether it is reached.
+    Result<void> go_before(u64 position);
+    Result<bool> approach(u64 position, u64 units);
     void reset() { (void)go_to(0); }
     /// What a reboot does: devices and harts are reset, the files are loaded anew, disks keep what was written to them. Time goes on. For
     /// sessions without checkpoints.
@@ -168,8 +178,15 @@ class Session {
     /// To be called after the guest's memory was changed by hand. The log of input does not have that, so going back ends here.
     void note_edit();
     /// The position before which there is no going back.
-    u64 earliest() const { return checkpoints_.front().position; }
     std::size_t checkpoints() const { return checkpoints_.size(); }
+    u64 earliest() const { return checkpoints_.begin()->first; }
+    /// Positions of the checkpoints that are kept now, in order.
+    std::vector<u64> checkpoint_positions() const;
+    /// A session that goes on from here by itself: what is done to one is not seen in the other. Pages are shared until written.
+    Session fork() const { return *this; }
+    /// The guest as it is here, going on in another mode from now on: its registers, memory and devices are put into a new machine or VM.
+    /// Refused, with the reason, where the guest could tell that it has changed, other than by time.
+    Result<Session> in_mode(Mode mode) const;
 
     /// Resolves "enable_paging_satp", "0x80200000", "main+8". The error names the text and how symbols are listed.
     Result<u64> resolve(const std::string& expression) const;
@@ -196,10 +213,18 @@ class Session {
     static Result<Session> restore_bytes(const SessionConfig& config, std::span<const u8> file, const std::string& name);
     Result<std::vector<u8>> save_bytes();
 
+    /// A recording: what the session was made of, and its input, so that it can be played again, byte for byte, up to here. With files it holds
+    /// the guest's files too, and can be played anywhere. Refused for containers, whose folders it would need, and with files for disks.
+    Result<std::vector<u8>> record(bool with_files) const;
+    struct Replay;
+    /// The session of a recording, at its beginning; `position` is where it was recorded. Trusted: it may name files to be read.
+    static Result<Replay> replay(std::span<const u8> recording, const std::string& name, bool trusted);
+
     /// Bytes of console output ever printed; console() holds the end of it.
     u64 printed() const { return now_.printed; }
 
   private:
+    friend class BackSearch;
     enum class Target : u8 { Units, Trap };
     /// Everything that changes while a session runs, and so everything that going back restores.
     struct Situation {
@@ -238,6 +263,8 @@ class Session {
     void pass_checkpoint();
     void take_checkpoint();
     void thin_checkpoints();
+    void forget_checkpoints_from(u64 position);
+    bool sparse(u64 position) const { return position / config_.checkpoint_every % stride_ == 0; }
     void flush_caches();
     /// Bare and interpreted guests take their traps themselves; otherwise the VMM takes them, as exits.
     bool traps_are_watched() const { return !now_.kernel && (!now_.vmm || config_.mode == Mode::Interpret); }
@@ -251,12 +278,19 @@ class Session {
     u64 disk_bytes_ = 0;
     u32 guest_checksum_ = 0, disk_checksum_ = 0; ///< CRC-32 of the guest's file and of the disk's image, as they were read
     Situation now_;
-    std::vector<Situation> checkpoints_; ///< in order of position; the first is the start
+    std::map<u64, std::shared_ptr<const Situation>> checkpoints_; ///< by position, shared by forks; the first is the start, or where history was cut off
+    bool pristine_ = true;               ///< the first checkpoint is the start; not another state that was put there
+    u64 stride_ = 1;                     ///< every so many intervals there is a checkpoint that stays; the others are near the last places
     std::vector<Input> inputs_;          ///< in order of position
     std::size_t next_input_ = 0;         ///< of inputs_, the first that is not applied yet
     std::vector<Breakpoint> breakpoints_;
     u64 advanced_from_ = 0;              ///< trace events before the last stretch that was run
     std::vector<std::shared_ptr<DiskFile>> disks_; ///< in the order of the board's
+};
+
+struct Session::Replay {
+    Session session;
+    u64 position;
 };
 
 /// Opens the files of the disks that a session asks for; `disks` gets one each. The board that it is to have.

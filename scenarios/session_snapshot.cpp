@@ -91,7 +91,7 @@ Result<Session> Session::restore_bytes(const SessionConfig& config, std::span<co
     const std::string different = session->state(archive);
     if (!different.empty()) return Error{fmt::format("{}: this snapshot cannot be restored: {}", name, different)};
     session->now_.machine.trace.record(config.record);
-    session->checkpoints_.clear();
+    session->checkpoints_.clear(), session->stride_ = 1, session->pristine_ = false;
     session->take_checkpoint();
     return session;
 }

@@ -1,5 +1,7 @@
 #include "emulator/mem/page_store.hpp"
 
+#include "emulator/mem/page_use.hpp"
+
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -51,6 +53,7 @@ class Slabs {
         if (!open_) add(*new (::operator new(kSlabBytes, kAlignment)) Slab), ++count_;
         Slab& slab = *open_;
         u8* const page = slab.take();
+        ++pages_;
         if (slab.full()) remove(slab);
         return page;
     }
@@ -59,6 +62,7 @@ class Slabs {
         Slab& slab = Slab::of(page);
         if (slab.full()) add(slab);
         slab.give_back(page);
+        --pages_;
         if (slab.used || (&slab == open_ && !slab.after)) return; // the last open one stays: who frees a page may soon want one
         remove(slab);
         ::operator delete(&slab, kAlignment);
@@ -67,6 +71,10 @@ class Slabs {
     u64 bytes() {
         const std::lock_guard lock(mutex_);
         return count_ * kSlabBytes;
+    }
+    u64 pages() {
+        const std::lock_guard lock(mutex_);
+        return pages_;
     }
 
   private:
@@ -85,6 +93,7 @@ class Slabs {
     std::mutex mutex_;
     Slab* open_ = nullptr; ///< the first slab with a page to give
     u64 count_ = 0;
+    u64 pages_ = 0;         ///< that somebody refers to
 };
 
 /// Never destroyed: RAMs may outlive any other static object.
@@ -117,5 +126,6 @@ void release(u8* page) {
 bool sole(const u8* page) { return page != zeros && Slab::of(page).references_to(page).load(std::memory_order_acquire) == 1; }
 
 u64 held_bytes() { return slabs().bytes(); }
+u64 pages_in_use() { return slabs().pages(); }
 
 } // namespace trapeze::page_store
