@@ -79,6 +79,7 @@ int open_libraries(lua_State* lua) {
         lua_pop(lua, 1);
     }
     for (const luaL_Reg* function = machine_functions(); function->name; ++function) lua_register(lua, function->name, function->func);
+    for (const luaL_Reg* function = container_functions(); function->name; ++function) lua_register(lua, function->name, function->func);
     if (state_of(lua).offer == LessonLua::Offer::Script)
         for (const luaL_Reg* function = script_functions(); function->name; ++function) lua_register(lua, function->name, function->func);
     lua_register(lua, "contains", contains);

@@ -75,6 +75,10 @@ int open(lua_State* lua) {
     State& state = state_of(lua);
     state.calls += 100; // building a machine is work
     if (state.calls > state.limits.calls) raise(lua, "this block opens too many sessions; split the step");
+    lua_getfield(lua, 1, "containers");
+    const bool containers = !lua_isnil(lua, -1);
+    lua_pop(lua, 1);
+    if (containers) return open_containers(lua);
     GuestOptions options;
     options.guest = field(lua, "guest", "tiny-os");
     options.mode = field(lua, "mode", "bare");

@@ -41,6 +41,9 @@ int open(lua_State* lua);
 const luaL_Reg* machine_functions();
 /// What scripts can do besides: read and write registers and memory, set breakpoints, run.
 const luaL_Reg* script_functions();
+/// The same for sessions of containers (lesson_lua_containers.cpp).
+int open_containers(lua_State* lua);
+const luaL_Reg* container_functions();
 /// Counts a call to the machine, and gives the open session.
 Session& session_of(lua_State* lua);
 /// How far the machine may go now: what is wanted, or what is left of the limit. And what of it was used.
