@@ -68,8 +68,7 @@ Result<void> Engine::set_up_host(Machine& machine, Kernel& kernel) {
     }
     for (const char* folder : {"layers", "containers", "volumes", "host"}) steps.push_back(make_folder(fmt::format("/var/lib/trapeze/{}", folder), 0711, ""));
     for (int fd = 0; fd < 3; ++fd) steps.push_back(engine_call("openat", {here(), text("/dev/null"), number(kOpenReadWrite, "O_RDWR"), number(0)}, ""));
-    steps.push_back(engine_call("socket", {number(kAfNetlink, "AF_NETLINK"), number(kSockRaw | kCloseOnExec, "SOCK_RAW|SOCK_CLOEXEC"), number(0, "NETLINK_ROUTE")}, ""));
-    steps.back().keep = "engine_netlink";
+    steps.push_back(netlink_socket());
     write_file(steps, Step::By::Engine, "/proc/sys/net/ipv4/ip_forward", "1", "the host passes on what is not for itself");
     Runtime runtime(machine, kernel, runtime_);
     runtime.name("the engine");
@@ -190,6 +189,7 @@ Result<void> Engine::start_container(Machine& machine, Kernel& kernel, const std
     container.state = ContainerState::Running, container.started = kernel.wall_clock(machine), container.exit_code = 0;
     ++container.starts;
     owners_[container.console] = container.id;
+    exit_codes_.erase(container.console);
     if (!container.config.interactive && !container.spec.terminal) kernel.close_input(container.console);
     if (!container.network.empty()) tell_hosts(machine, kernel, container.network);
     return {};
@@ -288,7 +288,7 @@ void Engine::settle(Machine& machine, Kernel& kernel) {
     for (i64 pid = runtime.call(wait); pid > 0; pid = runtime.call(wait)) {
         const int status = static_cast<int>(runtime.kept().at("status"));
         for (ExecProcess& exec : execs_)
-            if (exec.pid == pid && !exec.exit_code) exec.exit_code = exit_code_of(status), runtime.drop_console(exec.console);
+            if (exec.pid == pid && !exec.exit_code) exit_codes_[exec.console] = *(exec.exit_code = exit_code_of(status)), runtime.drop_console(exec.console);
         const auto owner = std::find_if(containers_.begin(), containers_.end(), [&](const Container& one) { return one.pid == pid && one.runs(); });
         if (owner != containers_.end()) ended(machine, kernel, *owner, status);
     }
@@ -296,6 +296,7 @@ void Engine::settle(Machine& machine, Kernel& kernel) {
 
 void Engine::ended(Machine& machine, Kernel& kernel, Container& container, int status) {
     container.state = ContainerState::Exited, container.exit_code = exit_code_of(status), container.finished = kernel.wall_clock(machine);
+    exit_codes_[container.console] = container.exit_code;
     let_go(machine, kernel, container);
     if (!container.config.remove) return;
     const std::vector<std::string> anonymous = container.anonymous_volumes;

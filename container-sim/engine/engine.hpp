@@ -81,6 +81,11 @@ class Engine {
     const std::vector<Container>& containers() const { return containers_; }
     /// Who has ended is buried, and what was printed is kept. To be called when Kernel::run returns.
     void settle(Machine& machine, Kernel& kernel);
+    /// Of the process that had a console last, once it has ended.
+    std::optional<int> exit_code(u32 console) const {
+        const auto found = exit_codes_.find(console);
+        return found == exit_codes_.end() ? std::nullopt : std::optional(found->second);
+    }
     /// What a console has printed since the last call.
     std::string take_output(Kernel& kernel, u32 console);
 
@@ -109,6 +114,10 @@ class Engine {
     /// Calls are kept from now on (or no more); those from before are forgotten.
     void record(bool on) { runtime_.record = on, runtime_.made.clear(); }
     RuntimeState& runtime() { return runtime_; }
+    /// The engine's process is killed. Its containers go on, as children of the host's first process.
+    void crash(Machine& machine, Kernel& kernel);
+    /// A new process for the engine, which finds out what has become of its containers: from the kernel, by their first processes.
+    Result<void> restart(Machine& machine, Kernel& kernel);
     bool is_alive(Machine& machine, Kernel& kernel) { return Runtime(machine, kernel, runtime_).is_alive(); }
 
   private:
@@ -150,6 +159,7 @@ class Engine {
     std::map<std::string, std::string> places_;  ///< of layers and host folders, by their id
     std::map<u32, std::string> fresh_;           ///< printed, not taken yet, by console
     std::map<u32, std::string> owners_;          ///< console to container's id
+    std::map<u32, int> exit_codes_;              ///< by console
     std::set<u32> free_consoles_;                ///< of those that were removed
     u64 made_ = 0;                               ///< containers ever
 };

@@ -78,6 +78,7 @@ Result<ExecProcess> Engine::exec(Machine& machine, Kernel& kernel, const std::st
     kernel.ttys[console] = {};
     auto started = runtime.perform(*steps, console);
     if (!started) return give_back_console(console), Result<ExecProcess>(Error{started.error(), started.status()});
+    exit_codes_.erase(console);
     execs_.push_back({container.id, started->pid, started->console, std::nullopt});
     if (!config.interactive && !config.terminal) kernel.close_input(started->console);
     return execs_.back();
@@ -87,6 +88,46 @@ const ExecProcess* Engine::exec_of(u32 console) const {
     for (const ExecProcess& one : execs_)
         if (one.console == console) return &one;
     return nullptr;
+}
+
+// --- The engine's own process ------------------------------------------------------------------------------------------------------------
+
+void Engine::crash(Machine& machine, Kernel& kernel) {
+    const auto task = Runtime(machine, kernel, runtime_).task_of(runtime_.pid);
+    if (!task) return;
+    kernel.end_process(machine, kernel.tasks[*task].process, kSigKill);
+    kernel.engine_news = false;
+    runtime_.pid = 0;
+}
+
+Result<void> Engine::restart(Machine& machine, Kernel& kernel) {
+    runtime_.kept.clear();
+    if (auto begun = Runtime(machine, kernel, runtime_).begin(); !begun) return begun;
+    Calls steps;
+    for (int fd = 0; fd < 3; ++fd) steps.push_back(engine_call("openat", {here(), text("/dev/null"), number(kOpenReadWrite, "O_RDWR"), number(0)}, ""));
+    steps.push_back(netlink_socket());
+    Runtime runtime(machine, kernel, runtime_);
+    runtime.name("the engine");
+    auto done = runtime.perform(steps);
+    if (!done) return Error{done.error()};
+    runtime_.kept["engine_netlink"] = runtime.kept().at("engine_netlink");
+    const u32 own = kernel.process_of(kernel.tasks[*runtime.task_of(runtime_.pid)]).pid ? kernel.tasks[*runtime.task_of(runtime_.pid)].process : 0;
+    std::vector<std::pair<std::string, int>> gone;
+    for (Container& container : containers_) {
+        if (!container.runs()) continue;
+        // Its console knows the first process; while the engine was away the host's first process was the parent, and kept the status.
+        const u32 process = kernel.ttys[container.console].init;
+        const bool there = process && kernel.processes[process].used && kernel.processes[process].pid == container.pid;
+        if (there && !kernel.processes[process].zombie) kernel.set_parent(process, own);
+        else gone.push_back({container.id, there ? kernel.processes[process].exit_status : 0});
+        if (there && kernel.processes[process].zombie) kernel.reap(machine, process);
+    }
+    keep_output(kernel);
+    for (const auto& [id, status] : gone)
+        if (Container* container = at(id)) ended(machine, kernel, *container, status);
+    for (ExecProcess& exec : execs_)
+        if (!exec.exit_code && !runtime.task_of(exec.pid)) exec.exit_code = 137;
+    return {};
 }
 
 } // namespace trapeze::container

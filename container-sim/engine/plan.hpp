@@ -55,6 +55,7 @@ Result<void> add_process(Steps& steps, const RuntimeSpec& spec);         ///< pl
 void add_terminal(Steps& steps, const RuntimeSpec& spec, bool console_file);
 void add_cable(Steps& steps, const NetworkPlan& network);                ///< plan_network.cpp
 void add_interfaces(Steps& steps, const NetworkPlan& network);
+Step netlink_socket();                                                   ///< the engine's, kept as "engine_netlink"
 Step make_bridge(const std::string& name);
 void give_address(Steps& steps, Step::By by, const std::string& device, Ipv4 address, unsigned prefix, const std::string& socket);
 Step drop_link(const std::string& name);

@@ -42,6 +42,13 @@ Step drop_link(const std::string& name) {
     return step;
 }
 
+Step netlink_socket() {
+    constexpr u64 kCloseOnExec = 02000000;
+    Step step = engine_call("socket", {number(kAfNetlink, "AF_NETLINK"), number(kSockRaw | kCloseOnExec, "SOCK_RAW|SOCK_CLOEXEC"), number(0, "NETLINK_ROUTE")}, "to change links, addresses and routes");
+    step.keep = "engine_netlink";
+    return step;
+}
+
 Step make_bridge(const std::string& name) {
     NetlinkWriter writer(kNewLink, kAsk | kNlCreate | kNlExcl, 1, 0, LinkMessage{0, 0, 0, 0, kUp, kUp});
     writer.text(kIflaName, name);

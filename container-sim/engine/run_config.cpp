@@ -250,11 +250,17 @@ bool stands_alone(const Layer& layer, const FileTree& below) {
 Result<LayerSet> layers_of(const Image& image, const ArchiveLimits& limits) {
     auto unpacked = unpack(image, limits);
     if (!unpacked) return Error{unpacked.error()};
+    std::vector<std::string> ids;
+    for (const ImageLayer& layer : image.layers) ids.push_back(layer.diff_id);
+    return layer_set(std::move(*unpacked), std::move(ids));
+}
+
+Result<LayerSet> layer_set(std::vector<Layer> layers, std::vector<std::string> ids) {
     LayerSet set;
     FileTree tree;
-    for (std::size_t i = 0; i < unpacked->size(); ++i) {
-        Layer& layer = (*unpacked)[i];
-        std::string id = image.layers[i].diff_id;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        Layer& layer = layers[i];
+        std::string id = ids[i];
         const bool alone = stands_alone(layer, tree);
         const FileTree before = alone ? FileTree() : tree;
         if (auto applied = apply_layer(tree, layer); !applied) return Error{applied.error()};

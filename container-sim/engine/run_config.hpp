@@ -14,7 +14,8 @@ struct LayerSet {
     std::vector<std::shared_ptr<const Layer>> layers;
     std::vector<std::string> ids;    ///< what tells a layer in its place from all others
 };
-/// Unpacks an image for a root: each layer as it changes those below, so that they can be laid over each other as they are.
+/// Layers for a root: each layer as it changes those below, so that they can be laid over each other as they are.
+Result<LayerSet> layer_set(std::vector<Layer> layers, std::vector<std::string> ids);
 Result<LayerSet> layers_of(const Image& image, const ArchiveLimits& limits);
 
 struct PortMap {
