@@ -22,7 +22,7 @@ inline constexpr int kSigHup = 1, kSigInt = 2, kSigQuit = 3, kSigIll = 4, kSigTr
                      kSigUsr2 = 12, kSigPipe = 13, kSigAlrm = 14, kSigTerm = 15, kSigChld = 17, kSigCont = 18, kSigStop = 19, kSigTstp = 20, kSigTtin = 21, kSigTtou = 22,
                      kSigUrg = 23, kSigXcpu = 24, kSigXfsz = 25, kSigVtalrm = 26, kSigProf = 27, kSigWinch = 28, kSigSys = 31;
 // si_code (sigaction(2))
-inline constexpr int kCodeUser = 0, kCodeSeccomp = 1, kCodeKernel = 0x80, kCodeQueue = -1, kCodeTimer = -2, kCodeThread = -6;
+inline constexpr int kCodeUser = 0, kCodeSeccomp = 1, kCodeKernel = 0x80, kCodeQueue = -1, kCodeTimer = -2, kCodeThread = -6, kCodeNoObject = 2;
 inline constexpr int kChildExited = 1, kChildKilled = 2, kChildDumped = 3, kChildStopped = 5, kChildContinued = 6;
 
 // clone(2)

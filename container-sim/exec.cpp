@@ -13,7 +13,7 @@ namespace trapeze::container {
 
 namespace {
 
-constexpr u64 kStackTop = 0x3f'ffff'e000, kStackBytes = u64{8} << 20, kMapBelow = 0x3f'0000'0000, kPieBase = 0x2a'0000'0000;
+constexpr u64 kStackTop = 0x3f'ffff'e000, kFirstStack = 33 * kPageSize, kMapBelow = 0x3f'0000'0000, kPieBase = 0x2a'0000'0000;
 
 // The auxiliary vector (getauxval(3)).
 enum Aux : u64 { kNull = 0, kPhdr = 3, kPhent = 4, kPhnum = 5, kPageSz = 6, kEntry = 9, kUid = 11, kEuid = 12, kGid = 13, kEgid = 14, kHwcap = 16, kClktck = 17,
@@ -101,6 +101,7 @@ i64 Kernel::plan_program(Machine& machine, u32 task, const std::string& path, Lo
     if (const i64 error = vfs.may_open(viewer, found.location, mode::kExecute, 0)) return error;
     if (has_writer(vfs.data_inode(found.location.inode))) return -kETXTBSY;
     plan.inode = vfs.data_inode(found.location.inode), plan.path = path, plan.location = found.location;
+    pull_pages(machine, plan.inode);
     plan.content = vfs.content(plan.inode);
     if (!plan.content) return -kEIO;
     return 0;
@@ -234,7 +235,8 @@ i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::v
     spaces[fresh].map_below = kMapBelow;
     i64 sp = -kENOEXEC;
     if (load_segments(machine, spaces[fresh], plan)) {
-        spaces[fresh].vmas[kStackTop - kStackBytes] = {kStackTop - kStackBytes, kStackTop, 3, 0, 0, 0};
+        spaces[fresh].stack_limit = process_of(tasks[index]).limits[kLimitStack].current;
+        spaces[fresh].vmas[kStackTop - kFirstStack] = {.begin = kStackTop - kFirstStack, .end = kStackTop, .prot = 3, .flags = area::kGrowsDown};
         map_trampoline(machine, spaces[fresh]);
         sp = build_stack(machine, tasks[index], plan, arguments, environment);
     }
@@ -302,7 +304,7 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     process.leader = *index, process.threads = {*index};
     process.container = static_cast<u32>(ttys.size()), process.started = machine.cycles();
     process.limits[kLimitStack] = {8 << 20, ~u64{0}}, process.limits[kLimitFiles] = {kMaxDescriptors, kMaxDescriptors}, process.limits[kLimitCore] = {0, ~u64{0}};
-    process.limits[kLimitQueues] = {819'200, 819'200}, process.limits[kLimitNice] = process.limits[kLimitRealTime] = {0, 0};
+    process.limits[kLimitQueues] = {819'200, 819'200}, process.limits[kLimitNice] = process.limits[kLimitRealTime] = {0, 0}, process.limits[kLimitLocked] = {8 << 20, 8 << 20};
     ttys.emplace_back();
     ttys.back().init = *process_index;
     task.namespaces.uts = uts, task.namespaces.mnt = mnt;

@@ -285,16 +285,11 @@ class Kernel {
     std::optional<u64> allocate_frame(Machine& machine);
     void share_frame(u64 physical) { ++frame_users[frame_index(physical)]; }
     void release_frame(u64 physical);
-    void drop_cached_pages();
-    void forget_pages(u32 inode);
     u32 end_largest(Machine& machine);
     u64 frame_index(u64 physical) const { return (physical - kRamBase) >> kPageShift; }
     std::optional<u64> entry_address(Machine& machine, AddressSpace& memory, u64 va, bool make);
     bool map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physical, u8 prot);
-    i64 fault_in(Machine& machine, AddressSpace& memory, u64 va, Access access);
-    i64 populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page, Access access);
     void protect_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end, u8 prot);
-    void unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end);
     void discard_pages(Machine& machine, AddressSpace& memory, u64 begin, u64 end);
     void free_space(Machine& machine, AddressSpace& memory);
     void release_space(Machine& machine, u32 space);
@@ -303,8 +298,40 @@ class Kernel {
     bool copy_in(Machine& machine, const Task& task, u64 va, std::span<u8> out);
     bool copy_out(Machine& machine, const Task& task, u64 va, std::span<const u8> in);
     i64 copy_text(Machine& machine, const Task& task, u64 va, std::string& out, std::size_t most);
-    u64 find_gap(const AddressSpace& memory, u64 bytes) const;
     std::optional<u64> physical_of(Machine& machine, const Task& task, u64 va); ///< of a page that is there
+
+    // faults.cpp
+    i64 fault_in(Machine& machine, AddressSpace& memory, u64 va, Access access);
+    const Vma* area_for(AddressSpace& memory, u64 va);
+    i64 make_writable(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page, u64 frame);
+    std::optional<u64> copy_frame(Machine& machine, u64 frame);
+    i64 populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page, Access access);
+    i64 populate_own(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page);
+
+    // page_cache.cpp
+    i64 cached_page(Machine& machine, u32 inode, u64 page, u64& frame);
+    void read_in(Machine& machine, u32 inode, u64 page, u64 frame);
+    i64 begin_stores(Machine& machine, u32 inode, u64 page);
+    void pull_pages(Machine& machine, u32 inode, u64 begin = 0, u64 end = ~u64{0}); ///< bytes of the file
+    void pull_page(Machine& machine, u32 inode, u64 page);
+    void renew_pages(Machine& machine, u32 inode, u64 begin, u64 end);
+    void cut_pages(Machine& machine, u32 inode);
+    void unmap_file(Machine& machine, u32 inode, u64 first);
+    bool mapped_for_stores(u32 inode) const;
+    void drop_cached_pages(Machine& machine);
+    void forget_pages(u32 inode);
+
+    // areas.cpp
+    void count_area(const Vma& vma, int change, std::set<u64>& detached);
+    void add_area(AddressSpace& memory, Vma vma);
+    void join_areas(AddressSpace& memory, u64 begin, u64 end);
+    bool cut_area(AddressSpace& memory, u64 address);
+    bool unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end);
+    u64 find_gap(AddressSpace& memory, u64 bytes);
+    bool covers_any(const AddressSpace& memory, u64 begin, u64 end) const;
+    SpaceSize size_of_space(const AddressSpace& memory) const;
+    bool may_grow(const Process& process, const AddressSpace& memory, u64 bytes, bool data) const;
+    bool move_pages(Machine& machine, AddressSpace& memory, u64 from, u64 to, u64 bytes);
 
     // exec.cpp
     static constexpr u64 kTrampoline = 0x3f'ffff'f000; ///< page of rt_sigreturn's code, above the stack
@@ -424,6 +451,7 @@ class Kernel {
     u64 next_frame = 0;           ///< where to look for a free one
     u64 used_frames = 0;
     std::map<std::pair<u32, u64>, u64> page_cache; ///< (inode, page of the file) to its frame
+    std::set<std::pair<u32, u64>> stored_pages;    ///< of them, those that a shared mapping may have written
     u64 trampoline = 0;           ///< frame of rt_sigreturn's code
     u32 current = 0;              ///< task on the hart; ~0: none
     u32 loaded_space = ~u32{0};   ///< whose tables the hart has

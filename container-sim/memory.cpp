@@ -1,6 +1,5 @@
 // Memory of the kernel: frames with a count of users, Sv39 tables in the machine's RAM, demand paging, copy on write.
-#include "container-sim/abi.hpp"
-#include "container-sim/kernel.hpp"
+#include "container-sim/page_tables.hpp"
 
 #include <fmt/format.h>
 
@@ -9,43 +8,8 @@
 
 namespace trapeze::container {
 
-namespace {
-
-constexpr u8 kRead = 1, kWrite = 2, kExec = 4;
-
-u64 offset_of(u64 physical) { return physical - kRamBase; }
-u64 read_entry(const Machine& machine, u64 address) {
-    u64 entry = 0;
-    machine.ram.read(offset_of(address), entry);
-    return entry;
-}
-void write_entry(Machine& machine, u64 address, u64 entry) { machine.ram.write_value(offset_of(address), entry); }
-/// Calls visit(va, address of its entry) for each page that is there. What has no table is skipped whole.
-template <class Visit> void visit_pages(const Machine& machine, const AddressSpace& memory, u64 begin, u64 end, Visit visit) {
-    if (!memory.root) return;
-    for (u64 va = begin; va < end;) {
-        u64 table = memory.root;
-        unsigned level = 2;
-        for (; level > 0; --level) {
-            const u64 entry = read_entry(machine, table + bits(va, 20 + 9 * level, 12 + 9 * level) * 8);
-            if (!(entry & pte::V)) break;
-            table = pte::address(entry);
-        }
-        const u64 address = table + bits(va, 20, 12) * 8;
-        if (level == 0 && read_entry(machine, address) & pte::V) visit(va, address);
-        const u64 span = kPageSize << 9 * level;
-        va = (va & ~(span - 1)) + span;
-    }
-}
-u64 make_entry(u64 physical, u8 prot) {
-    return physical >> kPageShift << 10 | pte::V | pte::U | pte::A | pte::D | (prot & (kRead | kWrite) ? pte::R : 0) | (prot & kWrite ? pte::W : 0) |
-           (prot & kExec ? pte::X | pte::R : 0);
-}
-
-} // namespace
-
 std::optional<u64> Kernel::allocate_frame(Machine& machine) {
-    if (used_frames + kReservedFrames >= frame_users.size()) drop_cached_pages();
+    if (used_frames + kReservedFrames >= frame_users.size()) drop_cached_pages(machine);
     if (used_frames + kReservedFrames >= frame_users.size()) return std::nullopt;
     for (;;) {
         const u64 index = next_frame;
@@ -61,22 +25,6 @@ std::optional<u64> Kernel::allocate_frame(Machine& machine) {
 void Kernel::release_frame(u64 physical) {
     u32& users = frame_users[frame_index(physical)];
     if (users && --users == 0) --used_frames;
-}
-
-/// Pages of files that nobody maps any more make room.
-void Kernel::drop_cached_pages() {
-    std::erase_if(page_cache, [this](const auto& page) {
-        const bool unused = frame_users[frame_index(page.second)] == 1;
-        if (unused) release_frame(page.second);
-        return unused;
-    });
-}
-
-/// A file has changed: who maps it from now on sees the new bytes. Private pages that are mapped already stay as they are.
-void Kernel::forget_pages(u32 inode) {
-    const auto begin = page_cache.lower_bound({inode, 0}), end = page_cache.lower_bound({inode + 1, 0});
-    for (auto page = begin; page != end; ++page) release_frame(page->second);
-    page_cache.erase(begin, end);
 }
 
 /// Ends the process that holds the most memory. Returns its index.
@@ -126,94 +74,11 @@ bool Kernel::map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physic
     return true;
 }
 
-/// Brings in the page of `va` for this access. 0, or -kEFAULT when the process may not, or -kENOMEM.
-i64 Kernel::fault_in(Machine& machine, AddressSpace& memory, u64 va, Access access) {
-    auto found = memory.vmas.upper_bound(va);
-    if (found == memory.vmas.begin()) return -kEFAULT;
-    const Vma vma = (--found)->second;
-    const u8 wanted = access == Access::Store ? kWrite : access == Access::Fetch ? kExec : kRead;
-    if (va >= vma.end || !(vma.prot & wanted)) return -kEFAULT;
-    const u64 page = va & ~kPageMask;
-    const auto address = entry_address(machine, memory, page, true);
-    if (!address) return -kENOMEM;
-    const u64 entry = read_entry(machine, *address);
-    if (!(entry & pte::V)) return populate(machine, memory, vma, page, access);
-    if (access == Access::Store && !(entry & pte::W)) { // copy on write
-        const u64 old = pte::address(entry);
-        if (vma.shared || frame_users[frame_index(old)] == 1) return map_page(machine, memory, page, old, vma.prot) ? 0 : -kENOMEM;
-        const auto fresh = allocate_frame(machine);
-        if (!fresh) return -kENOMEM;
-        std::array<u8, kPageSize> bytes;
-        machine.ram.read(offset_of(old), bytes);
-        machine.ram.write(offset_of(*fresh), bytes);
-        release_frame(old);
-        return map_page(machine, memory, page, *fresh, vma.prot) ? 0 : -kENOMEM;
-    }
-    // It is there already: the hart's translation was older.
-    machine.hart().flush_translations();
-    const u64 needed = access == Access::Fetch ? pte::X : access == Access::Load ? pte::R : pte::W;
-    if (!(entry & needed)) return map_page(machine, memory, page, pte::address(entry), access == Access::Store ? vma.prot : static_cast<u8>(vma.prot & ~kWrite)) ? 0 : -kENOMEM;
-    return 0;
-}
-
-i64 Kernel::populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page, Access access) {
-    if (vma.segment) {
-        const auto frame = segment_frame(machine, vma.segment, (vma.file_offset + (page - vma.begin)) >> kPageShift);
-        if (!frame) return -kENOMEM;
-        share_frame(*frame);
-        return map_page(machine, memory, page, *frame, vma.prot) ? 0 : -kENOMEM;
-    }
-    const bool from_file = vma.inode && page < vma.file_end;
-    const bool whole = from_file && page + kPageSize <= vma.file_end;
-    const u64 file_page = vma.file_offset + (page - vma.begin);
-    // A whole page of a file that is only read is shared with everyone who maps it.
-    if (whole && access != Access::Store && (file_page & kPageMask) == 0) {
-        const auto key = std::pair(vma.inode, file_page >> kPageShift);
-        if (const auto cached = page_cache.find(key); cached != page_cache.end()) {
-            share_frame(cached->second);
-            return map_page(machine, memory, page, cached->second, vma.prot & static_cast<u8>(~kWrite)) ? 0 : -kENOMEM;
-        }
-    }
-    const auto frame = allocate_frame(machine);
-    if (!frame) return -kENOMEM;
-    if (from_file) {
-        std::array<u8, kPageSize> bytes;
-        const i64 count = vfs.read_data(vma.inode, file_page, std::span(bytes).first(std::min(kPageSize, vma.file_end - page)));
-        if (count > 0) machine.ram.write(offset_of(*frame), std::span(bytes).first(static_cast<std::size_t>(count)));
-    }
-    u8 prot = vma.prot;
-    if (whole && access != Access::Store && (file_page & kPageMask) == 0) {
-        page_cache[{vma.inode, file_page >> kPageShift}] = *frame;
-        share_frame(*frame);
-        prot &= static_cast<u8>(~kWrite);
-    }
-    return map_page(machine, memory, page, *frame, prot) ? 0 : -kENOMEM;
-}
-
 /// Pages of an address space that are there.
 u64 Kernel::resident_pages(const Machine& machine, const AddressSpace& memory) const {
     u64 pages = 0;
     for (const auto& [begin, vma] : memory.vmas) visit_pages(machine, memory, begin, vma.end, [&](u64, u64) { ++pages; });
     return pages;
-}
-
-void Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
-    std::vector<Vma> kept;
-    std::set<u64> detached;
-    for (auto at = memory.vmas.begin(); at != memory.vmas.end();) {
-        const Vma vma = at->second;
-        if (vma.end <= begin || vma.begin >= end) {
-            ++at;
-            continue;
-        }
-        at = memory.vmas.erase(at);
-        if (vma.segment) detached.insert(vma.segment);
-        if (vma.begin < begin) kept.push_back(vma.part(vma.begin, begin));
-        if (vma.end > end) kept.push_back(vma.part(end, vma.end));
-    }
-    for (const Vma& vma : kept) memory.vmas[vma.begin] = vma;
-    discard_pages(machine, memory, begin, end);
-    if (!detached.empty()) detach_segments(machine, detached);
 }
 
 /// The pages go, the areas stay: what is touched again begins anew.
@@ -230,8 +95,8 @@ void Kernel::protect_pages(Machine& machine, AddressSpace& memory, u64 begin, u6
     visit_pages(machine, memory, begin, end, [&](u64, u64 address) {
         const u64 physical = pte::address(read_entry(machine, address));
         // PROT_NONE: the page stays, out of a user's reach, until it is protected otherwise
-        const u64 none = make_entry(physical, kRead) & ~pte::U;
-        write_entry(machine, address, prot ? make_entry(physical, prot & static_cast<u8>(~kWrite)) : none);
+        const u64 none = make_entry(physical, kProtRead) & ~pte::U;
+        write_entry(machine, address, prot ? make_entry(physical, prot & static_cast<u8>(~kProtWrite)) : none);
     });
     machine.hart().flush_translations();
 }
@@ -249,8 +114,7 @@ void Kernel::free_table(Machine& machine, u64 table, int level) {
 void Kernel::free_space(Machine& machine, AddressSpace& memory) {
     if (memory.root) free_table(machine, memory.root, 2);
     std::set<u64> detached;
-    for (const auto& [begin, vma] : memory.vmas)
-        if (vma.segment) detached.insert(vma.segment);
+    for (const auto& [begin, vma] : memory.vmas) count_area(vma, -1, detached);
     memory = {};
     if (!detached.empty()) detach_segments(machine, detached);
     machine.hart().flush_translations();
@@ -267,9 +131,13 @@ void Kernel::release_space(Machine& machine, u32 space) {
 /// fork: both sides keep the frames, and neither may write them in place (but what they share by MAP_SHARED). False: memory is full.
 bool Kernel::copy_space(Machine& machine, AddressSpace& to, const AddressSpace& from) {
     to = from;
-    to.root = 0;
+    to.root = 0, to.lock_future = false;
+    std::set<u64> none;
+    std::erase_if(to.vmas, [](const auto& entry) { return entry.second.flags & area::kDontFork; });
+    for (auto& [begin, vma] : to.vmas) vma.flags &= static_cast<u16>(~area::kLocked), count_area(vma, 1, none);
     bool room = entry_address(machine, to, 0, true).has_value();
-    for (const auto& [begin, vma] : from.vmas)
+    for (const auto& [begin, vma] : to.vmas) {
+        if (vma.flags & area::kWipeOnFork) continue;
         visit_pages(machine, from, begin, vma.end, [&, shared = vma.shared](u64 page, u64 address) {
             const u64 entry = shared ? read_entry(machine, address) : read_entry(machine, address) & ~pte::W;
             const auto target = room ? entry_address(machine, to, page, true) : std::nullopt;
@@ -279,6 +147,7 @@ bool Kernel::copy_space(Machine& machine, AddressSpace& to, const AddressSpace& 
             write_entry(machine, address, entry);
             write_entry(machine, *target, entry);
         });
+    }
     machine.hart().flush_translations();
     return room;
 }
@@ -333,17 +202,6 @@ std::optional<u64> Kernel::physical_of(Machine& machine, const Task& task, u64 v
     const auto address = entry_address(machine, memory_of(task), va, false);
     const u64 entry = address ? read_entry(machine, *address) : 0;
     return entry & pte::V ? std::optional(pte::address(entry) | (va & kPageMask)) : std::nullopt;
-}
-
-u64 Kernel::find_gap(const AddressSpace& memory, u64 bytes) const {
-    u64 end = memory.map_below;
-    for (auto at = memory.vmas.rbegin(); at != memory.vmas.rend(); ++at) {
-        const Vma& vma = at->second;
-        if (vma.begin >= end) continue;
-        if (vma.end <= end && end - vma.end >= bytes) return end - bytes;
-        end = std::min(end, vma.begin);
-    }
-    return end > bytes + (u64{1} << 32) ? end - bytes : 0;
 }
 
 } // namespace trapeze::container

@@ -1,6 +1,6 @@
 // The kernel's main loop: choosing a task, running it on the hart, serving what it traps with. Round robin with time slices counted in
 // instructions. A task that waits is in no queue but those of what it waits for.
-#include "container-sim/abi.hpp"
+#include "container-sim/page_tables.hpp"
 #include "container-sim/fs/types.hpp"
 #include "container-sim/kernel.hpp"
 #include "container-sim/syscalls.hpp"
@@ -282,8 +282,9 @@ void Kernel::handle_trap(Machine& machine, const Trap& trap) {
         ++process_of(task).faults;
         i64 result = fault_in(machine, memory_of(task), trap.tval, access);
         while (result == -kENOMEM && end_largest(machine) != task.process) result = fault_in(machine, memory_of(task), trap.tval, access);
+        if (result == kBusFault) return force_signal(machine, current, {.number = kSigBus, .code = kCodeNoObject, .value = trap.tval});
         if (result != -kEFAULT) return;
-        const int code = memory_of(task).vmas.contains(trap.tval & ~kPageMask) ? kCodeAccess : kCodeUnmapped;
+        const int code = area_for(memory_of(task), trap.tval) ? kCodeAccess : kCodeUnmapped;
         force_signal(machine, current, {.number = kSigSegv, .code = code, .value = trap.tval});
         return;
     }

@@ -57,6 +57,18 @@ struct Call {
     i64 take_mask(u64 at, u64 size) const;
     Attempt end_masked(i64 value) const;
 
+    // syscalls_memory.cpp, syscalls_advice.cpp
+    void touch_pages(u64 begin, u64 end) const;
+    bool may_add(u64 bytes, bool data, bool reserved) const;
+    bool locks_too_much(u64 bytes) const;
+    i64 map_file(Vma& vma, bool shared) const;
+    i64 place_area(Vma& vma, u64 bytes, u64 flags) const;
+    i64 move_area(const Vma& area, u64 from, u64 old_bytes, u64 to, u64 bytes, bool leave) const;
+    bool grow_in_place(u64 begin, u64 old_bytes, u64 bytes) const;
+    i64 for_areas(u64 begin, u64 end, bool cut, const std::function<i64(Vma&)>& act) const;
+    Attempt lock_range(u64 flags) const;
+    Attempt copy_process_memory(bool writing) const;
+
     // fs/places.cpp
     Viewer viewer() const;
     i64 base_of(i32 fd, Location& out) const;

@@ -88,6 +88,7 @@ Attempt Call::prlimit64() const {
         if (arg(1) == kLimitFiles && wanted.most > Kernel::kMaxFiles) return -kEPERM;
         limit = wanted;
         if (arg(1) == kLimitCpu) kernel.plan_cpu_time(*target);
+        if (const Task& leader = kernel.tasks[kernel.processes[*target].leader]; arg(1) == kLimitStack && leader.memory) kernel.memory_of(leader).stack_limit = wanted.current;
     }
     return !arg(3) || write_user(arg(3), old) ? Attempt(0) : Attempt(-kEFAULT);
 }

@@ -19,6 +19,11 @@
 
 namespace trapeze::container {
 
+/// What else is known about a stretch of an address space.
+namespace area {
+inline constexpr u16 kLocked = 1, kGrowsDown = 2, kDontFork = 4, kWipeOnFork = 8, kMayNotWrite = 16; ///< the last: the file is open for reading only
+}
+
 /// A stretch of a process's address space (proc(5), /proc/PID/maps).
 struct Vma {
     u64 begin = 0, end = 0;      ///< bytes, page-aligned
@@ -26,21 +31,39 @@ struct Vma {
     u32 inode = 0;               ///< file behind it; 0: anonymous
     u64 file_offset = 0;         ///< of the file, at `begin`
     u64 file_end = 0;            ///< address after the last byte that comes from the file; zeros follow
-    bool shared = false;         ///< MAP_SHARED and anonymous: its frames stay shared after fork
-    u64 segment = 0;             ///< of System V shared memory, by serial; file_offset counts from its begin
+    bool shared = false;         ///< MAP_SHARED: stores reach the file, or the segment, and everybody who maps it
+    u16 flags = 0;               ///< area::
+    u64 segment = 0;             ///< of shared memory without a file, by serial; file_offset counts from its begin
     /// The same area between two addresses in it.
     Vma part(u64 from, u64 to) const {
         Vma vma = *this;
         vma.begin = from, vma.end = to;
         if (inode || segment) vma.file_offset += from - begin;
+        if (inode && file_end == end) vma.file_end = to;
         return vma;
     }
+    /// Does `next`, which begins where this area ends, go on with the same?
+    bool goes_on(const Vma& next) const {
+        const bool same_place = next.inode == inode && next.segment == segment && (!(inode || segment) || next.file_offset == file_offset + (end - begin));
+        return next.begin == end && next.prot == prot && next.shared == shared && next.flags == flags && same_place && (!inode || (file_end == end && next.file_end == next.end));
+    }
+    u64 bytes() const { return end - begin; }
+    /// Which page of its file or segment an address shows.
+    u64 page_of(u64 address) const { return (file_offset + (address - begin)) >> 12; }
 };
 struct AddressSpace {
     u64 root = 0;                ///< physical address of the Sv39 root table
     std::map<u64, Vma> vmas;     ///< by begin
     u64 break_begin = 0, break_end = 0;
     u64 map_below = 0;           ///< mmap places from here downwards
+    u64 stack_limit = ~u64{0};   ///< RLIMIT_STACK
+    u64 searched_bytes = ~u64{0}, searched_to = 0; ///< no gap of so many bytes lies above that address
+    u64 most_resident = 0;       ///< pages, as far as anybody has looked (VmHWM)
+    bool lock_future = false;    ///< mlockall(MCL_FUTURE)
+};
+
+struct SpaceSize {
+    u64 all = 0, data = 0, locked = 0; ///< bytes
 };
 
 enum class FileKind : u8 {

@@ -96,6 +96,12 @@ i64 Vfs::write_data(u32 outer, u64 offset, std::span<const u8> in, u64 now) {
     return static_cast<i64>(in.size());
 }
 
+/// What was stored to a page in memory, as far as the file reaches. Its times have changed when the storing began.
+void Vfs::store_page(u32 inode, u64 page, std::span<const u8> bytes) {
+    const u64 size = size_of(inode), begin = page * kPageSize;
+    if (begin < size) inodes.edit(inode).data.write(begin, bytes.first(std::min(kPageSize, size - begin)));
+}
+
 i64 Vfs::resize_data(u32 outer, u64 size, u64 now) {
     const u32 inode = data_inode(outer);
     if (size > kMaxFileOffset) return -kEFBIG;

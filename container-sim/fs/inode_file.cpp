@@ -41,6 +41,7 @@ Attempt read_inode(const Call& call, OpenFile& file, u64 to, u64 bytes, u64* off
     if (inode.generated) return read_generated(call, file, to, bytes, at);
     const u64 size = vfs.size_of(file.location.inode);
     std::vector<u8> data(at < size ? std::min(bytes, size - at) : 0);
+    call.kernel.pull_pages(call.machine, vfs.data_inode(file.location.inode), at, at + data.size());
     const i64 count = data.empty() ? 0 : vfs.read_data(file.location.inode, at, data);
     if (count < 0) return count;
     data.resize(static_cast<std::size_t>(count));
@@ -89,9 +90,10 @@ Attempt write_inode(const Call& call, OpenFile& file, u64 from, u64 bytes, const
         return -kEFBIG;
     }
     if (data.size() > limit - at) data.resize(limit - at);
+    kernel.pull_pages(call.machine, kernel.vfs.data_inode(index), at, at + data.size());
     const i64 written = write_what_fits(call, index, at, data);
     if (written <= 0) return written;
-    kernel.forget_pages(kernel.vfs.data_inode(index));
+    kernel.renew_pages(call.machine, kernel.vfs.data_inode(index), at, at + static_cast<u64>(written));
     kernel.vfs.drop_privilege_bits(call.viewer(), index);
     kernel.tell_watchers(file.location.dentry, watch::kModify);
     if (!offset) file.offset = at + static_cast<u64>(written);

@@ -85,14 +85,16 @@ Attempt Call::utimensat() const {
     return told(at, with_room([&] { return kernel.vfs.change_times(viewer, at, times[0], times[1], touch); }));
 }
 
-/// Gives a file another length; what is mapped of it from now on is read anew.
+/// Gives a file another length; who maps more than is left of it loses the rest.
 i64 Call::resize(Location at, u64 bytes) const {
-    if (bytes > kernel.process_of(task()).limits[kLimitFileSize].current && bytes > kernel.vfs.size_of(at.inode)) {
+    const u64 before = kernel.vfs.size_of(at.inode);
+    if (bytes > kernel.process_of(task()).limits[kLimitFileSize].current && bytes > before) {
         kernel.send_to_task(machine, index, {.number = kSigXfsz, .code = kCodeKernel});
         return -kEFBIG;
     }
+    if (bytes < before) kernel.pull_pages(machine, kernel.vfs.data_inode(at.inode), bytes & ~kPageMask, bytes);
     const i64 error = with_room([&] { return kernel.vfs.truncate(viewer(), at, bytes); });
-    if (!error) kernel.forget_pages(kernel.vfs.data_inode(at.inode));
+    if (!error && bytes < before) kernel.cut_pages(machine, kernel.vfs.data_inode(at.inode));
     if (!error) kernel.tell_watchers(at.dentry, watch::kModify);
     return error;
 }
@@ -137,8 +139,9 @@ Attempt Call::fallocate() const {
     if (arg(2) + arg(3) > kMaxFileOffset) return -kEFBIG;
     if (const i64 error = sealed_against(inode, arg(1) & kPunch ? seal::kWrite : arg(2) + arg(3) > kernel.vfs.size_of(at.inode) ? seal::kGrow : 0)) return error;
     if (const i64 error = with_room([&] { return kernel.vfs.copy_up(viewer(), at); })) return error;
+    kernel.pull_pages(machine, kernel.vfs.data_inode(at.inode), arg(2), arg(2) + arg(3));
     const i64 error = with_room([&] { return kernel.vfs.allocate_data(at.inode, static_cast<u32>(arg(1)), arg(2), arg(3), viewer().now); });
-    if (!error) kernel.forget_pages(kernel.vfs.data_inode(at.inode));
+    if (!error && arg(1) & kPunch) kernel.renew_pages(machine, kernel.vfs.data_inode(at.inode), arg(2), arg(2) + arg(3));
     return error;
 }
 

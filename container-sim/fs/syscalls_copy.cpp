@@ -11,12 +11,15 @@ namespace trapeze::container {
 i64 Call::copy_between(OpenFile& from, OpenFile& to, u64& read_at, u64& write_at, u64 bytes) const {
     bytes = std::min(bytes, Kernel::kMaxTransfer);
     std::vector<u8> data(bytes);
-    const i64 count = kernel.vfs.read_data(from.location.inode, read_at, data);
+    const u32 source = kernel.vfs.data_inode(from.location.inode), target = kernel.vfs.data_inode(to.location.inode);
+    kernel.pull_pages(machine, source, read_at, read_at + bytes);
+    kernel.pull_pages(machine, target, write_at, write_at + bytes);
+    const i64 count = kernel.vfs.read_data(source, read_at, data);
     if (count <= 0) return count;
     data.resize(static_cast<std::size_t>(count));
     const i64 written = with_room([&] { return kernel.vfs.write_data(to.location.inode, write_at, data, viewer().now); });
     if (written <= 0) return written;
-    kernel.forget_pages(kernel.vfs.data_inode(to.location.inode));
+    kernel.renew_pages(machine, target, write_at, write_at + static_cast<u64>(written));
     kernel.vfs.drop_privilege_bits(viewer(), to.location.inode);
     read_at += static_cast<u64>(written), write_at += static_cast<u64>(written);
     return written;
@@ -70,6 +73,7 @@ i64 Call::change_seals(const OpenFile& file, std::optional<u64> more) const {
     if (!more) return now;
     if (!(file.flags & kAccess) || now & seal::kSeal) return -kEPERM;
     if (*more & ~kAll) return -kEINVAL;
+    if (*more & seal::kWrite && kernel.mapped_for_stores(index)) return -kEBUSY;
     kernel.vfs.inodes.edit(index).seals = now | static_cast<u32>(*more);
     return 0;
 }

@@ -77,6 +77,7 @@ class Vfs {
     i64 write_data(u32 inode, u64 offset, std::span<const u8> in, u64 now);
     i64 resize_data(u32 inode, u64 size, u64 now);
     i64 allocate_data(u32 inode, u32 mode, u64 offset, u64 bytes, u64 now); ///< fallocate(2)
+    void store_page(u32 inode, u64 page, std::span<const u8> bytes);
     void mark_changed(u32 outer, u32 inode, u64 now);
     bool take_pages(u32 super, u64 pages);
     void give_pages(u32 super, u64 pages);

@@ -70,6 +70,8 @@ struct SharedSegment {
     u64 bytes = 0;
     u64 attached = 0, detached = 0;
     i32 creator = 0, last = 0;
+    u64 areas = 0;                  ///< of all processes that map it
+    bool anonymous = false;         ///< not System V's: shared by fork alone
     std::map<u64, u64> frames;      ///< page of the segment to its frame, which it holds as a user
     bool operator==(const SharedSegment&) const = default;
 };

@@ -25,12 +25,7 @@ static_assert(sizeof(SegmentRecord) == 112);
 } // namespace
 
 /// Areas of all processes that map it (shm_nattch).
-u64 Kernel::attachments(u64 serial) const {
-    u64 count = 0;
-    for (u32 i = 1; i < spaces.end(); ++i)
-        if (spaces.contains(i)) count += static_cast<u64>(std::count_if(spaces[i].vmas.begin(), spaces[i].vmas.end(), [serial](const auto& entry) { return entry.second.segment == serial; }));
-    return count;
-}
+u64 Kernel::attachments(u64 serial) const { return segments.at(serial).areas; }
 
 /// The frame of a page of a segment; nullopt: memory is full.
 std::optional<u64> Kernel::segment_frame(Machine& machine, u64 serial, u64 page) {
@@ -107,11 +102,11 @@ Attempt Call::shmat() const {
         const auto after = memory.vmas.lower_bound(at + bytes);
         const bool taken = after != memory.vmas.begin() && std::prev(after)->second.end > at;
         if (taken && !(flags & kReplace)) return -kEINVAL;
-        kernel.unmap(machine, memory, at, at + bytes);
+        if (!kernel.unmap(machine, memory, at, at + bytes)) return -kENOMEM;
     }
     vma.end = vma.begin + bytes, vma.shared = true, vma.segment = name->serial;
     vma.prot = static_cast<u8>(kProtRead | (flags & kReadOnly ? 0 : kProtWrite) | (flags & kExecute ? kProtExec : 0));
-    memory.vmas[vma.begin] = vma;
+    kernel.add_area(memory, vma);
     segment.attached = seconds_now(), segment.last = kernel.process_of(task()).pid;
     return static_cast<i64>(vma.begin);
 }
@@ -124,7 +119,7 @@ Attempt Call::shmdt() const {
     std::vector<std::pair<u64, u64>> areas;
     for (auto at = memory.vmas.lower_bound(arg(0)); at != memory.vmas.end(); ++at) {
         const Vma& vma = at->second;
-        if (!vma.segment || vma.begin - vma.file_offset != arg(0) || (serial && vma.segment != serial)) continue;
+        if (!vma.segment || kernel.segments.at(vma.segment).anonymous || vma.begin - vma.file_offset != arg(0) || (serial && vma.segment != serial)) continue;
         serial = vma.segment;
         areas.push_back({vma.begin, vma.end});
     }
