@@ -1,5 +1,5 @@
 // The files of one process or thread in proc(5), as ps, top, lsns, nsenter and the like read them.
-#include "container-sim/fs/proc.hpp"
+#include "container-sim/fs/proc_shown.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,47 +13,6 @@ namespace {
 constexpr u64 kTicksPerSecond = 100;
 u64 ticks(u64 cycles) { return cycles * Kernel::kNanosecondsPerCycle / (1'000'000'000 / kTicksPerSecond); }
 
-/// What a row has to do with one thread: nothing is shown of one that has ended.
-struct Shown {
-    const Kernel& kernel;
-    const Task& task;
-    const Process& process;
-    u32 pids;
-    bool is_leader;
-
-    i32 pid(i32 host) const { return host ? kernel.pid_in(host, pids) : 0; }
-    i32 parent() const { return pid(kernel.processes[process.parent].pid); }
-    char state() const {
-        if (task.state == TaskState::Zombie || process.zombie) return 'Z';
-        return task.state == TaskState::Stopped ? 'T' : task.state == TaskState::Blocked ? 'S' : 'R';
-    }
-    bool has_memory() const { return kernel.spaces.contains(task.memory) && task.memory; }
-};
-template <std::string (*show)(const Reader&, const Shown&)> std::string with_task(const Reader& reader) {
-    const Task* task = proc_task(reader);
-    if (!task) return {};
-    const Kernel& kernel = *reader.viewer.kernel;
-    const Process& process = kernel.process_of(*task);
-    return show(reader, {kernel, *task, process, reader.vfs.supers.get(reader.super).namespace_index, process.pid == task->tid});
-}
-
-struct MemoryUse {
-    u64 size = 0, data = 0, text = 0, stack = 0, resident = 0;
-};
-MemoryUse memory_use(const Reader& reader, const Shown& shown) {
-    MemoryUse use;
-    if (!shown.has_memory()) return use;
-    const AddressSpace& memory = shown.kernel.spaces[shown.task.memory];
-    for (const auto& [begin, vma] : memory.vmas) {
-        const u64 bytes = vma.end - vma.begin;
-        use.size += bytes;
-        if (vma.prot & 4) use.text += bytes;
-        else if (vma.prot & 2) use.data += bytes;
-    }
-    use.resident = shown.kernel.resident_pages(*reader.viewer.machine, memory) * kPageSize;
-    return use;
-}
-
 std::string show_stat(const Reader& reader, const Shown& s) {
     const MemoryUse memory = memory_use(reader, s);
     const Process& p = s.process;
@@ -62,7 +21,7 @@ std::string show_stat(const Reader& reader, const Shown& s) {
     return fmt::format("{} ({}) {} {} {} {} {} {} 0 {} 0 0 0 {} 0 {} 0 {} {} {} 0 {} {} {} 18446744073709551615 0 0 0 0 0 {} {} 0 0 0 0 0 {} 0 0 0 0 0 0 0 0 0 0 0 0 0 {}\n",
                        s.pid(s.is_leader ? p.pid : s.task.tid), s.task.name, s.state(), s.parent(), s.pid(p.group), s.pid(p.session), terminal, p.tty ? s.pid(s.kernel.terminals[p.tty - 1].foreground) : -1, p.faults,
                        own_ticks, ticks(p.children_cycles), 20 + p.nice, p.nice, std::max<std::size_t>(1, p.threads.size()), ticks(p.started), memory.size,
-                       memory.resident / kPageSize, s.task.pending.set() & 0x7fffffff, s.task.blocked_signals & 0x7fffffff, p.exit_signal, p.zombie ? p.exit_status : 0);
+                       memory.resident() / kPageSize, s.task.pending.set() & 0x7fffffff, s.task.blocked_signals & 0x7fffffff, p.exit_signal, p.zombie ? p.exit_status : 0);
 }
 
 std::string pids_in_levels(const Shown& s, i32 host) {
@@ -92,12 +51,7 @@ std::string show_status(const Reader& reader, const Shown& s) {
     for (u32 group : c.groups) text += fmt::format("{} ", reader.viewer.seen_id(group, true));
     text += fmt::format("\nNStgid:{}\nNSpid:{}\nNSpgid:{}\nNSsid:{}\nKthread:\t0\n", pids_in_levels(s, s.process.pid), pids_in_levels(s, s.task.tid), pids_in_levels(s, s.process.group),
                         pids_in_levels(s, s.process.session));
-    if (s.has_memory()) {
-        const MemoryUse memory = memory_use(reader, s);
-        text += fmt::format("VmPeak:\t{0:8} kB\nVmSize:\t{0:8} kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t{1:8} kB\nVmRSS:\t{1:8} kB\nVmData:\t{2:8} kB\nVmExe:\t{3:8} kB\n",
-                            memory.size >> 10, memory.resident >> 10, memory.data >> 10, memory.text >> 10);
-    }
-    if (s.has_memory()) text += "CoreDumping:\t0\nTHP_enabled:\t0\nuntag_mask:\t0xffffffffffffffff\n";
+    if (s.has_memory()) text += memory_lines(reader, s);
     u64 ignored = 0, caught = 0;
     if (!s.process.zombie)
         for (int number = 1; number <= kSignals; ++number) {
@@ -130,23 +84,6 @@ i64 store_comm(const Reader& reader, std::string_view text) {
     while (!name.empty() && name.back() == '\n') name.pop_back();
     kernel.tasks[kernel.pids.at(task->tid).task].name = name;
     return static_cast<i64>(text.size());
-}
-
-std::string show_maps(const Reader& reader, const Shown& s) {
-    if (!s.has_memory()) return {};
-    const AddressSpace& memory = s.kernel.spaces[s.task.memory];
-    std::string text;
-    for (const auto& [begin, vma] : memory.vmas) {
-        const Inode* inode = vma.inode ? &reader.vfs.inodes.get(vma.inode) : nullptr;
-        std::string line = fmt::format("{:08x}-{:08x} {}{}{}{} {:08x} 00:{:02x} {} ", vma.begin, vma.end, vma.prot & 1 ? 'r' : '-', vma.prot & 2 ? 'w' : '-', vma.prot & 4 ? 'x' : '-',
-                                       vma.shared ? 's' : 'p', vma.inode ? vma.file_offset : 0, inode ? reader.vfs.supers.get(inode->super).device : 0, inode ? inode->number : 0);
-        const bool stack = !inode && vma.begin <= s.process.stack_begin && s.process.stack_begin < vma.end;
-        const bool heap = !inode && memory.break_begin < memory.break_end && vma.begin <= memory.break_begin && memory.break_begin < vma.end;
-        const std::string name = inode ? (vma.inode == s.process.executable_inode ? s.process.executable : reader.vfs.path_in_super(inode->first_dentry)) : stack ? "[stack]" : heap ? "[heap]" : "";
-        if (!name.empty()) line += std::string(line.size() < 73 ? 73 - line.size() : 0, ' ') + name;
-        text += line + "\n";
-    }
-    return text;
 }
 
 std::string mounts_of(const Reader& reader, const Shown& s, bool info) {
@@ -182,10 +119,6 @@ i64 store_oom_score_adj(const Reader& reader, std::string_view text) {
     return static_cast<i64>(text.size());
 }
 std::string show_oom_score(const Reader&, const Shown& s) { return fmt::format("{}\n", std::max(0, 666 + s.process.oom_score_adjust * 2 / 3)); }
-std::string show_statm(const Reader& reader, const Shown& s) {
-    const MemoryUse memory = memory_use(reader, s);
-    return fmt::format("{} {} 0 {} 0 {} 0\n", memory.size / kPageSize, memory.resident / kPageSize, memory.text / kPageSize, memory.data / kPageSize);
-}
 std::string show_zero(const Reader&, const Shown&) { return "0\n"; }
 std::string show_cgroup(const Reader& reader, const Shown& s) { return reader.viewer.cgroup_text(s.task); }
 std::string show_loginuid(const Reader&, const Shown&) { return "4294967295"; }
@@ -270,6 +203,8 @@ const std::vector<GeneratedFile> kProcessFiles = {
     {"comm", 0644, with_task<show_comm>, store_comm},
     {"environ", 0400, with_task<show_environ>, nullptr, require_trace},
     {"maps", 0444, with_task<show_maps>, nullptr, require_trace},
+    {"smaps", 0444, with_task<show_smaps>, nullptr, require_trace},
+    {"smaps_rollup", 0444, with_task<show_smaps_rollup>, nullptr, require_trace},
     {"mounts", 0444, with_task<show_mounts>, nullptr},
     {"mountinfo", 0444, with_task<show_mountinfo>, nullptr},
     {"limits", 0644, with_task<show_limits>, nullptr},

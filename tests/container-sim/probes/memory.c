@@ -281,3 +281,136 @@ CHECK(memory_membarrier_and_rseq) {
     SHOW("unknown", syscall(SYS_membarrier, 1 << 30, 0, 0));
     SHOW("rseq-length", syscall(SYS_rseq, map(4096, RW, MAP_PRIVATE), 7, 0, 0));
 }
+
+CHECK(memory_truncate_takes_pages_from_all_who_map) {
+    own_mounts();
+    touch("f", "");
+    truncate("f", 3 * 4096);
+    int fd = open("f", O_RDWR);
+    char *shared_map = mmap(0, 3 * 4096, RW, MAP_SHARED, fd, 0), *private = mmap(0, 3 * 4096, RW, MAP_PRIVATE, fd, 0);
+    shared_map[4096] = 's', private[8192] = 'p', shared_map[4096 + 100] = 't';
+    pid_t pid = START({ set_flag(0); await_flag(1); say("child=%s,%s,%s", name_of(reads(shared_map)), name_of(reads(shared_map + 8192)), name_of(reads(private + 8192))); });
+    await_flag(0);
+    SHOW("cut", ftruncate(fd, 4096 + 50));
+    set_flag(1);
+    wait_for(pid);
+    say("kept=%d tail=%d beyond=%s own-copy=%s", shared_map[4096] == 's', shared_map[4096 + 100], name_of(reads(shared_map + 8192)), name_of(writes(private + 8192)));
+    SHOW("grow", ftruncate(fd, 3 * 4096));
+    say("zero=%d private-zero=%d", shared_map[8192] == 0, private[8192] == 0);
+}
+
+CHECK(memory_read_only_file_cannot_become_writable) {
+    own_mounts();
+    touch("f", "x");
+    char *shared_map = mmap(0, 4096, PROT_READ, MAP_SHARED, open("f", O_RDONLY), 0), *private = mmap(0, 4096, PROT_READ, MAP_PRIVATE, open("f", O_RDONLY), 0);
+    SHOW("shared", mprotect(shared_map, 4096, RW));
+    SHOW("private", mprotect(private, 4096, RW));
+    int sealed = syscall(SYS_memfd_create, "m", 2);
+    ftruncate(sealed, 4096);
+    char *before = mmap(0, 4096, RW, MAP_SHARED, sealed, 0);
+    SHOW("mapped", fcntl(sealed, 1033, 8)); // F_ADD_SEALS, F_SEAL_WRITE
+    SHOW("future", fcntl(sealed, 1033, 16)); // F_SEAL_FUTURE_WRITE
+    say("still=%s", name_of(writes(before)));
+    SHOW("more", mapped(mmap(0, 4096, RW, MAP_SHARED, sealed, 0)));
+    char *reader = mmap(0, 4096, PROT_READ, MAP_SHARED, sealed, 0);
+    SHOW("protect", mprotect(reader, 4096, RW));
+    SHOW("copy", mapped(mmap(0, 4096, RW, MAP_PRIVATE, sealed, 0)));
+}
+
+CHECK(memory_shared_anonymous_ends_where_it_was_made) {
+    char *at = map(2 * 4096, RW, MAP_SHARED);
+    at[4096] = 'x';
+    char *grown = mremap(at, 2 * 4096, 4 * 4096, MREMAP_MAYMOVE);
+    SHOW("grow", mapped(grown));
+    say("kept=%d behind=%s", grown[4096] == 'x', name_of(reads(grown + 2 * 4096)));
+    char *second = mremap(grown, 0, 4096, MREMAP_MAYMOVE);
+    SHOW("again", mapped(second));
+    second[5] = 'y';
+    say("same=%d", grown[5] == 'y');
+    char *private = map(4096, RW, MAP_PRIVATE);
+    SHOW("private-again", mapped(mremap(private, 0, 4096, MREMAP_MAYMOVE)));
+    SHOW("huge", mapped(mremap(private, 4096, 1ul << 46, MREMAP_MAYMOVE)));
+    SHOW("overflow", mapped(mremap(private, 4096, -4096ul, MREMAP_MAYMOVE)));
+    SHOW("beyond", mapped(mremap(private, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, -4096ul)));
+    SHOW("overlap", mapped(mremap(private, 8192, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, private + 4096)));
+    SHOW("flags", mapped(mremap(private, 4096, 4096, 64)));
+}
+
+CHECK(memory_has_65530_areas_at_most) {
+    long made = 0, errors = 0;
+    char *at = map(2ul * 70000 * 4096, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
+    for (long i = 0; i < 70000 && !errors; ++i) {
+        if (mprotect(at + 2 * i * 4096, 4096, PROT_READ)) errors = errno;
+        else ++made;
+    }
+    say("made=%d error=%s", made > 32000 && made < 32768, strerrorname_np(errors));
+    SHOW("fixed-inside", mapped(mmap(at + 4096 * 139000ul, 4096, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0)));
+    SHOW("unmap-inside", munmap(at + 4096 * 139000ul, 4096));
+    SHOW("unmap-all", munmap(at, 2ul * 70000 * 4096));
+}
+
+CHECK(memory_stack_limit_and_growing_down) {
+    RUN({
+        struct rlimit limit = {256 << 10, 256 << 10};
+        setrlimit(RLIMIT_STACK, &limit);
+        char *here = __builtin_frame_address(0);
+        say("near=%s far=%s", name_of(reads(here - (64 << 10))), "");
+        volatile char *far = here - (512 << 10);
+        *far = 1;
+    });
+    char *room = map(600 * 4096, PROT_NONE, MAP_PRIVATE);
+    munmap(room, 600 * 4096);
+    char *down = mmap(room + 590 * 4096, 4096, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED, -1, 0);
+    SHOW("growsdown", mapped(down));
+    say("below=%s", name_of(writes(down - 3 * 4096)));
+    SHOW("shared", mapped(mmap(0, 4096, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0)));
+}
+
+static long kilobytes(const char *file, const char *field) {
+    char text[8192] = "";
+    int fd = open(file, O_RDONLY);
+    long count = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[count > 0 ? count : 0] = 0;
+    char *at = strstr(text, field);
+    return at ? atol(at + strlen(field)) : -1;
+}
+
+CHECK(memory_counts_of_proc_agree) {
+    own_mounts();
+    touch("f", "");
+    truncate("f", 32 * 4096);
+    const char *status = "/proc/self/status";
+    long anonymous = kilobytes(status, "RssAnon:"), shared_pages = kilobytes(status, "RssShmem:");
+    char *private = map(32 * 4096, RW, MAP_PRIVATE), *file = mmap(0, 32 * 4096, RW, MAP_SHARED, open("f", O_RDWR), 0), *common = map(32 * 4096, RW, MAP_SHARED);
+    for (int i = 0; i < 32; ++i) private[i * 4096] = file[i * 4096] = common[i * 4096] = 1;
+    say("anonymous=%d shared=%d", kilobytes(status, "RssAnon:") - anonymous >= 128, kilobytes(status, "RssShmem:") - shared_pages == 256);
+    say("sum=%d", kilobytes(status, "VmRSS:") == kilobytes(status, "RssAnon:") + kilobytes(status, "RssFile:") + kilobytes(status, "RssShmem:"));
+    say("rollup=%d", kilobytes("/proc/self/smaps_rollup", "Rss:") - kilobytes(status, "VmRSS:") <= 16);
+    SHOW("lock", mlock(private, 8 * 4096));
+    say("locked=%ld", kilobytes(status, "VmLck:"));
+    SHOW("future", mlockall(MCL_FUTURE));
+    map(4 * 4096, RW, MAP_PRIVATE);
+    say("locked=%ld", kilobytes(status, "VmLck:"));
+    munlockall();
+    say("locked=%ld", kilobytes(status, "VmLck:"));
+}
+
+CHECK(memory_advice_on_areas) {
+    char *at = map(4 * 4096, RW, MAP_PRIVATE), *common = map(4096, RW, MAP_SHARED);
+    SHOW("populate", madvise(at, 4 * 4096, MADV_POPULATE_WRITE));
+    SHOW("free", madvise(at, 4096, MADV_FREE));
+    SHOW("free-shared", madvise(common, 4096, MADV_FREE));
+    SHOW("wipe-shared", madvise(common, 4096, MADV_WIPEONFORK));
+    SHOW("remove-private", madvise(at, 4096, MADV_REMOVE));
+    SHOW("will-need", madvise(at, 4096, MADV_WILLNEED));
+    SHOW("cold", madvise(at, 4096, MADV_COLD));
+    SHOW("page-out", madvise(at, 4096, MADV_PAGEOUT));
+    mlock(at, 4096);
+    SHOW("locked", madvise(at, 4096, MADV_DONTNEED));
+    SHOW("locked-anyhow", madvise(at, 4096, MADV_DONTNEED_LOCKED));
+    SHOW("none", madvise(at, 0, MADV_DONTNEED));
+    SHOW("overflow", madvise(at, -4096ul, MADV_DONTNEED));
+    mprotect(at, 4096, PROT_NONE);
+    SHOW("populate-none", madvise(at, 4096, MADV_POPULATE_READ));
+}
