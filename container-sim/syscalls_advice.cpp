@@ -87,7 +87,7 @@ Attempt Call::madvise() const {
     if (flags) kernel.join_areas(memory, begin, end);
     if (result || (advice != kPopulateRead && advice != kPopulateWrite)) return result;
     for (u64 page = begin; page < end; page += kPageSize)
-        if (const i64 error = kernel.fault_in(machine, memory, page, advice == kPopulateWrite ? Access::Store : Access::Load); error < 0) return error == kBusFault ? -kEFAULT : error;
+        if (const i64 error = kernel.fault_in(machine, memory, page, advice == kPopulateWrite ? Access::Store : Access::Load); error < 0) return error == kBusFault ? -kEFAULT : error == -kEFAULT ? -kEINVAL : error;
     return 0;
 }
 

@@ -201,6 +201,7 @@ Attempt Call::mremap() const {
     const u64 from = arg(0), old_bytes = round_up(arg(1)), bytes = round_up(arg(2)), flags = arg(3), to = arg(4);
     if (flags & ~u64{kMayMove | kMoveFixed | kDontUnmap} || (flags & (kMoveFixed | kDontUnmap) && !(flags & kMayMove)) || from & kPageMask || !bytes) return -kEINVAL;
     if (flags & kDontUnmap && old_bytes != bytes) return -kEINVAL;
+    if (bytes >> 56) return -kEINVAL; // beyond any RISC-V address space
     if (bytes > kUserEnd || old_bytes > kUserEnd || from >= kUserEnd) return bytes > kUserEnd ? -kENOMEM : -kEFAULT;
     if (flags & kMoveFixed && (to & kPageMask || to >= kUserEnd || bytes > kUserEnd - to || (from + old_bytes > to && to + bytes > from))) return -kEINVAL;
     const auto above = memory.vmas.upper_bound(from);

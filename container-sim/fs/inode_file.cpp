@@ -9,10 +9,17 @@ namespace trapeze::container {
 
 namespace {
 
+/// As many bytes as there are pages for: a buffer may end in the middle.
 Attempt give(const Call& call, const std::vector<u8>& data, u64 to, u64& at) {
-    if (!call.kernel.copy_out(call.machine, call.task(), to, data)) return -kEFAULT;
-    at += data.size();
-    return static_cast<i64>(data.size());
+    std::size_t given = 0;
+    while (given < data.size()) {
+        const std::span<const u8> part = std::span(data).subspan(given, std::min<std::size_t>(data.size() - given, kPageSize - ((to + given) & kPageMask)));
+        if (!call.kernel.copy_out(call.machine, call.task(), to + given, part)) break;
+        given += part.size();
+    }
+    if (!given && !data.empty()) return -kEFAULT;
+    at += given;
+    return static_cast<i64>(given);
 }
 
 /// The text is made when reading begins, and again whenever it begins anew.
