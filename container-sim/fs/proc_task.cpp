@@ -51,7 +51,7 @@ std::string show_status(const Reader& reader, const Shown& s) {
     for (u32 group : c.groups) text += fmt::format("{} ", reader.viewer.seen_id(group, true));
     text += fmt::format("\nNStgid:{}\nNSpid:{}\nNSpgid:{}\nNSsid:{}\nKthread:\t0\n", pids_in_levels(s, s.process.pid), pids_in_levels(s, s.task.tid), pids_in_levels(s, s.process.group),
                         pids_in_levels(s, s.process.session));
-    if (s.has_memory()) text += memory_lines(reader, s);
+    if (s.has_memory()) text += memory_lines(reader, s) + "CoreDumping:\t0\nTHP_enabled:\t0\nuntag_mask:\t0xffffffffffffffff\n";
     u64 ignored = 0, caught = 0;
     if (!s.process.zombie)
         for (int number = 1; number <= kSignals; ++number) {
