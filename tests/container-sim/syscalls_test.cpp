@@ -94,7 +94,7 @@ const std::vector<Pointers> kPointers = {
     {"sendmsg", {7, 0, 0}, {1}}, {"recvmsg", {7, 0, 0}, {1}}, {"sendmmsg", {7, 0, 1, 0}, {1}}, {"recvmmsg", {7, 0, 1, 0, 0}, {1}},
 };
 // Pointers that are addresses to work on, are only kept, are not used yet, or need a situation that other tests make (wait4).
-const std::set<std::string> kNoFault = {"copy_file_range", "set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "clone", "getgroups", "sendfile", "wait4",
+const std::set<std::string> kNoFault = {"copy_file_range", "set_tid_address", "set_robust_list", "munmap", "mmap", "mprotect", "madvise", "mremap", "msync", "mlock", "mlock2", "munlock", "mincore", "process_vm_readv", "process_vm_writev", "clone", "getgroups", "sendfile", "wait4",
                                         "waitid", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "timerfd_gettime", "clock_settime", "riscv_flush_icache", "pidfd_send_signal", "reboot", "flistxattr", "fsconfig", "name_to_handle_at",
                                         "accept", "accept4", "recvfrom", "msgrcv", "splice", "vmsplice", "timer_gettime", "rseq", "acct", "syslog", "init_module", "finit_module", "delete_module", "swapon", "swapoff", "request_key", "inotify_add_watch"};
 
