@@ -281,7 +281,10 @@ Attempt Call::epoll_ctl() const {
     if (arg(1) != kDelete && !read_user(arg(3), given)) return -kEFAULT;
     const OpenFile *own = kernel.file_of(task(), fd_arg(0)), *file = kernel.file_of(task(), fd_arg(2));
     if (!own || !file) return -kEBADF;
-    if (file->kind == FileKind::Inode) return -kEPERM;
+    if (file->kind == FileKind::Inode) {
+        const GeneratedFile* made_up = kernel.vfs.inodes.get(file->location.inode).generated;
+        if (!made_up || !made_up->changes) return -kEPERM;
+    }
     if (own->kind != FileKind::Epoll || own == file) return -kEINVAL;
     EpollSet& set = kernel.epolls[own->object];
     const std::pair<u32, u32> key{fd_arg(2), file_number(fd_arg(2))};

@@ -308,7 +308,12 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     ttys.emplace_back();
     ttys.back().init = *process_index;
     task.namespaces.uts = uts, task.namespaces.mnt = mnt;
-    for (NamespaceKind kind : {NamespaceKind::Ipc, NamespaceKind::Net, NamespaceKind::Cgroup, NamespaceKind::Time, NamespaceKind::Time, NamespaceKind::User}) use_namespace(kind, 0);
+    const i64 group = make_cgroup(0, fmt::format("container-{}", process.container), 0, 0);
+    if (group > 0 && make_cgroup_folder(static_cast<u32>(group), 0755, wall_clock(machine)) > 0) task.cgroup = static_cast<u32>(group);
+    process.cgroup = task.cgroup;
+    cgroups.use(task.cgroup);
+    task.namespaces.cgroup = make_namespace(NamespaceKind::Cgroup, task.cgroup, 0);
+    for (NamespaceKind kind : {NamespaceKind::Ipc, NamespaceKind::Net, NamespaceKind::Time, NamespaceKind::Time, NamespaceKind::User}) use_namespace(kind, 0);
     task.pid_namespace_of_children = pid_namespace;
     give_pid(*index, pid_namespace);
     process.pid = task.tid;
@@ -330,6 +335,7 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     for (int i = 0; i < 3 && file >= 0; ++i) new_descriptor(task, static_cast<u32>(file), false);
     if (file >= 0) close_file(machine, static_cast<u32>(file));
     const u32 own = task.process;
+    join_cgroup(*index);
     task.state = TaskState::Blocked;
     i64 result = mount_root(machine, *index, mnt, root.value(), spec);
     if (result == 0 && spec.terminal) result = name_console(machine, *index);
@@ -413,7 +419,7 @@ i64 Kernel::mount_root(Machine& machine, u32 task, u32 mnt, u32 super, const Con
     return add_standard_mounts(machine, task);
 }
 
-/// /proc and /dev, as container runtimes mount them.
+/// /proc, /sys with its cgroups, and /dev, as container runtimes mount them.
 i64 Kernel::add_standard_mounts(Machine& machine, u32 task) {
     const Viewer viewer = viewer_of(machine, task);
     const auto mount_on = [&](const char* name, const FileSystemType& type, const char* options) -> i64 {
@@ -425,10 +431,13 @@ i64 Kernel::add_standard_mounts(Machine& machine, u32 task) {
         } else if (found.error || !vfs.is_directory(found.location)) {
             return 0; // the folder has something else there
         }
-        const i64 super = vfs.make_super(viewer, type, {name, options, 0, false, {}});
-        return super < 0 ? super : vfs.mount_new(viewer, found.location, static_cast<u32>(super), mount_flag::kNoSuid | (&type == &kProc ? mount_flag::kNoDev | mount_flag::kNoExec : 0), type.name);
+        const i64 super = &type == &kCgroup2 ? i64{cgroup_super} : vfs.make_super(viewer, type, {name, options, 0, false, {}});
+        const u32 of_kernel = &type == &kProc || &type == &kSysfs || &type == &kCgroup2 ? mount_flag::kNoDev | mount_flag::kNoExec : 0;
+        return super < 0 ? super : vfs.mount_new(viewer, found.location, static_cast<u32>(super), mount_flag::kNoSuid | of_kernel, type.name);
     };
     if (const i64 error = mount_on("proc", kProc, "")) return error;
+    if (const i64 error = mount_on("sys", kSysfs, "")) return error;
+    if (const i64 error = mount_on("sys/fs/cgroup", kCgroup2, "")) return error;
     if (const i64 error = mount_on("dev", kTmpfs, "mode=755")) return error;
     if (const i64 error = mount_on("dev/pts", kDevpts, "newinstance,ptmxmode=0666,mode=0620")) return error;
     static constexpr std::pair<const char*, u64> kDevices[] = {{"dev/null", make_device(1, 3)}, {"dev/zero", make_device(1, 5)}, {"dev/full", make_device(1, 7)},

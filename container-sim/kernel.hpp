@@ -21,7 +21,6 @@
 #include "container-sim/terminal.hpp"
 #include "emulator/machine.hpp"
 
-#include <deque>
 #include <set>
 
 namespace trapeze {
@@ -114,7 +113,6 @@ class Kernel {
     void wake(WaitKey key, Edge edge = Edge::Yes);
     void wake_task(u32 task, Wakened why);
     void leave_queues(Task& task);
-    std::optional<u32> choose();
     void expire_timers(Machine& machine);
     bool skip_idle(Machine& machine);
     void load(Machine& machine, Task& task);
@@ -148,6 +146,62 @@ class Kernel {
     void set_parent(u32 child, u32 parent);
     u32 reaper_of(const Process& process) const;
     std::optional<u32> init_of(u32 pid_namespace) const; ///< process
+
+    // cgroups.cpp, cgroup_control.cpp, fs/cgroupfs.cpp
+    static constexpr std::size_t kMaxCgroups = 65'536;
+    void set_up_cgroups(const Viewer& boot);
+    bool cgroup_within(u32 group, u32 ancestor) const;
+    ControllerSet controllers_of(u32 group) const;
+    std::vector<u32> cgroups_below(u32 group) const;
+    i64 make_cgroup(u32 parent, const std::string& name, u32 uid, u32 gid);
+    i64 make_cgroup_folder(u32 group, u32 permissions, u64 now);
+    i64 remove_cgroup(u32 group);
+    void release_cgroup(u32 group);
+    void cgroup_event(u32 group);
+    void change_members(u32 group, u32 task, bool enters);
+    void join_cgroup(u32 task);
+    void leave_cgroup(u32 task);
+    void move_to_cgroup(u32 task, u32 group);
+    std::string cgroup_path(u32 group, u32 root) const;
+    std::string cgroup_line(const Task& shown, u32 root) const;
+    std::optional<u32> cgroup_at(Location at) const;
+    i64 may_write_cgroup(const Viewer& viewer, u32 group);
+    void drop_cgroup_files(u32 group);
+    bool is_thread_root(u32 group) const;
+    bool is_valid_domain(u32 group) const;
+    bool can_be_thread_root(u32 group) const;
+    i64 may_hold_processes(u32 group) const;
+    i64 may_migrate(const Viewer& viewer, u32 from, u32 to, bool whole);
+    i64 may_enable(u32 group, ControllerSet enable) const;
+    i64 change_controllers(u32 group, ControllerSet enable, ControllerSet disable);
+    void reset_controller(u32 group, Controller controller);
+    i64 charge_fork(u32 group);
+    void count_pids(u32 group, i64 more);
+    i64 charge_memory(u32 group, i64 pages);
+    void set_frozen(u32 task, bool frozen);
+    void freeze_cgroup(u32 group, bool freeze);
+    void kill_cgroup(Machine& machine, u32 group);
+    u64 effective_cpus(u32 group) const;
+
+    // run_queue.cpp
+    std::optional<u32> choose();
+    u32 cpu_home(u32 group) const;
+    u64 weight_of(const Task& task) const;
+    void enqueue(u32 task);
+    void dequeue(u32 task);
+    void enqueue_group(u32 group);
+    void dequeue_group(u32 group);
+    void put_back();
+    void leave_hart(u32 task);
+    void account_current();
+    void charge_cpu(u32 group, u64 cycles);
+    void throttle(u32 group);
+    void renew_quota(u32 group);
+    u64 slice_of(const Task& task) const;
+    u64 next_renewal() const;
+    void note_waiting(u32 group, bool more);
+    void note_running(u32 group, bool running);
+    void note_stall(u32 group);
 
     // namespaces.cpp
     bool namespace_within(u32 inner, u32 outer) const;
@@ -191,6 +245,8 @@ class Kernel {
     void stop_process(Machine& machine, u32 process, int number);
     void continue_process(Machine& machine, u32 process);
     void tell_parent(Machine& machine, u32 process, int code, int status);
+    bool ends_by_signal(u32 task) const;
+    void thaw_to_end(u32 process);
     void wake_for_signal(u32 task);
 
     // event_files.cpp
@@ -408,6 +464,9 @@ class Kernel {
     Pool<UserNamespace> user_namespaces;
     Pool<TimeNamespace> time_namespaces;
     Pool<CgroupNamespace> cgroup_namespaces;
+    Pool<Cgroup> cgroups;                     ///< 0 is the root
+    u32 next_cgroup_serial = 1, cgroup_super = 0;
+    bool cgroup_nsdelegate = false;           ///< mounted so: cgroup namespaces are delegation boundaries
     Pool<IpcNamespace> ipc_namespaces;
     Pool<SemaphoreUndo> semaphore_undos;      ///< 0 is nobody's
     std::map<u64, SharedSegment> segments;    ///< by serial
@@ -445,7 +504,11 @@ class Kernel {
     std::set<std::pair<u64, u32>> timers; ///< (deadline in cycles, task)
     std::set<std::pair<u64, u32>> alarms; ///< (deadline in cycles, process)
     std::set<std::tuple<u64, u32, i32>> posix_deadlines; ///< (deadline in cycles, process, timer)
-    std::deque<u32> run_queue;
+    std::set<std::pair<u64, u32>> renewals; ///< (end of its period in cycles, cgroup with a quota)
+    u64 next_turn = 1;            ///< who came into a run queue earlier goes first among equals
+    u64 ran = 0;                  ///< cycles of the current task that have not been counted yet
+    u64 clock = 0;                ///< cycles when the main loop last looked
+    bool yields = false;          ///< the current task lets others go first
 
     std::vector<u32> frame_users;
     u64 next_frame = 0;           ///< where to look for a free one

@@ -143,6 +143,7 @@ void Kernel::end_thread(Machine& machine, u32 index, int code) {
     if (task.state == TaskState::Zombie || task.state == TaskState::Free) return;
     const u32 process = task.process;
     walk_robust_list(machine, index);
+    leave_cgroup(index);
     release_task(machine, tasks[index]);
     tasks[index].state = TaskState::Zombie;
     std::erase(processes[process].threads, index);
@@ -158,6 +159,8 @@ void Kernel::drop_task(Machine& machine, u32 index) {
     Task& task = tasks[index];
     if (task.actions && signal_actions.release(task.actions)) signal_actions.erase(task.actions);
     release_namespaces(machine, task);
+    count_pids(task.cgroup, -1);
+    release_cgroup(task.cgroup);
     if (const auto record = pids.find(task.tid); record != pids.end()) record->second.has_task = false;
     release_pid(task.tid);
     const bool queued = task.queued;

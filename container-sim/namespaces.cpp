@@ -99,7 +99,12 @@ void Kernel::release_namespace(Machine& machine, NamespaceKind kind, u32 index) 
     }
     case NamespaceKind::Uts: gone = last(uts_namespaces); break;
     case NamespaceKind::Time: gone = last(time_namespaces); break;
-    case NamespaceKind::Cgroup: gone = last(cgroup_namespaces); break;
+    case NamespaceKind::Cgroup: {
+        const u32 root = cgroup_namespaces[index].root;
+        gone = last(cgroup_namespaces);
+        if (gone) release_cgroup(root);
+        break;
+    }
     case NamespaceKind::Ipc:
         if (ipc_namespaces.users(index) == 1) take_down_ipc(machine, index);
         gone = last(ipc_namespaces);
@@ -187,7 +192,7 @@ u32 Kernel::make_namespace(NamespaceKind kind, u32 from, u32 owner) {
         static_cast<NamespaceHead&>(made) = head, made.entered = false;
         return time_namespaces.add(made);
     }
-    case NamespaceKind::Cgroup: return cgroup_namespaces.add(CgroupNamespace{head, from}); // `from`: the cgroup that becomes its root
+    case NamespaceKind::Cgroup: cgroups.use(from); return cgroup_namespaces.add(CgroupNamespace{head, from}); // `from`: the cgroup that becomes its root
     case NamespaceKind::Ipc: return ipc_namespaces.add({head, {}, {}, {}, {}, 0});
     case NamespaceKind::Net: {
         const u32 index = net_namespaces.add(head);

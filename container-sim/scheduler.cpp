@@ -1,5 +1,5 @@
-// The kernel's main loop: choosing a task, running it on the hart, serving what it traps with. Round robin with time slices counted in
-// instructions. A task that waits is in no queue but those of what it waits for.
+// The kernel's main loop: choosing a task, running it on the hart, serving what it traps with. Who goes next is
+// run_queue.cpp's affair; time slices are counted in instructions. A task that waits is in no queue but those of what it waits for.
 #include "container-sim/page_tables.hpp"
 #include "container-sim/fs/types.hpp"
 #include "container-sim/kernel.hpp"
@@ -74,6 +74,7 @@ void Kernel::set_up_host() {
     const Credentials root;
     boot.credentials = &root;
     vfs.start_namespace(0, 0);
+    set_up_cgroups(boot);
     const auto make_tree = [&](const FileSystemType& type, const char* source) { // with no options, in an empty file system, this cannot fail
         const u32 super = static_cast<u32>(vfs.make_super(boot, type, {source, "", 0, false, {}}));
         return vfs.new_mount(super, vfs.root_of(super), source, 0);
@@ -114,7 +115,7 @@ void Kernel::event(Machine& machine, EventKind kind, const Task& task, std::stri
 void Kernel::make_runnable(u32 index) {
     Task& task = tasks[index];
     task.state = TaskState::Runnable;
-    if (!task.queued && index != current) run_queue.push_back(index), task.queued = true;
+    if (!task.frozen && !task.queued && index != current) enqueue(index);
 }
 
 /// The task's attempt could not finish: it sleeps until what `waits` names changes, or until its deadline.
@@ -152,18 +153,8 @@ void Kernel::wake(WaitKey key, Edge edge) {
     for (u32 index : queues.waiting(key)) wake_task(index, Wakened::ByKey);
 }
 
-std::optional<u32> Kernel::choose() {
-    while (!run_queue.empty()) {
-        const u32 index = run_queue.front();
-        run_queue.pop_front();
-        tasks[index].queued = false;
-        if (tasks[index].state == TaskState::Free) free_tasks.insert(index);
-        if (tasks[index].state == TaskState::Runnable) return index;
-    }
-    return std::nullopt;
-}
-
 void Kernel::expire_timers(Machine& machine) {
+    while (!renewals.empty() && renewals.begin()->first <= machine.cycles()) renew_quota(renewals.begin()->second);
     while (!timer_file_deadlines.empty() && timer_file_deadlines.begin()->first <= machine.cycles()) {
         const u32 timer = timer_file_deadlines.begin()->second;
         timer_file_deadlines.erase(timer_file_deadlines.begin());
@@ -193,6 +184,7 @@ bool Kernel::skip_idle(Machine& machine) {
     // What the network has still to do matters only to somebody: connections that are over wait for a minute.
     const auto alive = [](const Process& process) { return process.used && !process.zombie && !process.engine; };
     if (network_due() < earliest && std::any_of(processes.begin() + 1, processes.end(), alive)) earliest = network_due();
+    earliest = std::min(earliest, next_renewal());
     if (earliest == kForever) return false;
     if (earliest > machine.cycles()) machine.charge(earliest - machine.cycles());
     return true;
@@ -224,13 +216,14 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
         if (console.terminal) feed_terminal(machine, console.terminal);
     while (stop.executed < budget) {
         if (engine_news) return stop;
+        clock = machine.cycles();
         expire_timers(machine);
         if (network_due() <= machine.cycles()) advance_network(machine);
-        if (current == kNobody || slice_left == 0 || tasks[current].state != TaskState::Runnable) {
-            const u32 before = std::exchange(current, kNobody);
-            if (before != kNobody && tasks[before].state == TaskState::Runnable) {
-                make_runnable(before);
-                if (tasks[before].rseq && !tasks[before].in_call) abort_sequence(machine, before);
+        if (current == kNobody || slice_left == 0 || tasks[current].state != TaskState::Runnable || tasks[current].frozen) {
+            const u32 before = current;
+            if (before != kNobody) {
+                put_back();
+                if (tasks[before].state == TaskState::Runnable && tasks[before].rseq && !tasks[before].in_call) abort_sequence(machine, before);
             }
             const auto next = choose();
             if (!next) {
@@ -244,7 +237,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
                 return stop;
             }
             current = *next;
-            slice_left = kSlice;
+            slice_left = slice_of(tasks[current]);
             if (before != current) event(machine, EventKind::ContextSwitch, tasks[current], tasks[current].name);
         }
         if (tasks[current].in_call) {
@@ -258,9 +251,11 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
         load(machine, tasks[current]);
         const Stop hart_stop = machine.run(std::min(budget - stop.executed, slice_left));
         stop.executed += hart_stop.executed;
+        clock = machine.cycles();
         if (hart_stop.executed) idle_skips = 0;
         slice_left -= std::min(slice_left, hart_stop.executed);
         save(machine, tasks[current]);
+        ran += hart_stop.executed;
         tasks[current].run_cycles += hart_stop.executed;
         process_of(tasks[current]).cycles += hart_stop.executed;
         if (process_of(tasks[current]).cycles >= process_of(tasks[current]).cpu_deadline) check_cpu_time(machine, tasks[current].process);

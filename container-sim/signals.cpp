@@ -137,8 +137,32 @@ void Kernel::prepare_signal(Machine& machine, u32 index, int number) {
     if (number == kSigCont || number == kSigKill) continue_process(machine, index);
 }
 
+/// Whether what is pending ends the task's process, without a handler of its own.
+bool Kernel::ends_by_signal(u32 index) const {
+    const Task& task = tasks[index];
+    const u64 wanted = deliverable(task);
+    for (int number = 1; wanted && number <= kSignals; ++number) {
+        if (!(wanted & signal_bit(number))) continue;
+        const SignalAction& action = signal_actions[task.actions][static_cast<std::size_t>(number)];
+        if (number != kSigKill && action.handler != sa::kDefault) continue;
+        const SignalDefault what = default_action(number);
+        if (what != SignalDefault::Stop && what != SignalDefault::Ignore && what != SignalDefault::Continue) return true;
+    }
+    return false;
+}
+
+/// A frozen process that has been told to end does so.
+void Kernel::thaw_to_end(u32 process) {
+    for (u32 thread : processes[process].threads) {
+        tasks[thread].frozen = false;
+        if (tasks[thread].state == TaskState::Runnable) make_runnable(thread);
+    }
+}
+
 void Kernel::wake_for_signal(u32 index) {
-    if (deliverable(tasks[index])) wake_task(index, Wakened::BySignal);
+    if (!deliverable(tasks[index])) return;
+    if (tasks[index].frozen && ends_by_signal(index)) thaw_to_end(tasks[index].process);
+    wake_task(index, Wakened::BySignal);
 }
 
 /// With the sender's pid as the receiver knows it: the sender may be gone when the signal is taken.
@@ -213,6 +237,7 @@ void Kernel::stop_process(Machine& machine, u32 index, int number) {
     for (u32 thread : process.threads) {
         Task& task = tasks[thread];
         if (task.state == TaskState::Blocked) leave_queues(task);
+        dequeue(thread);
         task.state = TaskState::Stopped;
     }
     tell_parent(machine, index, kChildStopped, number);

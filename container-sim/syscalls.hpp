@@ -149,6 +149,7 @@ struct Call {
     // syscalls_process.cpp
     i64 change_name(std::string UtsNamespace::*which, const char* call) const;
     i64 check_clone(u64 flags) const;
+    i64 target_cgroup(u32 fd, bool whole, u32& group) const;
     bool share_parts(Task& child, const Task& maker, u64 flags) const;
     i64 child_process(u32 child, u64 flags, u64 exit_signal) const;
     Attempt clone_task(const struct CloneArguments& wanted) const;

@@ -73,7 +73,7 @@ i64 Call::new_namespaces(u32 target_index, u64 flags, bool for_child) const {
         case NamespaceKind::Uts: replace(kind, target.namespaces.uts, target.namespaces.uts); break;
         case NamespaceKind::Ipc: replace(kind, target.namespaces.ipc, target.namespaces.ipc); break;
         case NamespaceKind::Net: replace(kind, target.namespaces.net, target.namespaces.net); break;
-        case NamespaceKind::Cgroup: replace(kind, target.namespaces.cgroup, kernel.process_of(target).cgroup); break;
+        case NamespaceKind::Cgroup: replace(kind, target.namespaces.cgroup, task().cgroup); break;
         case NamespaceKind::Mnt: {
             const u32 from = target.namespaces.mnt, made = kernel.make_namespace(kind, from, owner);
             FileSystemContext& context = kernel.context_of(target);

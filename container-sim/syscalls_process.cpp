@@ -1,5 +1,6 @@
 // System calls on processes: birth, programs, death, waiting; process groups and sessions; limits.
 #include "container-sim/abi.hpp"
+#include "container-sim/fs/types.hpp"
 #include "container-sim/syscalls.hpp"
 
 #include <fmt/format.h>
@@ -195,6 +196,7 @@ Attempt Call::clone3() const {
     for (std::size_t i = sizeof wanted; i < bytes.size(); ++i)
         if (bytes[i]) return -kE2BIG;
     std::memcpy(&wanted, bytes.data(), std::min(bytes.size(), sizeof wanted));
+    if (wanted.flags & kCloneIntoCgroup && (wanted.cgroup > 0x7fff'ffff || arg(1) < sizeof wanted)) return -kEINVAL;
     if (wanted.exit_signal > kSignals || wanted.flags & kExitSignal & ~namespace_flag(NamespaceKind::Time)) return -kEINVAL;
     if (wanted.flags & (kCloneThread | kCloneParent) && wanted.exit_signal) return -kEINVAL;
     if (!wanted.stack != !wanted.stack_size || wanted.set_tid_size > kMaxPidLevels || !wanted.set_tid != !wanted.set_tid_size) return -kEINVAL;
@@ -265,7 +267,7 @@ i64 Call::child_process(u32 child, u64 flags, u64 exit_signal) const {
     Process &process = kernel.processes[*made], &from = kernel.processes[maker];
     process.leader = child, process.threads = {child};
     process.tty = from.tty, process.arguments = from.arguments, process.environment = from.environment, process.executable = from.executable;
-    process.executable_inode = from.executable_inode, process.limits = from.limits, process.nice = from.nice, process.cgroup = from.cgroup;
+    process.executable_inode = from.executable_inode, process.limits = from.limits, process.nice = from.nice, process.cgroup = kernel.cgroups[kernel.tasks[child].cgroup].domain;
     process.container = from.container, process.dumpable = from.dumpable, process.oom_score_adjust = from.oom_score_adjust;
     process.personality = from.personality, process.program = from.program, process.stack_begin = from.stack_begin;
     process.exit_signal = static_cast<i32>(exit_signal), process.started = machine.cycles();
@@ -283,6 +285,13 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         return static_cast<i64>(task().resume);
     }
     if (const i64 error = check_clone(flags)) return error;
+    u32 cgroup = task().cgroup;
+    if (flags & kCloneIntoCgroup)
+        if (const i64 error = target_cgroup(static_cast<u32>(wanted.cgroup), !(flags & kCloneThread), cgroup)) return error;
+    if (const i64 error = kernel.charge_fork(cgroup)) {
+        lookup("fork: refused, pids.max of cgroup {} or of one above it is reached", kernel.cgroup_path(cgroup, 0));
+        return error;
+    }
     const auto made = kernel.new_task();
     if (!made) return -kEAGAIN;
     const u32 child_index = *made;
@@ -294,7 +303,7 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         copy.pending = {}, copy.in_call = false, copy.waits.clear(), copy.deadline = kForever, copy.restore_blocked.reset();
         if (std::exchange(copy.reset_on_fork, false)) copy.policy = 0, copy.priority = 0;
         if (flags & kCloneVm) copy.rseq = 0;
-        copy.semaphore_undo = 0, copy.robust_list = 0, copy.clear_tid = 0, copy.run_cycles = 0, copy.tid = 0;
+        copy.cgroup = cgroup, copy.on_hart = false, copy.semaphore_undo = 0, copy.robust_list = 0, copy.clear_tid = 0, copy.run_cycles = 0, copy.tid = 0;
         kernel.tasks[child_index] = std::move(copy);
     }
     const auto give_up = [&](i64 error) {
@@ -302,6 +311,7 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         return Attempt(error);
     };
     if (task().seccomp) kernel.seccomp_filters.use(task().seccomp);
+    kernel.cgroups.use(cgroup);
     if (flags & kCloneSysvsem) kernel.semaphore_undos.use(kernel.tasks[child_index].semaphore_undo = own_undo());
     kernel.use_namespaces(kernel.tasks[child_index]);
     if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM); // before its namespaces: a new mount namespace moves its root
@@ -329,6 +339,19 @@ i64 Call::wanted_pids(const CloneArguments& wanted, u32 pid_namespace, std::vect
     return 0;
 }
 
+/// CLONE_INTO_CGROUP: the group behind a descriptor of its folder, if the caller may bring the child there.
+i64 Call::target_cgroup(u32 fd, bool whole, u32& group) const {
+    const OpenFile* file = kernel.any_file_of(task(), fd);
+    if (!file) return -kEBADF;
+    const Location at = file->location;
+    const auto found = kernel.cgroup_at(at);
+    if (!found) return at.inode && kernel.vfs.type_of(at.inode).magic == kCgroup2.magic && kernel.vfs.is_directory(at) ? -kENODEV : -kEBADF;
+    const Viewer own = viewer();
+    if (const i64 error = kernel.may_write_cgroup(own, *found)) return error;
+    if (const i64 error = kernel.may_migrate(own, task().cgroup, *found, whole)) return error;
+    return group = *found, 0;
+}
+
 /// What a child that could not be born holds already goes again.
 void Call::abandon_child(u32 index) const {
     Task& child = kernel.tasks[index];
@@ -346,6 +369,7 @@ void Call::abandon_child(u32 index) const {
     kernel.release_filter(child.seccomp);
     kernel.release_undo(machine, child.semaphore_undo);
     kernel.release_namespaces(machine, child);
+    kernel.release_cgroup(child.cgroup);
     const bool queued = child.queued;
     child = Task();
     child.queued = queued;
@@ -383,6 +407,7 @@ Attempt Call::finish_clone(u32 child_index, const CloneArguments& wanted) const 
         const i32 own = kernel.pid_in(child, child.namespaces.pid);
         kernel.copy_out(machine, child, wanted.child_tid, std::span(reinterpret_cast<const u8*>(&own), sizeof own));
     }
+    kernel.join_cgroup(child_index);
     kernel.make_runnable(child_index);
     kernel.event(machine, EventKind::ProcessStart, child, fmt::format("{} is born as {} {}, child of {}", child.name, flags & kCloneThread ? "thread" : "pid",
                  kernel.pid_in(child, child.namespaces.pid), kernel.process_of(maker).pid));

@@ -51,7 +51,7 @@ i64 Call::change_policy(u32 target, u32 policy, i32 priority, bool reset_on_fork
 }
 
 Attempt Call::sched_yield() const {
-    kernel.slice_left = 0;
+    kernel.slice_left = 0, kernel.yields = true;
     return 0;
 }
 Attempt Call::sched_setaffinity() const {
@@ -59,13 +59,15 @@ Attempt Call::sched_setaffinity() const {
     u32 target = 0;
     if (!read_user(arg(2), harts)) return -kEFAULT;
     if (scheduled(int_arg(0), target)) return -kESRCH;
-    return harts & 1 ? Attempt(0) : Attempt(-kEINVAL);
+    if (!(harts & kernel.effective_cpus(kernel.tasks[target].cgroup))) return -kEINVAL; // none of them is of its cpuset
+    return kernel.tasks[target].affinity = harts, 0;
 }
 Attempt Call::sched_getaffinity() const {
     u32 target = 0;
     if (arg(1) < 8 || arg(1) & 7) return -kEINVAL;
     if (scheduled(int_arg(0), target)) return -kESRCH;
-    return write_user(arg(2), u64{1}) ? Attempt(8) : Attempt(-kEFAULT);
+    const u64 all = kernel.effective_cpus(kernel.tasks[target].cgroup), own = all & kernel.tasks[target].affinity;
+    return write_user(arg(2), own ? own : all) ? Attempt(8) : Attempt(-kEFAULT);
 }
 
 Attempt Call::sched_getscheduler() const {

@@ -2,6 +2,7 @@
 // blocked system call is a value in its task.
 #pragma once
 
+#include "container-sim/cgroups.hpp"
 #include "container-sim/credentials.hpp"
 #include "container-sim/namespaces.hpp"
 #include "container-sim/pipe.hpp"
@@ -78,6 +79,7 @@ struct OpenFile {
     u32 flags = 0;               ///< O_ACCMODE, O_APPEND, O_NONBLOCK
     u32 object = 0;              ///< pipe, tty, or whatever its kind keeps elsewhere
     std::string generated;       ///< text of a made-up file, made when its reading began
+    u64 seen_changes = 0;        ///< of a made-up file that poll(2) can watch: what it counted when it was read last
     std::shared_ptr<const std::vector<Listed>> listing; ///< of a directory, made when its listing began
 };
 struct Descriptor {
@@ -126,6 +128,12 @@ struct Task {
     u64 resume = 0, resume_more = 0;     ///< what an attempt keeps for the next: a deadline, bytes written, a child
     std::optional<i64> served;           ///< somebody else has ended its call, with this result
     bool queued = false;                 ///< in the run queue
+    bool on_hart = false;                ///< it was chosen and has not been put back
+    bool frozen = false;                 ///< by its cgroup: it does not run
+    u64 virtual_time = 0, turn = 0;      ///< its place in the run queue of `home`, when queued
+    u32 home = 0;                        ///< cgroup
+    u64 affinity = ~u64{0};              ///< harts that it may use, by sched_setaffinity
+    u32 cgroup = 0;
 
     u32 policy = 0;                      ///< SCHED_*
     i32 priority = 0;                    ///< of SCHED_FIFO and SCHED_RR
@@ -183,7 +191,7 @@ struct Process {
     u64 started = 0, cycles = 0, children_cycles = 0;
     u64 faults = 0;
     i32 nice = 0, oom_score_adjust = 0;
-    u32 cgroup = 0;
+    u32 cgroup = 0;                      ///< that its memory counts in: the domain of its leader's
     u32 container = 0;                   ///< number of the container it belongs to; 0: the host
     bool engine = false;                 ///< the engine's own: it waits for commands from outside, and no run goes on for its sake
 };

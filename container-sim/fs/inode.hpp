@@ -134,6 +134,7 @@ struct GeneratedFile {
     std::string (*show)(const Reader& reader);                      ///< null: reading is EINVAL
     i64 (*store)(const Reader& reader, std::string_view text);      ///< null: writing is EIO; bytes taken, or an errno
     i64 (*may_open)(const Reader& reader) = nullptr;                ///< beyond the mode: 0 or an errno
+    u64 (*changes)(const Kernel& kernel, u64 key) = nullptr;        ///< counts what poll(2) tells as POLLPRI to who has not read it since
 };
 
 /// One entry of a listing, as getdents64 gives it.
@@ -172,7 +173,7 @@ struct FileSystemType {
     bool for_users;                         ///< may be mounted in a user namespace (FS_USERNS_MOUNT)
     bool nodev;                             ///< /proc/filesystems says so
     bool single;                            ///< one superblock for all mounts of it
-    i64 (*shared)(Vfs& vfs, const Viewer& viewer);                  ///< the one of the viewer's namespace; null: each mount has a new one
+    i64 (*shared)(Vfs& vfs, const Viewer& viewer, const MountRequest& request);           ///< the one of the viewer's namespace; null: each mount has a new one
     i64 (*fill)(Vfs& vfs, const Viewer& viewer, u32 super, const MountRequest& request);
     i64 (*check)(const Viewer& viewer, const std::string& option);  ///< one option: 0 or an errno; null: told when mounted
     i64 (*change)(Vfs& vfs, const Viewer& viewer, u32 super, const std::string& options); ///< MS_REMOUNT
@@ -186,6 +187,8 @@ struct FileSystemType {
     i64 (*follow)(Vfs& vfs, const Viewer& viewer, u32 inode, Location& out);       ///< of a magic link; kNoMagic: an ordinary one
     std::string (*link_text)(Vfs& vfs, const Viewer& viewer, u32 inode);            ///< of a link made up when read
     std::string (*options)(const Vfs& vfs, const Superblock& super);               ///< as /proc/mounts shows them
+    u32 (*mount_root)(const Vfs& vfs, const Viewer& viewer, u32 super);             ///< dentry that a new mount shows as its root
+    std::string (*root_text)(const Vfs& vfs, const Viewer& viewer, u32 dentry);     ///< a mount's root in mountinfo
     bool (*alive)(Vfs& vfs, const Viewer& viewer, u32 inode);                ///< false: what it is about has gone (d_revalidate)
 };
 const FileSystemType* file_system_type(std::string_view name);

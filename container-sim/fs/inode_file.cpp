@@ -30,6 +30,7 @@ Attempt read_generated(const Call& call, OpenFile& file, u64 to, u64 bytes, u64&
     if (at == 0) {
         const FileSystemType& type = call.kernel.vfs.type_of(file.location.inode);
         if (type.alive && !type.alive(call.kernel.vfs, viewer, file.location.inode)) return -kESRCH;
+        if (inode.generated->changes) file.seen_changes = inode.generated->changes(call.kernel, inode.key);
         file.generated = inode.generated->show({call.kernel.vfs, viewer, inode.super, file.location.inode, inode.key});
     }
     std::vector<u8> data;
@@ -128,9 +129,17 @@ Attempt write_device(const Call&, OpenFile& file, u64, u64 bytes, const u64*) { 
 Attempt refuse_read(const Call&, OpenFile&, u64, u64, u64*) { return -kEBADF; }
 Attempt refuse_write(const Call&, OpenFile&, u64, u64, const u64*) { return -kEBADF; }
 
+/// Files are always ready; a made-up one may have news as well.
+i16 poll_inode(const Kernel& kernel, const OpenFile& file) {
+    const Inode& inode = kernel.vfs.inodes.get(file.location.inode);
+    const bool news = inode.generated && inode.generated->changes && inode.generated->changes(kernel, inode.key) != file.seen_changes;
+    return static_cast<i16>(kPollIn | kPollOut | (news ? kPollError | kPollPriority : 0));
+}
+
 } // namespace
 
-const FileOperations kInodeOperations{.read = read_inode, .write = write_inode, .seekable = true};
+const FileOperations kInodeOperations{.read = read_inode, .write = write_inode, .poll = poll_inode,
+                                      .wait_key = [](const OpenFile& file) { return WaitKey{WaitKind::Inode, file.location.inode}; }, .seekable = true};
 const FileOperations kDeviceOperations{.read = read_device, .write = write_device, .seekable = true};
 const FileOperations kPathOperations{.read = refuse_read, .write = refuse_write};
 

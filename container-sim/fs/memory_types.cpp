@@ -198,7 +198,7 @@ const FileSystemType kRootfs = in_memory("rootfs", 0x01021994, false, fill_root)
 const FileSystemType kHostFolder = in_memory("host", 0x01021997, false, fill_root);
 const FileSystemType kMqueue = [] {
     FileSystemType type = in_memory("mqueue", 0x19800202, true, fill_mqueue);
-    type.shared = mountable_queue_super, type.create = create_queue_file;
+    type.shared = [](Vfs& vfs, const Viewer& viewer, const MountRequest&) { return mountable_queue_super(vfs, viewer); }, type.create = create_queue_file;
     return type;
 }();
 const FileSystemType kDevpts = [] {

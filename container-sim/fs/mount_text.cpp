@@ -49,7 +49,8 @@ std::string Vfs::mounts_text(const Viewer& viewer, u32 index, Location root, boo
             text += fmt::format("{} {} {} {}{}{} 0 0\n", source, mangled(on), super.type->name, want_write(id) ? "ro" : "rw", mount_options(id), options);
             continue;
         }
-        text += fmt::format("{} {} 0:{} {} {} {}{}", id, mount.parent ? mount.parent : id, super.device, mangled(path_in_super(mount.root)), mangled(on),
+        const std::string shown_root = super.type->root_text ? super.type->root_text(*this, viewer, mount.root) : path_in_super(mount.root);
+        text += fmt::format("{} {} 0:{} {} {} {}{}", id, mount.parent ? mount.parent : id, super.device, mangled(shown_root), mangled(on),
                             mount.flags & mount_flag::kReadOnly ? "ro" : "rw", mount_options(id));
         if (mount.group) text += fmt::format(" shared:{}", mount.group);
         if (mount.master) {

@@ -129,7 +129,7 @@ bool Vfs::too_revealing(const Viewer& viewer, u32 super, u32& flags) const {
 i64 Vfs::new_super_for_mount(const Viewer& viewer, const FileSystemType& type, MountRequest request, u32& flags) {
     request.user_namespace = viewer.credentials->user_namespace;
     if (!viewer.capable(type.for_users ? request.user_namespace : 0, Capability::SysAdmin)) return -kEPERM;
-    const i64 super = type.shared ? type.shared(*this, viewer) : make_super(viewer, type, request);
+    const i64 super = type.shared ? type.shared(*this, viewer, request) : make_super(viewer, type, request);
     if (super < 0) return super;
     if (too_revealing(viewer, static_cast<u32>(super), flags)) {
         if (supers.get(static_cast<u32>(super)).key == 0) free_super(static_cast<u32>(super));
@@ -138,12 +138,18 @@ i64 Vfs::new_super_for_mount(const Viewer& viewer, const FileSystemType& type, M
     return super;
 }
 
+/// What a new mount of a file system shows as its root.
+u32 Vfs::mount_root(const Viewer& viewer, u32 super) const {
+    const FileSystemType& type = *supers.get(super).type;
+    return type.mount_root ? type.mount_root(*this, viewer, super) : root_of(super);
+}
+
 i64 Vfs::mount_new(const Viewer& viewer, Location on, u32 super, u32 flags, const std::string& source) {
     if (!in_namespace(on.mount, viewer.mount_namespace)) return -kEINVAL;
     if (mounts.at(on.mount).super == super && is_mount_root(on)) return -kEBUSY;
     if (dentries.get(on.dentry).unhashed) return -kENOENT;
     if (inode_of(root_of(super)).is_directory() != is_directory(on)) return -kENOTDIR;
-    const u32 mount = new_mount(super, root_of(super), source, flags);
+    const u32 mount = new_mount(super, mount_root(viewer, super), source, flags);
     const i64 error = attach_recursive(mount, on, false);
     if (error) mounts.erase(mount);
     return error;

@@ -347,6 +347,9 @@ std::string proc_note(const Vfs& vfs, const Viewer& viewer, u32 index) {
     if ((name == "mounts" || name == "mountinfo") && task->namespaces.mnt)
         return fmt::format("{} mounts of mnt namespace {}; outside there are {}", vfs.namespace_at(task->namespaces.mnt).mounts.size(),
                            kernel.namespace_inode(NamespaceKind::Mnt, task->namespaces.mnt), vfs.namespace_at(0).mounts.size());
+    if (name == "cgroup" && reader.namespaces.cgroup)
+        return fmt::format("{} in cgroup namespace {}; outside it is {}", kernel.cgroup_path(task->cgroup, kernel.cgroup_namespaces[reader.namespaces.cgroup].root),
+                           kernel.namespace_inode(NamespaceKind::Cgroup, reader.namespaces.cgroup), kernel.cgroup_path(task->cgroup, 0));
     if ((name == "stat" || name == "status" || name == "cmdline" || name == "comm") && pids)
         return fmt::format("process {} of pid namespace {}, for which this /proc was mounted; outside it is {}", kernel.pid_in(*task, pids), kernel.namespace_inode(NamespaceKind::Pid, pids), task->tid);
     return {};

@@ -17,6 +17,7 @@ struct Shown {
     i32 parent() const { return pid(kernel.processes[process.parent].pid); }
     char state() const {
         if (task.state == TaskState::Zombie || process.zombie) return 'Z';
+        if (task.frozen && task.state == TaskState::Runnable) return 'S';
         return task.state == TaskState::Stopped ? 'T' : task.state == TaskState::Blocked ? 'S' : 'R';
     }
     bool has_memory() const { return kernel.spaces.contains(task.memory) && task.memory; }

@@ -77,9 +77,21 @@ std::string show_cpuinfo(const Reader&) { return "processor\t: 0\nhart\t\t: 0\ni
 std::string show_cmdline(const Reader&) { return "\n"; }
 std::string show_devices(const Reader&) { return "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n"; }
 std::string show_swaps(const Reader&) { return "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"; }
-std::string show_cgroups(const Reader&) {
-    return "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t0\t1\t1\ncpu\t0\t1\t1\nio\t0\t1\t1\nmemory\t0\t1\t1\npids\t0\t1\t1\n";
+std::string show_cgroups(const Reader& reader) {
+    std::string text = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
+    const u32 groups = reader.viewer.kernel->cgroups.size();
+#define CONTROLLER(kind, name, threaded) text += fmt::format("{}\t0\t{}\t1\n", name, groups);
+#include "container-sim/cgroup_controllers.def"
+    return text;
 }
+/// Of the whole machine: of the root of all cgroups.
+template <Pressure Cgroup::*which> std::string show_pressure(const Reader& reader) {
+    Kernel& kernel = *reader.viewer.kernel;
+    kernel.clock = reader.viewer.machine->cycles();
+    kernel.note_stall(0);
+    return pressure_text(kernel.cgroups[0].*which, kernel.clock);
+}
+i64 refuse_trigger(const Reader&, std::string_view) { return -kEOPNOTSUPP; }
 std::string show_nothing(const Reader&) { return ""; }
 
 // --- /proc/sys ---------------------------------------------------------------------------------------------------------------------
@@ -176,6 +188,9 @@ const std::vector<GeneratedFile> kProcFiles = {
 };
 
 const std::vector<SystemControl> kSystemControls = {
+    {"pressure", {"cpu", 0666, show_pressure<&Cgroup::cpu_pressure>, refuse_trigger}},
+    {"pressure", {"memory", 0666, show_pressure<&Cgroup::memory_pressure>, refuse_trigger}},
+    {"pressure", {"io", 0666, show_pressure<&Cgroup::io_pressure>, refuse_trigger}},
     {"bus", {"", 0, nullptr, nullptr}},
     {"fs", {"", 0, nullptr, nullptr}},
     {"irq", {"", 0, nullptr, nullptr}},

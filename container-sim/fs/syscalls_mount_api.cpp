@@ -97,7 +97,7 @@ Attempt Call::fsmount() const {
     MountContext& context = kernel.mount_contexts[file->object];
     if (!context.super || context.mounted) return -kEINVAL;
     context.mounted = true;
-    const u32 mount = kernel.vfs.new_mount(context.super, kernel.vfs.root_of(context.super), context.source, static_cast<u32>(arg(2)) | (context.read_only ? mount_flag::kReadOnly : 0));
+    const u32 mount = kernel.vfs.new_mount(context.super, kernel.vfs.mount_root(viewer(), context.super), context.source, static_cast<u32>(arg(2)) | (context.read_only ? mount_flag::kReadOnly : 0));
     kernel.vfs.mounts.at(mount).anonymous = true;
     return open_detached(mount, arg(1) & kCloseOnExecFlag);
 }

@@ -139,6 +139,7 @@ class Vfs {
     /// A detached copy of the mount at a place (open_tree(2) with OPEN_TREE_CLONE). The mount, or an errno.
     i64 clone_tree(const Viewer& viewer, Location from, bool recursive);
     i64 set_mount_flags(const Viewer& viewer, Location at, u32 set, u32 clear, u64 propagation, bool recursive);
+    u32 mount_root(const Viewer& viewer, u32 super) const;
     bool may_mount(const Viewer& viewer) const;
     u32 flags_of_mount_call(u64 flags) const;
     bool is_mount_root(Location at) const;

@@ -41,6 +41,5 @@ u64 Viewer::memory_bytes() const { return machine ? machine->ram.size() : 0; }
 void Viewer::note(EventKind kind, const std::string& text) const {
     if (kernel && machine) kernel->event(*machine, kind, kernel->tasks[task], text);
 }
-std::string Viewer::cgroup_text(const Task&) const { return "0::/\n"; }
 
 } // namespace trapeze::container
