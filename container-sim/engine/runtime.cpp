@@ -50,6 +50,8 @@ Result<void> Runtime::begin() {
     process.limits[kLimitStack] = {8 << 20, ~u64{0}}, process.limits[kLimitFiles] = {Kernel::kMaxDescriptors, Kernel::kMaxDescriptors}, process.limits[kLimitCore] = {0, ~u64{0}};
     kernel_.use_namespaces(task);
     kernel_.give_pid(*index, 0);
+    kernel_.cgroups.use(0);
+    kernel_.join_cgroup(*index);
     process.pid = task.tid, state_.pid = task.tid;
     kernel_.set_group(process, process.pid), kernel_.set_session(process, process.pid);
     task.descriptors = kernel_.descriptor_tables.add({});
@@ -159,12 +161,6 @@ i64 Runtime::read_answer(u32 task, u64 socket) {
     return kernel_.copy_in(machine_, kernel_.tasks[task], arguments[1] + kErrorAt, std::span(reinterpret_cast<u8*>(&error), sizeof error)) ? error : -kEFAULT;
 }
 
-void Runtime::leave_run_queue(u32 task) {
-    if (!kernel_.tasks[task].queued || kernel_.run_queue.back() != task) return;
-    kernel_.run_queue.pop_back();
-    kernel_.tasks[task].queued = false;
-}
-
 /// The child is kept from running until its program has begun; until then the runtime acts for it.
 void Runtime::adopt_child(i32 pid) {
     const auto found = kernel_.task_by_pid(pid, 0);
@@ -172,7 +168,7 @@ void Runtime::adopt_child(i32 pid) {
     child_ = found;
     Task& task = kernel_.tasks[*found];
     task.state = TaskState::Blocked, task.in_call = false;
-    leave_run_queue(*found);
+    kernel_.dequeue(*found);
     Process& process = kernel_.process_of(task);
     process.container = started_.console;
     process.engine = false;
@@ -292,7 +288,7 @@ void Runtime::undo(const std::vector<const Step*>& done) {
         for (const Step& back : (*step)->undo) {
             (void)make(back);
             if (back.call == "kill" && child_) { // it never runs, so it would not notice
-                leave_run_queue(*child_);
+                kernel_.dequeue(*child_);
                 kernel_.deliver_signals(machine_, *child_);
                 child_.reset();
             }

@@ -66,7 +66,6 @@ class Runtime {
     i64 put(Who& who, std::span<const u8> data, u64& at);
     i64 read_answer(u32 task, u64 socket);
     void adopt_child(i32 pid);
-    void leave_run_queue(u32 task);
     void hold_terminal(u32 task, u64 fd);
     i64 add_rule(const Step& step);
     std::string find_program(const Step& step);
