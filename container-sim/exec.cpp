@@ -312,7 +312,9 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     if (group > 0 && make_cgroup_folder(static_cast<u32>(group), 0755, wall_clock(machine)) > 0) task.cgroup = static_cast<u32>(group);
     process.cgroup = task.cgroup;
     cgroups.use(task.cgroup);
-    task.namespaces.cgroup = make_namespace(NamespaceKind::Cgroup, task.cgroup, 0);
+    constexpr u64 kFirstOfContainers = kFirstNewNamespace + kMaxNamespaces; // numbers apart from those that programs make
+    cgroups.use(task.cgroup), user_namespaces.use(0);
+    task.namespaces.cgroup = cgroup_namespaces.add({{kFirstOfContainers + process.container, 0}, task.cgroup});
     for (NamespaceKind kind : {NamespaceKind::Ipc, NamespaceKind::Net, NamespaceKind::Time, NamespaceKind::Time, NamespaceKind::User}) use_namespace(kind, 0);
     task.pid_namespace_of_children = pid_namespace;
     give_pid(*index, pid_namespace);
@@ -436,8 +438,10 @@ i64 Kernel::add_standard_mounts(Machine& machine, u32 task) {
         return super < 0 ? super : vfs.mount_new(viewer, found.location, static_cast<u32>(super), mount_flag::kNoSuid | of_kernel, type.name);
     };
     if (const i64 error = mount_on("proc", kProc, "")) return error;
-    if (const i64 error = mount_on("sys", kSysfs, "")) return error;
-    if (const i64 error = mount_on("sys/fs/cgroup", kCgroup2, "")) return error;
+    if (!vfs.walk(viewer, viewer.root, "sys", kFollow).error) { // a root without the folder is meant to do without
+        if (const i64 error = mount_on("sys", kSysfs, "")) return error;
+        if (const i64 error = mount_on("sys/fs/cgroup", kCgroup2, "")) return error;
+    }
     if (const i64 error = mount_on("dev", kTmpfs, "mode=755")) return error;
     if (const i64 error = mount_on("dev/pts", kDevpts, "newinstance,ptmxmode=0666,mode=0620")) return error;
     static constexpr std::pair<const char*, u64> kDevices[] = {{"dev/null", make_device(1, 3)}, {"dev/zero", make_device(1, 5)}, {"dev/full", make_device(1, 7)},

@@ -114,7 +114,7 @@ TEST_CASE("cgroups: a busybox shell makes groups, moves itself, limits and kills
         return;
     }
     RootFolder root;
-    fs::create_directories(root.path() + "/bin");
+    for (const char* folder : {"/bin", "/sys"}) fs::create_directories(root.path() + folder);
     fs::copy_file(busybox(), root.path() + "/bin/busybox");
     const std::string script = "cd /sys/fs/cgroup; mkdir init box; echo 0 >init/cgroup.procs; cat /proc/self/cgroup\n"
                                "echo '+pids' >cgroup.subtree_control; echo 3 >box/pids.max\n"
