@@ -17,8 +17,8 @@
 namespace trapeze::scenarios {
 
 struct SyscallFilter {
-    std::vector<std::string> calls; ///< names, %file, %process, %network, %memory, %signal, %desc, %creds; "!" before the first: all but these; empty: all
-    std::vector<u64> pids;          ///< of the host's namespace; empty: all
+    std::vector<std::string> calls{}; ///< names, %file, %process, %network, %memory, %signal, %desc, %creds; "!" before the first: all but these; empty: all
+    std::vector<u64> pids{};        ///< of the host's namespace; empty: all
     bool json = false;              ///< an object a line
     bool lookups = true;
 };

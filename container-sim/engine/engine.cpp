@@ -83,10 +83,14 @@ Result<void> Engine::set_up_host(Machine& machine, Kernel& kernel) {
     return network ? Result<void>() : Result<void>(Error{network.error()});
 }
 
-bool Engine::has_cgroup_files(Machine& machine, Kernel& kernel) const {
+namespace {
+bool has_file(Machine& machine, Kernel& kernel, const std::string& path) {
     const Viewer viewer = kernel.viewer_of(machine, 0);
-    return !kernel.vfs.walk(viewer, viewer.cwd, "/sys/fs/cgroup/cgroup.procs", kFollow).error;
+    return !kernel.vfs.walk(viewer, viewer.cwd, path, kFollow).error;
 }
+} // namespace
+
+bool Engine::has_cgroup_files(Machine& machine, Kernel& kernel) const { return has_file(machine, kernel, "/sys/fs/cgroup/cgroup.procs"); }
 
 // --- Names ------------------------------------------------------------------------------------------------------------------------------
 
@@ -160,6 +164,8 @@ Result<StartPlan> Engine::plan_for(Machine& machine, Kernel& kernel, Container& 
     if (!lowers) return Error{lowers.error()};
     plan.overlay = fmt::format("lowerdir={},upperdir={}/diff,workdir={}/work", *lowers, plan.folder, plan.folder);
     plan.cgroups = has_cgroup_files(machine, kernel);
+    for (const auto& [file, value] : plan.spec.resources)
+        if (!has_file(machine, kernel, "/sys/fs/cgroup/docker/" + file)) return Error{fmt::format("{}: this kernel's cgroups have no such limit; leave out the option that sets it", file)};
     if (auto shared = share_namespaces(container, plan.spec); !shared) return Error{shared.error()};
     if (auto added = add_volumes(machine, kernel, container, plan.spec); !added) return Error{added.error()};
     if (auto plugged = plug(container, plan.network); !plugged) return Error{plugged.error()};

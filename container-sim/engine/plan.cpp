@@ -25,7 +25,7 @@ void write_file(Steps& steps, Step::By by, const std::string& path, const std::s
     if (create) open.undo = {engine_call("unlinkat", {here(), text(path), number(0)}, "")};
     else open.undone_by = "close";
     Step write;
-    write.by = by, write.call = "write", write.arguments = {kept("file"), text(content), number(content.size())};
+    write.by = by, write.call = "write", write.arguments = {kept("file"), text(content), length(content)};
     write.undone_by = create ? "goes with the file" : "what it says goes with what it is about";
     Step close;
     close.by = by, close.call = "close", close.arguments = {kept("file")};

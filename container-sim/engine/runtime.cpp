@@ -89,6 +89,7 @@ i64 Runtime::place(Who& who, const Argument& argument, u64& value) {
         return found == kept_.end() ? -kEBADF : (value = static_cast<u64>(found->second), 0);
     }
     case Argument::Kind::Text: return put_text(fill_in(argument.text, kept_), value);
+    case Argument::Kind::Length: return value = fill_in(argument.text, kept_).size(), 0;
     case Argument::Kind::Texts: {
         std::vector<u64> pointers;
         for (const std::string& one : argument.texts) {

@@ -30,6 +30,7 @@ std::string argument_text(const Argument& argument, const Kept& kept) {
         return found == kept.end() ? argument.text : fmt::format("{}", found->second);
     }
     case Argument::Kind::Null: return "NULL";
+    case Argument::Kind::Length: return std::to_string(fill_in(argument.text, kept).size());
     case Argument::Kind::Text: return quoted(fill_in(argument.text, kept));
     case Argument::Kind::Texts: {
         std::string all;

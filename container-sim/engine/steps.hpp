@@ -21,9 +21,9 @@ namespace trapeze::container {
 
 /// One argument. Text and texts may hold {name}: what an earlier step has kept under it.
 struct Argument {
-    enum class Kind : u8 { Number, Kept, Null, Text, Texts, Bytes, Room } kind = Kind::Number;
+    enum class Kind : u8 { Number, Kept, Null, Text, Length, Texts, Bytes, Room } kind = Kind::Number;
     u64 number = 0;                  ///< Number; Room: bytes
-    std::string text;                ///< Text; Kept: the name; Number, Bytes: how it is shown (empty: as a number)
+    std::string text;                ///< Text; Length: of this text; Kept: the name; Number, Bytes: how it is shown (empty: as a number)
     std::vector<std::string> texts;
     std::vector<u8> bytes;
     std::vector<std::pair<std::size_t, std::string>> patches; ///< Bytes: at an offset, the 32 bits kept under a name
@@ -32,6 +32,7 @@ inline Argument number(u64 value, std::string shown = "") { return {Argument::Ki
 inline Argument kept(std::string name) { return {Argument::Kind::Kept, 0, std::move(name), {}, {}, {}}; }
 inline Argument null() { return {Argument::Kind::Null, 0, "", {}, {}, {}}; }
 inline Argument text(std::string value) { return {Argument::Kind::Text, 0, std::move(value), {}, {}, {}}; }
+inline Argument length(std::string value) { return {Argument::Kind::Length, 0, std::move(value), {}, {}, {}}; }
 inline Argument texts(std::vector<std::string> values) { return {Argument::Kind::Texts, 0, "", std::move(values), {}, {}}; }
 inline Argument bytes(std::vector<u8> value, std::string shown) { return {Argument::Kind::Bytes, 0, std::move(shown), {}, std::move(value), {}}; }
 inline Argument room(u64 size) { return {Argument::Kind::Room, size, "", {}, {}, {}}; }

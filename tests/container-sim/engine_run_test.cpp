@@ -19,7 +19,7 @@ TEST_CASE("engine: a container of an image runs its program and ends with its st
 TEST_CASE("engine: a start that fails at any of its calls leaves nothing behind") {
     EngineWorld world;
     RunConfig config = config_of({"/bin/echo", "hi"});
-    config.ports = {{8080, 80}}, config.volumes = {{"", "/data", false}}, config.memory = 8 << 20, config.remove = true;
+    config.ports = {{8080, 80}}, config.volumes = {{"", "/data", false}}, config.pids_limit = 20, config.remove = true;
     for (bool terminal : {false, true}) {
         config.terminal = terminal;
         world.start_image(config); // layers are mounted when they are first needed, and stay

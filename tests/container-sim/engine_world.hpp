@@ -89,7 +89,7 @@ struct EngineWorld : World {
 
     Resources resources() {
         kernel.sweep_files();
-        kernel.drop_cached_pages();
+        kernel.drop_cached_pages(machine);
         Resources all;
         const auto count = [&](const char* name, u64 value) { all.counts.push_back({name, value}); };
         u64 tasks = 0, processes = 0, devices = 0, rules = kernel.network.space(0).rules.size();
