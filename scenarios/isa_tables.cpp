@@ -120,7 +120,7 @@ std::string user_gate(Gate gate) {
     case Gate::Cbie: return "CBIE of menvcfg and senvcfg is set";
     case Gate::Cbcfe: return "CBCFE of menvcfg and senvcfg is set";
     case Gate::Cbze: return "CBZE of menvcfg and senvcfg is set";
-    case Gate::None: case Gate::Tvm: case Gate::Tw: case Gate::Tsr: case Gate::Stce: case Gate::Mcfg: break; // these close S-mode
+    case Gate::None: case Gate::Tvm: case Gate::Tw: case Gate::Tsr: case Gate::Stce: case Gate::Mcfg: case Gate::StateEnable: case Gate::Environment: break; // these close S-mode
     }
     return {};
 }
