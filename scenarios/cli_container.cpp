@@ -230,6 +230,7 @@ void add_container(Verbs verbs) {
     ps_options->ps = true;
     ps_options->max_instructions = 2'000'000;
     add_verb(*verb, "ps", "run containers for a while, then list all processes as the host sees them", ps_options, verbs.status);
+    add_view_verb(*verb, verbs.status);
     add_image_verbs(*verb, verbs.status);
 }
 
