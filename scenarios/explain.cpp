@@ -1,5 +1,6 @@
 #include "scenarios/explain.hpp"
 
+#include "emulator/isa/csr_fields.hpp"
 #include "hypervisor-sim/vmm.hpp"
 #include "scenarios/isa_tables.hpp"
 
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <sstream>
 #include <tuple>
 
@@ -59,14 +61,18 @@ constexpr Row kRows[] = {
 };
 
 struct FieldRow {
-    const char *csrs, *name;
-    unsigned high, low;
-    const char *x86, *arm, *lesson, *text;
+    const char *csrs, *names, *x86, *arm, *lesson, *text;
 };
 constexpr FieldRow kFields[] = {
-#define FIELD(csrs, name, high, low, x86, arm, lesson, text) {csrs, name, high, low, x86, arm, lesson, text},
+#define FIELD(csrs, names, x86, arm, lesson, text) {csrs, names, x86, arm, lesson, text},
 #include "scenarios/explain/fields.def"
 };
+
+/// Whether one of the words of a list that spaces separate is this one.
+bool has_word(const char* list, const std::string& word) {
+    std::istringstream words(list);
+    return std::find(std::istream_iterator<std::string>(words), {}, word) != std::istream_iterator<std::string>();
+}
 
 /// Whether a key of the catalogue stands for a name.
 bool stands_for(const Explanation& entry, const std::string& name) {
@@ -85,15 +91,21 @@ const Explanation* entry_of(ExplainKind kind, const std::string& name) {
     return found;
 }
 
+/// Every field of every register: where it lies and a sentence from the register's table, the paragraph from the catalogue.
 void add_fields(std::vector<Explanation>& all) {
-    for (const FieldRow& row : kFields) {
-        std::istringstream names(row.csrs);
-        for (std::string csr; names >> csr;) {
-            const auto whole = std::find_if(all.begin(), all.end(), [&](const Explanation& e) { return e.kind == ExplainKind::Csr && stands_for(e, csr); });
-            const std::string bits = row.high == row.low ? fmt::format("Bit {} of {}.", row.low, csr) : fmt::format("Bits {} to {} of {}.", row.high, row.low, csr);
-            all.push_back({ExplainKind::Field, csr + "." + row.name, bits, row.text, whole == all.end() ? "" : whole->section, row.x86, row.arm, row.lesson, row.high, row.low});
+    std::vector<Explanation> fields;
+    for (std::size_t i = 0; i < kCsrCount; ++i) {
+        const CsrRow& csr = csr_row_at(i);
+        const auto whole = std::find_if(all.begin(), all.end(), [&](const Explanation& e) { return e.kind == ExplainKind::Csr && stands_for(e, csr.name); });
+        for (const CsrField& field : csr_fields(csr.csr)) {
+            Explanation one{ExplainKind::Field, std::string(csr.name) + "." + field.name, "", field.sentence, whole == all.end() ? "" : whole->section, "", "", "", field.high, field.low};
+            one.head = field.high == field.low ? fmt::format("Bit {} of {}.", field.low, csr.name) : fmt::format("Bits {} to {} of {}.", field.high, field.low, csr.name);
+            for (const FieldRow& row : kFields)
+                if (has_word(row.csrs, csr.name) && has_word(row.names, field.name)) one.text = row.text, one.x86 = row.x86, one.arm = row.arm, one.lesson = row.lesson;
+            fields.push_back(std::move(one));
         }
     }
+    all.insert(all.end(), fields.begin(), fields.end());
 }
 
 Explanation named(Explanation entry, const std::string& name) {

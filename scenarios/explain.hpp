@@ -1,6 +1,6 @@
 // Explain: what an instruction, CSR, field, exit, cause, page-table bit, namespace, namespace's answer, hypercall or part of a virtio ring is, in a
 // paragraph; with the section of the specification, the names that x86 and Arm have for the same, and the lesson about it. The texts
-// are tables (scenarios/explain/*.def). `trapeze explain THING` prints them.
+// are tables (scenarios/explain/*.def); where fields lie is told by emulator/isa/csr_fields.def. `trapeze explain THING` prints them.
 //
 // Section numbers are those of the Privileged specification that the rest of the sources name; where a version numbers differently, the title finds
 // the section.

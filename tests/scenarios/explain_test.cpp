@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 
 using namespace trapeze;
 using namespace trapeze::scenarios;
@@ -98,28 +99,25 @@ TEST_CASE("Fields lie in registers that are there, do not overlap, and cover wha
     CHECK(the(ExplainKind::Field, "hstatus.SPVP").low == 8);
 }
 
-TEST_CASE("Fields that the CSR panel names too lie where it says") {
-    struct Known {
-        const char *csr, *name;
-        unsigned high, low;
+TEST_CASE("What is written about fields is about fields that are there") {
+    struct Row {
+        const char *csrs, *names, *text;
     };
-    const Known known[] = {
-#define FIELD(csr, high, low, name, ...) {#csr, #name, high, low},
-#define SAME(...)
-#include "emulator/isa/csr_fields.def"
+    const Row rows[] = {
+#define FIELD(csrs, names, x86, arm, lesson, text) {csrs, names, text},
+#include "scenarios/explain/fields.def"
     };
-#undef FIELD
-#undef SAME
-    unsigned compared = 0;
-    for (const Known& field : known)
-        for (const Explanation* own : fields_of(field.csr)) {
-            if (own->key != std::string(field.csr) + "." + field.name) continue;
-            CAPTURE(own->key);
-            CHECK(own->high == field.high);
-            CHECK(own->low == field.low);
-            ++compared;
+    for (const Row& row : rows) {
+        CAPTURE(std::string(row.names));
+        std::istringstream csrs(row.csrs);
+        for (std::string csr, name; csrs >> csr;) {
+            CAPTURE(csr);
+            bool told = false;
+            for (std::istringstream names(row.names); names >> name;)
+                for (const Explanation* field : fields_of(csr)) told |= field->key == csr + "." + name && field->text == row.text;
+            CHECK(told);
         }
-    CHECK(compared > 40);
+    }
 }
 
 TEST_CASE("The lessons that explanations name are shipped") {
