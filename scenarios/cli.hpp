@@ -21,6 +21,7 @@ struct DebuggerOptions {
     unsigned frames = 4;      ///< drawn before the screenshot
     std::string keys;         ///< pressed before the screenshot, such as "F7,F11"
     std::string text;         ///< name of a panel whose text is printed instead of opening a window; empty: open it
+    std::string script;       ///< file of Lua that the debugger's console runs at the start; empty: none
     std::string state_file;   ///< always holds the session's state as JSON; empty: none
     bool light = false, high_contrast = false, reduced_motion = false;
     float scale = 1.0f;

@@ -56,15 +56,6 @@ void* allocate(void* context, void* old, std::size_t old_bytes, std::size_t new_
     return fresh;
 }
 
-void count_hook(lua_State* lua, lua_Debug*) {
-    State& state = state_of(lua);
-    state.instructions += LessonLua::kHookStep;
-    if (state.instructions > state.limits.instructions)
-        raise(lua, fmt::format("this block runs too long (limit: {} instructions); is there an endless loop?", state.limits.instructions), 0);
-    if ((std::clock() - state.begin - state.machine) / CLOCKS_PER_SEC >= state.limits.seconds)
-        raise(lua, fmt::format("this block computes too long (limit: {} seconds); do less in one step", state.limits.seconds), 0);
-}
-
 int open_libraries(lua_State* lua) {
     constexpr luaL_Reg kLibraries[] = {{LUA_GNAME, luaopen_base}, {LUA_STRLIBNAME, luaopen_string}, {LUA_TABLIBNAME, luaopen_table}, {LUA_MATHLIBNAME, luaopen_math}};
     for (const luaL_Reg& library : kLibraries) {
@@ -97,6 +88,37 @@ int open_libraries(lua_State* lua) {
 
 } // namespace
 
+namespace lua_functions {
+
+void count_hook(lua_State* lua, lua_Debug*) {
+    State& state = state_of(lua);
+    state.instructions += LessonLua::kHookStep;
+    if (state.instructions > state.limits.instructions)
+        raise(lua, fmt::format("this block runs too long (limit: {} instructions); is there an endless loop?", state.limits.instructions), 0);
+    constexpr int kClockStep = LessonLua::kHookStep * 16; // asking for the processor time takes longer than what is measured
+    if (state.instructions % kClockStep == 0 && (std::clock() - state.begin - state.machine) / CLOCKS_PER_SEC >= state.limits.seconds)
+        raise(lua, fmt::format("this block computes too long (limit: {} seconds); do less in one step", state.limits.seconds), 0);
+    if (lua_isyieldable(lua) && state.slice_over()) lua_yield(lua, 0); // only the blocks of a console can
+}
+
+std::string error_sentence(lua_State* lua, const std::string& file, unsigned line) {
+    const char* text = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : nullptr;
+    std::string error = text ? text : "this block raised an error that is not a text";
+    if (error.size() > LessonLua::kErrorBytes) error = error.substr(0, LessonLua::kErrorBytes) + "...";
+    if (error == "not enough memory")
+        error = fmt::format("this block needs more memory than a lesson has ({} MiB in all, {} MiB in one text, table or chain of calls); is there an endless loop?",
+                            LessonLua::kMemoryBytes >> 20, LessonLua::kObjectBytes >> 20);
+    if (!error.starts_with(file + ":")) error = fmt::format("{}:{}: {}", file, line, error); // Lua does not know the line of every error
+    return error;
+}
+
+} // namespace lua_functions
+
+void LessonLua::State::begin_block() {
+    calls = 0, units_left = limits.units, instructions = 0, allocated = 0;
+    begin = std::clock(), machine = 0;
+}
+
 LessonLua::LessonLua(Offer offer) : state_(std::make_unique<State>()) {
     state_->offer = offer;
     if (offer == Offer::Script) state_->limits = kScriptLimits;
@@ -115,8 +137,7 @@ Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std:
     lua_State* lua = state_->lua;
     if (!lua) return Error{"there is no memory for the lesson's interpreter"};
     state_->session = &session, state_->said = &said;
-    state_->calls = 0, state_->units_left = state_->limits.units, state_->instructions = 0, state_->allocated = 0;
-    state_->begin = std::clock(), state_->machine = 0;
+    state_->begin_block();
     // Lines of the error are the file's own.
     const std::string code = std::string(block.line > 1 ? block.line - 1 : 0, '\n') + block.code;
     const std::string name = "@" + file;
@@ -126,13 +147,7 @@ Result<bool> LessonLua::run(const LuaBlock& block, const std::string& file, std:
     if (luaL_loadbufferx(lua, code.data(), code.size(), name.c_str(), "t") == LUA_OK && lua_pcall(lua, 0, 1, 0) == LUA_OK) {
         result = state_->offer == Offer::Script && lua_isnil(lua, -1) ? true : lua_toboolean(lua, -1);
     } else {
-        const char* text = lua_tostring(lua, -1);
-        error = text ? text : "this block raised an error that is not a text";
-        if (error.size() > kErrorBytes) error = error.substr(0, kErrorBytes) + "...";
-        if (error == "not enough memory")
-            error = fmt::format("this block needs more memory than a lesson has ({} MiB in all, {} MiB in one text, table or chain of calls); is there an endless loop?",
-                                kMemoryBytes >> 20, kObjectBytes >> 20);
-        if (!error.starts_with(file + ":")) error = fmt::format("{}:{}: {}", file, block.line, error); // Lua does not know the line of every error
+        error = error_sentence(lua, file, block.line);
     }
     lua_settop(lua, 0);
     lua_sethook(lua, nullptr, 0, 0);

@@ -38,6 +38,7 @@ class LessonLua {
     struct State; ///< what the offered functions work on (lesson_lua_state.hpp)
 
   private:
+    friend class LuaConsole;
     std::unique_ptr<State> state_;
 };
 

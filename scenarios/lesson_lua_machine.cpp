@@ -32,14 +32,33 @@ Session& session_of(lua_State* lua) {
     return **state.session;
 }
 
+void about_to_change(lua_State* lua) {
+    if (state_of(lua).looking) raise(lua, "a panel's draw function only looks: it cannot change the session, run it or open another");
+}
+
 u64 take_units(lua_State* lua, u64 wanted) {
     State& state = state_of(lua);
+    about_to_change(lua);
     if (state.units_left == 0) raise(lua, "this block has run the machine as far as one block may; split the step");
     return std::min(wanted, state.units_left);
 }
 void used_units(lua_State* lua, u64 used) {
     State& state = state_of(lua);
     state.units_left -= std::min(state.units_left, used);
+}
+
+std::pair<std::optional<RunEnd>, u64> run_slices(lua_State* lua, Session& session, u64 units) {
+    constexpr u64 kSlice = 100'000; // of progress: about a millisecond
+    const MachineTime time(lua);
+    while (units > 0) {
+        const u64 before = session.position();
+        const RunEnd why = session.run(lua_isyieldable(lua) ? std::min(units, kSlice) : units);
+        const u64 used = std::min(units, std::max<u64>(session.position() - before, 1)); // something, so that it ends
+        used_units(lua, used), units -= used;
+        if (why != RunEnd::Budget) return {why, units};
+        if (units > 0 && lua_isyieldable(lua) && state_of(lua).slice_over()) return {std::nullopt, units};
+    }
+    return {RunEnd::Budget, 0};
 }
 
 std::string text_argument(lua_State* lua, int index) {
@@ -75,6 +94,8 @@ int open(lua_State* lua) {
     State& state = state_of(lua);
     state.calls += 100; // building a machine is work
     if (state.calls > state.limits.calls) raise(lua, "this block opens too many sessions; split the step");
+    about_to_change(lua);
+    ++state.opened;
     lua_getfield(lua, 1, "containers");
     const bool containers = !lua_isnil(lua, -1);
     lua_pop(lua, 1);
@@ -151,22 +172,21 @@ int run_to_return(lua_State* lua) {
 }
 
 /// Runs until the guest has switched off, or waits for something to be typed.
-int run_to_end(lua_State* lua) {
+int go_on_to_end(lua_State* lua, int, lua_KContext left) {
     Session& session = session_of(lua);
-    const u64 before = session.position();
-    const u64 budget = take_units(lua, state_of(lua).limits.units);
     auto kept = session.breakpoints();
-    const MachineTime time(lua);
     session.breakpoints().clear();
-    const RunEnd why = session.run(budget);
+    const auto [why, rest] = run_slices(lua, session, static_cast<u64>(left));
     session.breakpoints() = std::move(kept);
-    used_units(lua, session.position() - before + 1);
-    if (why == RunEnd::Budget) raise(lua, "the guest has neither switched off nor waits for input, and this block has run the machine as far as one block may; split the step");
+    if (!why) return lua_yieldk(lua, 0, static_cast<lua_KContext>(rest), go_on_to_end);
+    if (*why == RunEnd::Budget) raise(lua, "the guest has neither switched off nor waits for input, and this block has run the machine as far as one block may; split the step");
     return 0;
 }
+int run_to_end(lua_State* lua) { return go_on_to_end(lua, 0, static_cast<lua_KContext>(take_units(lua, state_of(lua).limits.units))); }
 
 int type(lua_State* lua) {
     const std::string text = text_argument(lua, 1);
+    about_to_change(lua);
     session_of(lua).type(text);
     return 0;
 }

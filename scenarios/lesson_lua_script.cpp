@@ -46,6 +46,7 @@ int set(lua_State* lua) {
     const std::string name = text_argument(lua, 1);
     const u64 value = static_cast<u64>(luaL_checkinteger(lua, 2));
     const auto number = register_number(name);
+    about_to_change(lua);
     if (!number) raise(lua, fmt::format("\"{}\" is neither a register nor a CSR; say pc, a0, ft0, satp, ...", name));
     const MachineTime time(lua);
     if (!target_of(lua).write_register(session_of(lua).current_hart(), *number, value)) raise(lua, fmt::format("{} cannot be written: it is read-only", name));
@@ -86,6 +87,7 @@ int write(lua_State* lua) {
     } else {
         data = text_argument(lua, 2);
     }
+    about_to_change(lua);
     if (data.size() > kMostBytes) raise(lua, fmt::format("write writes at most {} bytes at once", kMostBytes));
     const MachineTime time(lua);
     if (!target_of(lua).write_memory(session_of(lua).current_hart(), place, false, {reinterpret_cast<const u8*>(data.data()), data.size()}))
@@ -121,24 +123,26 @@ Breakpoint breakpoint_of(lua_State* lua, const std::string& kind) {
 /// break_on(kind, what): adds a breakpoint, which run() stops at.
 int break_on(lua_State* lua) {
     Session& session = session_of(lua);
+    about_to_change(lua);
     if (session.breakpoints().size() >= kMostBreakpoints) raise(lua, fmt::format("there are {} breakpoints already; clear_breakpoints() first", kMostBreakpoints));
     const auto added = session.add_breakpoint(breakpoint_of(lua, text_argument(lua, 1)));
     if (!added) raise(lua, added.error());
     return 0;
 }
-int clear_breakpoints(lua_State* lua) { return session_of(lua).breakpoints().clear(), 0; }
+int clear_breakpoints(lua_State* lua) { return about_to_change(lua), session_of(lua).breakpoints().clear(), 0; }
 
 /// run(units): goes on until a breakpoint, the units are used up, the guest waits or ends; says which.
-int run(lua_State* lua) {
+int go_on_running(lua_State* lua, int, lua_KContext left) {
     static constexpr const char* kEnds[] = {"budget", "idle", "halted", "breakpoint", "trap", "exit"};
-    Session& session = session_of(lua);
+    const auto [why, rest] = run_slices(lua, session_of(lua), static_cast<u64>(left));
+    if (!why) return lua_yieldk(lua, 0, static_cast<lua_KContext>(rest), go_on_running);
+    return lua_pushstring(lua, kEnds[static_cast<std::size_t>(*why)]), 1;
+}
+int run(lua_State* lua) {
     const lua_Integer wanted = luaL_optinteger(lua, 1, 50'000'000);
     if (wanted <= 0) raise(lua, "run(units) needs a number of steps above 0");
-    const u64 before = session.position();
-    const MachineTime time(lua);
-    const RunEnd why = session.run(take_units(lua, static_cast<u64>(wanted)));
-    used_units(lua, session.position() - before + 1);
-    return lua_pushstring(lua, kEnds[static_cast<std::size_t>(why)]), 1;
+    (void)session_of(lua);
+    return go_on_running(lua, 0, static_cast<lua_KContext>(take_units(lua, static_cast<u64>(wanted))));
 }
 
 /// go_to(position): back, or forward again.

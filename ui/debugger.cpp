@@ -46,6 +46,7 @@ bool concerns_panel(Action action) {
 Debugger::Debugger(Session session, std::optional<LessonRun> lesson) { open(std::move(session), std::move(lesson)); }
 
 void Debugger::open(Session session, std::optional<LessonRun> lesson) {
+    console_->stop("It was stopped: another session was opened.");
     session_ = std::move(session);
     lesson_ = std::move(lesson);
     ++sessions_, ++histories_;
@@ -234,6 +235,7 @@ void Debugger::lesson_command(const Command& command) {
 }
 
 void Debugger::apply(const Command& command) {
+    if (talk_lua(command)) return;
     switch (command.action) {
     case Action::Run:
         mark_now();
@@ -291,6 +293,7 @@ void Debugger::tick(double milliseconds) {
     const auto elapsed = [&] { return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count(); };
     constexpr u64 kSlice = 50'000;
     if (searching()) go_on_searching();
+    if (lua_busy()) go_on_lua(milliseconds);
     if (walk_playing_) play_walk(std::min(std::chrono::duration<double, std::milli>(begin - last_tick_).count(), kReadMilliseconds));
     last_tick_ = begin;
     const u64 before = session_->position();
@@ -322,6 +325,7 @@ std::string Debugger::state_json() const {
         {"overlay", kOverlays[static_cast<std::size_t>(overlay_)]},
         {"typing", typing_},
         {"scale", scale_},
+        {"lua", {{"busy", lua_busy()}, {"entries", console_->entries().size()}}},
         {"panels", nlohmann::ordered_json::array()},
         {"satp", {{"guest", session_->csr(guest, Csr::satp)}, {"real", session_->csr(session_->real_state(), Csr::satp)}}},
         {"console", console.substr(console.size() - std::min(console.size(), kConsole))},
@@ -331,6 +335,10 @@ std::string Debugger::state_json() const {
     for (const auto& breakpoint : session_->breakpoints()) json["breakpoints"].push_back(breakpoint.value);
     if (const vmm::ExitDossier* exit = selected_exit())
         json["exit"] = {{"number", exit->number}, {"reason", vmm::exit_reason_row(exit->reason).name}, {"handled", exit->complete}, {"cost", exit->cost}};
+    if (!console_->entries().empty()) {
+        const auto& newest = console_->entries().back();
+        json["lua"]["input"] = newest.input, json["lua"]["output"] = newest.output, json["lua"]["error"] = newest.error;
+    }
     if (lesson_) {
         json["lesson"] = {{"title", lesson_->lesson().title}, {"step", lesson_->index() + 1}, {"complete", lesson_->complete()}, {"finished", lesson_->finished()},
                           {"answered", lesson_->answered() ? static_cast<int>(*lesson_->answered()) + 1 : 0},

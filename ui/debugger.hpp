@@ -5,6 +5,7 @@
 #include "scenarios/cli.hpp"
 #include "scenarios/guest_memory.hpp"
 #include "scenarios/lesson_lua.hpp"
+#include "scenarios/lua_console.hpp"
 #include "ui/keys.hpp"
 #include "ui/workspace.hpp"
 
@@ -102,7 +103,12 @@ class Debugger {
     /// No movement that nobody asked for: what plays shows its end at once.
     bool reduced_motion() const { return reduced_motion_; }
     /// Something moves by itself, so that frames are to be drawn.
-    bool moving() const { return running_ || walk_playing_ || searching(); }
+    bool moving() const { return running_ || walk_playing_ || searching() || lua_busy(); }
+    /// The Lua console; what is typed there goes on in tick() while lua_busy(). Pause, Stop and Esc end that.
+    const scenarios::LuaConsole& lua_console() const { return *console_; }
+    bool lua_busy() const { return console_->busy(); }
+    /// Has the console run a file. The error says why it cannot be read.
+    Result<void> run_script(const std::string& file);
     /// For the user to read.
     void say(std::string sentence) { message_ = std::move(sentence); }
     /// The state as JSON, the text twin of the window; `console` is the end of what was printed.
@@ -127,6 +133,10 @@ class Debugger {
     void play_walk(double milliseconds);
     void edit_breakpoint(const Command& command);
     bool condition_holds();
+    bool talk_lua(const Command& command); // debugger_lua.cpp
+    void begin_lua();
+    void go_on_lua(double milliseconds);
+    void adopt_session();
     void mark_now(); ///< what differs from now on is marked
     void free_play(const std::string& mode);
 
@@ -158,6 +168,7 @@ class Debugger {
     double walk_waited_ = 0;
     std::chrono::steady_clock::time_point last_tick_{};
     std::unique_ptr<scenarios::LessonLua> lua_; ///< for conditions of breakpoints; made when one is met
+    std::unique_ptr<scenarios::LuaConsole> console_ = std::make_unique<scenarios::LuaConsole>();
 };
 
 } // namespace trapeze::ui

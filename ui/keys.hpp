@@ -40,6 +40,7 @@ enum class Action : u8 {
     ShowWalk,     ///< number: an address
     GoToWalk,     ///< text: an expression
     ShowWalkReads,///< number: how many entries of the walk are shown
+    EnterLua,            ///< text: for the Lua console
     ShowRing,            ///< number: address of a virtio device, with the number of a queue in its low bits
 };
 struct KeyRow {

@@ -55,6 +55,16 @@ struct PanelState {
     char events_text[64] = "";
     u64 event_top = 0, event_chosen = ~u64{0}; ///< first row in view; index of the event that was clicked
     bool events_follow = true;                 ///< the newest stays in view
+    /// The Lua console's prompt.
+    struct Prompt {
+        char text[8192] = "";
+        std::size_t entry = 0;            ///< of the history, counted from the newest; 0: what is typed now
+        std::string typed;                ///< kept while the history is looked through
+        std::vector<std::string> words;   ///< that the word can become, after Tab
+        std::optional<std::string> take;  ///< is to stand there from the next frame on
+        bool to_end = false, want = false, was_first = true, was_last = true;
+        u64 seen = 0, asked = 0;
+    } lua;
     bool moving = false;                       ///< a panel has not done its work yet: another frame is due
 };
 

@@ -285,7 +285,7 @@ class StateFile {
 /// Until the guest stops by itself, so that pictures and texts are the same on every host; or for so long that it never will.
 void run_on(Debugger& debugger) {
     const u64 end = debugger.session().position() + Session::kSearchBudget;
-    while ((debugger.running() && debugger.session().position() < end) || debugger.searching()) debugger.tick(kRunMilliseconds);
+    while ((debugger.running() && debugger.session().position() < end) || debugger.searching() || debugger.lua_busy()) debugger.tick(kRunMilliseconds);
     if (debugger.running()) debugger.apply({Action::Pause});
 }
 
@@ -349,6 +349,14 @@ int print_panel(Debugger& debugger, const scenarios::DebuggerOptions& options) {
     return 0;
 }
 
+/// Begins the script that is asked for, and without a window waits until it has ended.
+Result<void> begin_script(Debugger& debugger, const scenarios::DebuggerOptions& options) {
+    if (options.script.empty()) return {};
+    if (auto begun = debugger.run_script(options.script); !begun) return begun;
+    if (!options.needs_display()) run_on(debugger);
+    return {};
+}
+
 int complain(const std::string& sentence) { return scenarios::complain(sentence, scenarios::kFailed); }
 
 } // namespace
@@ -357,6 +365,7 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     if (const auto keys = check_keys(key_rows()); !keys) return complain(keys.error());
     if (!options.text.empty()) {
         Debugger debugger(std::move(session), std::move(lesson));
+        if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
         return print_panel(debugger, options);
     }
     const bool picture = !options.screenshot.empty();
@@ -367,6 +376,7 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     debugger.set_contrast(options.high_contrast);
     debugger.set_reduced_motion(options.reduced_motion);
     debugger.set_first_scale(options.scale);
+    if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
     App app(*window.value(), debugger);
     StateFile state(options.state_file);
     const auto shown = picture ? draw_picture(app, debugger, options) : show(app, debugger, window.value()->handle(), state);

@@ -1,0 +1,77 @@
+// The Lua console's part of the debugger: what is typed there moves and changes the session that the panels show.
+#include "ui/debugger.hpp"
+
+#include <fmt/format.h>
+
+namespace trapeze::ui {
+
+namespace {
+
+/// Commands that would take the session away from the line of Lua that goes on.
+bool moves(Action action) {
+    switch (action) {
+    case Action::Run: case Action::NextTrap: case Action::ToReturn: case Action::RunToLine: case Action::StepOver: case Action::StepBack: case Action::Step: case Action::StepOut:
+    case Action::Reset: case Action::GoTo: case Action::Type: case Action::Answer: case Action::LessonAct: case Action::LessonNext: case Action::EnterLua:
+        return true;
+    default: return false;
+    }
+}
+
+} // namespace
+
+/// What the console has to do with a command. Returns whether nothing else has.
+bool Debugger::talk_lua(const Command& command) {
+    const bool stops = command.action == Action::Pause || command.action == Action::Stop || command.action == Action::HideOverlay;
+    if (lua_busy() && stops) return console_->stop("It was stopped. Its variables stay as they are."), true;
+    if (lua_busy() && moves(command.action)) return say("The Lua console is at work; F6 or Esc stops it."), true;
+    switch (command.action) {
+    case Action::ShowLua: show_panel(PanelId::Lua); return true;
+    case Action::ClearLua: console_->clear(); return true;
+    case Action::EnterLua:
+        begin_lua();
+        console_->enter(command.text);
+        return true;
+    default: return false;
+    }
+}
+
+Result<void> Debugger::run_script(const std::string& file) {
+    constexpr u64 kLargest = 1 << 20;
+    auto bytes = read_file(file, kLargest);
+    if (!bytes) return Error{bytes.error()};
+    begin_lua();
+    console_->enter_file(file, std::string(bytes->begin(), bytes->end()));
+    workspace_.show(PanelId::Lua, focus_wanted_);
+    return {};
+}
+
+/// What differs from now on is marked; the guest stands while Lua has it.
+void Debugger::begin_lua() {
+    mark_now();
+    running_ = false;
+    selected_exit_.reset(), selected_line_.reset();
+    message_.clear();
+}
+
+void Debugger::go_on_lua(double milliseconds) {
+    const u64 before = session_->position();
+    const unsigned opened = console_->opened();
+    console_->go_on(session_, milliseconds);
+    if (console_->opened() != opened) adopt_session();
+    if (!lua_busy() || session_->position() < before) ++histories_; // it may have gone back, or changed something by hand
+    farthest_ = std::max(farthest_, session_->position());
+    if (!lua_busy()) arrived(RunEnd::Budget);
+}
+
+/// A line of Lua has opened another session, which stands where the one before did.
+void Debugger::adopt_session() {
+    const LayoutId layout = workspace_.layout();
+    auto lesson = std::move(lesson_);
+    auto console = std::exchange(console_, std::make_unique<scenarios::LuaConsole>());
+    Session session = std::move(*session_);
+    open(std::move(session), std::move(lesson));
+    console_ = std::move(console);
+    if (layout != LayoutId::Trap && layout != LayoutId::Containers) workspace_.choose(layout);
+}
+
+} // namespace trapeze::ui

@@ -1,0 +1,157 @@
+// The Lua console: what was entered and what came of it, and a prompt. Enter runs, Ctrl+Enter makes a line more (as Enter does where a statement is not
+// whole yet), Tab completes, up and down at the first and the last line bring back what was entered before.
+#include "ui/panels.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace trapeze::ui {
+
+namespace {
+
+using scenarios::LuaConsole;
+
+constexpr const char* kHint = "Lua: reg(\"a0\"), memory(\"sp\"), run(), break_on(\"csr\", \"satp\"). Tab completes.";
+
+/// What the callback of the prompt works on.
+struct Editing {
+    PanelState::Prompt& prompt;
+    const Debugger& debugger;
+};
+
+void put(ImGuiInputTextCallbackData& data, const std::string& text) {
+    data.DeleteChars(0, data.BufTextLen);
+    data.InsertChars(0, text.c_str());
+    data.CursorPos = data.BufTextLen, data.SelectionStart = data.SelectionEnd = data.CursorPos;
+}
+
+std::string common_prefix(const std::vector<std::string>& words) {
+    std::string prefix = words.front();
+    for (const std::string& word : words)
+        while (!word.starts_with(prefix)) prefix.pop_back();
+    return prefix;
+}
+
+void complete(ImGuiInputTextCallbackData& data, Editing& editing) {
+    const std::string before(data.Buf, static_cast<std::size_t>(data.CursorPos));
+    const LuaConsole::Completion completion = editing.debugger.lua_console().complete(before, editing.debugger.session());
+    editing.prompt.words.clear();
+    if (completion.words.empty()) return;
+    const std::string prefix = common_prefix(completion.words);
+    data.DeleteChars(static_cast<int>(completion.begin), data.CursorPos - static_cast<int>(completion.begin));
+    data.InsertChars(static_cast<int>(completion.begin), prefix.c_str());
+    if (completion.words.size() > 1) editing.prompt.words = completion.words;
+}
+
+/// Brings back the input so far before the newest; 0: what was being typed.
+void recall(ImGuiInputTextCallbackData& data, Editing& editing, std::size_t entry) {
+    std::vector<const std::string*> inputs;
+    for (const auto& past : editing.debugger.lua_console().entries())
+        if (!past.file && (inputs.empty() || *inputs.back() != past.input)) inputs.push_back(&past.input);
+    if (entry > inputs.size()) return;
+    if (editing.prompt.entry == 0) editing.prompt.typed.assign(data.Buf, static_cast<std::size_t>(data.BufTextLen));
+    editing.prompt.entry = entry;
+    put(data, entry == 0 ? editing.prompt.typed : *inputs[inputs.size() - entry]);
+}
+
+int edit(ImGuiInputTextCallbackData* data) {
+    Editing& editing = *static_cast<Editing*>(data->UserData);
+    PanelState::Prompt& prompt = editing.prompt;
+    if (data->EventFlag == ImGuiInputTextFlags_CallbackCompletion) return complete(*data, editing), 0;
+    if (prompt.take) put(*data, *std::exchange(prompt.take, std::nullopt));
+    if (std::exchange(prompt.to_end, false)) data->CursorPos = data->BufTextLen, data->ClearSelection();
+    // The cursor as it was before the key: a key that had nowhere to move it goes through the history.
+    if (prompt.was_first && ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_UpArrow))) recall(*data, editing, prompt.entry + 1);
+    else if (prompt.was_last && prompt.entry > 0 && ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_DownArrow))) recall(*data, editing, prompt.entry - 1);
+    const std::string_view text(data->Buf, static_cast<std::size_t>(data->BufTextLen));
+    const auto cursor = static_cast<std::size_t>(data->CursorPos);
+    prompt.was_first = text.substr(0, cursor).find('\n') == std::string_view::npos;
+    prompt.was_last = text.find('\n', cursor) == std::string_view::npos;
+    return 0;
+}
+
+float lines_of(const char* text) { return static_cast<float>(1 + std::count(text, text + std::strlen(text), '\n')); }
+
+void draw_entry(const Theme& theme, PanelState::Prompt& prompt, const LuaConsole::Entry& entry) {
+    ImGui::PushTextWrapPos(0);
+    const std::string shown = fmt::format("{} {}", entry.file ? "\u25b6" : ">", entry.input);
+    ImGui::TextColored(theme.accent, "%s", shown.c_str());
+    tooltip(theme, entry.file ? "A file that was run." : "Click to have it at the prompt again.");
+    if (!entry.file && ImGui::IsItemClicked()) prompt.take = entry.input, prompt.want = true;
+    for (const std::string& line : entry.output) ImGui::TextUnformatted(line.c_str());
+    if (!entry.error.empty()) ImGui::TextColored(theme.bad, "! %s", entry.error.c_str());
+    ImGui::PopTextWrapPos();
+}
+
+void draw_transcript(const Debugger& debugger, const Theme& theme, PanelState::Prompt& prompt, float below) {
+    const LuaConsole& console = debugger.lua_console();
+    ImGui::BeginChild("transcript", {0, -below});
+    if (console.entries().empty()) prose(theme, theme.dim, kHint);
+    for (const LuaConsole::Entry& entry : console.entries()) draw_entry(theme, prompt, entry);
+    if (std::exchange(prompt.seen, console.changes()) != console.changes()) ImGui::SetScrollHereY(1.0f);
+    ImGui::EndChild();
+}
+
+/// Words that were offered, as many as there is room for in one line.
+std::string offered(const std::vector<std::string>& words, float width) {
+    std::string line;
+    for (const std::string& word : words) {
+        if (ImGui::CalcTextSize((line + "  " + word + " ...").c_str()).x > width) return line + " ...";
+        line += (line.empty() ? "" : "  ") + word;
+    }
+    return line;
+}
+
+void enter(const Debugger& debugger, PanelState::Prompt& prompt, Commands& commands) {
+    std::string text = prompt.text;
+    prompt.want = true, prompt.words.clear();
+    if (text.find_first_not_of(" \t\n") == std::string::npos) return;
+    if (debugger.lua_console().incomplete(text) && text.size() + 2 < sizeof prompt.text) {
+        prompt.take = text + "\n";
+        return;
+    }
+    commands.push_back({Action::EnterLua, 0, text});
+    prompt.text[0] = 0, prompt.entry = 0;
+    prompt.take = "";
+}
+
+void draw_prompt(const Debugger& debugger, const Theme& theme, PanelState::Prompt& prompt, Commands& commands, float height) {
+    if (std::exchange(prompt.asked, debugger.focus_requests()) != debugger.focus_requests() && debugger.focus_wanted() == PanelId::Lua) prompt.want = true;
+    ImGui::AlignTextToFramePadding();
+    ImGui::TextColored(debugger.lua_busy() ? theme.changed : theme.good, "%s", debugger.lua_busy() ? "\u25cf" : ">");
+    ImGui::SameLine();
+    if (std::exchange(prompt.want, false)) ImGui::SetKeyboardFocusHere();
+    Editing editing{prompt, debugger};
+    constexpr ImGuiInputTextFlags kFlags = ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_CtrlEnterForNewLine | ImGuiInputTextFlags_CallbackCompletion | ImGuiInputTextFlags_CallbackAlways;
+    if (ImGui::InputTextMultiline("##lua", prompt.text, sizeof prompt.text, {-1, height}, kFlags, edit, &editing)) enter(debugger, prompt, commands);
+}
+
+} // namespace
+
+void draw_lua(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+    PanelState::Prompt& prompt = state.lua;
+    constexpr float kMostLines = 8;
+    const ImGuiStyle& style = ImGui::GetStyle();
+    const float height = ImGui::GetTextLineHeight() * std::min(lines_of(prompt.text), kMostLines) + style.FramePadding.y * 2;
+    const bool hint = debugger.lua_busy() || !prompt.words.empty();
+    draw_transcript(debugger, theme, prompt, height + style.ItemSpacing.y + (hint ? ImGui::GetTextLineHeightWithSpacing() : 0));
+    if (debugger.lua_busy()) prose(theme, theme.changed, "At work. F6 or Esc stops it.");
+    else if (hint) ImGui::TextColored(theme.dim, "%s", offered(prompt.words, ImGui::GetContentRegionAvail().x).c_str());
+    draw_prompt(debugger, theme, prompt, commands, height);
+}
+
+Sheet sheet_lua(const Debugger& debugger, const PanelState&) {
+    Sheet sheet;
+    for (const auto& entry : debugger.lua_console().entries()) {
+        std::string input;
+        for (char c : entry.input) input += c == '\n' ? "\n  " : std::string(1, c);
+        sheet.say((entry.file ? "file " : "> ") + input);
+        for (const std::string& line : entry.output) sheet.say(line.empty() ? " " : line);
+        if (!entry.error.empty()) sheet.say("! " + entry.error);
+    }
+    return sheet.empty() ? sheet.say(kHint) : sheet;
+}
+
+} // namespace trapeze::ui
