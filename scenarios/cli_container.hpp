@@ -20,6 +20,8 @@ Result<nlohmann::ordered_json> inspect_image(const container::Image& image);
 void add_store_option(CLI::App& verb, std::string& folder);
 /// "2 hours ago", from an RFC 3339 time; "N/A" without one.
 std::string time_ago(const std::string& time);
+/// "2 hours".
+std::string duration_text(i64 seconds);
 /// RFC 3339; $SOURCE_DATE_EPOCH in place of the host's clock where it is set.
 std::string time_now();
 /// Rows under Docker's headings: columns as wide as their widest cell, three spaces between.

@@ -1,4 +1,5 @@
 // trapeze container load, save, images, history, tag, rmi, build: Docker's words, flags and columns.
+#include "container-sim/engine/engine.hpp"
 #include "container-sim/engine/image_build.hpp"
 #include "scenarios/cli_container.hpp"
 #include "scenarios/shipped_images.hpp"
@@ -158,6 +159,43 @@ int remove_images(const ImageOptions& options) {
     return status;
 }
 
+/// RUN: the program in a container of its own over what has been built so far, with no network; what it wrote is the layer.
+Result<Layer> run_step(const RunStep& step) {
+    constexpr u64 kMachineBytes = u64{256} << 20, kSlice = 50'000'000, kMostInstructions = 20'000'000'000;
+    MachineConfig board;
+    board.ram_bytes = kMachineBytes, board.builtin_firmware = false;
+    auto machine = Machine::create(board);
+    if (!machine) return Error{machine.error()};
+    auto kernel = Kernel::boot(*machine);
+    auto engine = kernel ? Engine::start(*machine, *kernel) : Result<Engine>(Error{kernel.error()});
+    if (!engine) return Error{engine.error()};
+    RunConfig config;
+    config.image = "RUN", config.network = "none", config.command = step.arguments, config.defaults.env = step.environment, config.user = step.user, config.working_dir = step.working_dir;
+    std::vector<std::string> ids;
+    for (std::size_t i = 0; i < step.lower.size(); ++i) ids.push_back(fmt::format("layer {}", i));
+    auto layers = layer_set(step.lower, ids);
+    if (!layers) return Error{layers.error()};
+    config.layers = std::move(*layers);
+    const auto id = engine->run(*machine, *kernel, config);
+    if (!id) return Error{id.error()};
+    const u32 console = engine->containers()[0].console;
+    for (u64 done = 0; done < kMostInstructions && !engine->exit_code(console);) {
+        const KernelStop stop = kernel->run(*machine, kSlice);
+        const bool news = kernel->engine_news;
+        done += stop.executed;
+        engine->settle(*machine, *kernel);
+        fmt::print("{}", engine->take_output(*kernel, console));
+        if (!news && stop.state != RunState::Budget) break;
+    }
+    const auto code = engine->exit_code(console);
+    if (!code) return Error{fmt::format("the command has not ended after {} instructions, or waits for what will not come", kMostInstructions)};
+    if (*code) return Error{fmt::format("the command \"{}\" returned {}; mend it", fmt::join(step.arguments, " "), *code)};
+    auto layer = engine->changes(*machine, *kernel, engine->containers()[0]);
+    if (!layer) return layer;
+    for (LayerEntry& entry : layer->entries) entry.node.mtime = 0, entry.node.mtime_nanoseconds = 0; // the same files give the same image
+    return layer;
+}
+
 int build(const ImageOptions& options) {
     ImageStore store(options.store);
     BuildOptions building;
@@ -166,6 +204,7 @@ int build(const ImageOptions& options) {
     for (const char* name : {"/Containerfile", "/Dockerfile"})
         if (building.containerfile.empty() && host_file_exists(options.context + name)) building.containerfile = options.context + name;
     if (building.containerfile.empty()) return complain(fmt::format("{}: neither a Containerfile nor a Dockerfile is in it; write one, or name it with -f", options.context), kUsage);
+    building.runner = run_step;
     building.finder = [&](const std::string& name) { return find_image(store, name); };
     const auto image = build_image(store, building, [&](const std::string& line) {
         if (!options.quiet) fmt::print("{}\n", line);
@@ -199,18 +238,21 @@ std::string time_now() {
 std::string time_ago(const std::string& time) {
     std::tm parts{};
     if (time.empty() || !strptime(time.c_str(), "%Y-%m-%dT%H:%M:%S", &parts)) return "N/A";
-    const i64 seconds = std::max<i64>(0, std::time(nullptr) - timegm(&parts)), minutes = seconds / 60, hours = (seconds + 1800) / 3600;
-    if (seconds < 1) return "Less than a second ago";
-    if (seconds == 1) return "1 second ago";
-    if (seconds < 60) return fmt::format("{} seconds ago", seconds);
-    if (minutes == 1) return "About a minute ago";
-    if (minutes < 60) return fmt::format("{} minutes ago", minutes);
-    if (hours == 1) return "About an hour ago";
-    if (hours < 48) return fmt::format("{} hours ago", hours);
-    if (hours < 24 * 7 * 2) return fmt::format("{} days ago", hours / 24);
-    if (hours < 24 * 30 * 2) return fmt::format("{} weeks ago", hours / 24 / 7);
-    if (hours < 24 * 365 * 2) return fmt::format("{} months ago", hours / 24 / 30);
-    return fmt::format("{} years ago", hours / 24 / 365);
+    return duration_text(std::time(nullptr) - timegm(&parts)) + " ago";
+}
+std::string duration_text(i64 span) {
+    const i64 seconds = std::max<i64>(0, span), minutes = seconds / 60, hours = (seconds + 1800) / 3600;
+    if (seconds < 1) return "Less than a second";
+    if (seconds == 1) return "1 second";
+    if (seconds < 60) return fmt::format("{} seconds", seconds);
+    if (minutes == 1) return "About a minute";
+    if (minutes < 60) return fmt::format("{} minutes", minutes);
+    if (hours == 1) return "About an hour";
+    if (hours < 48) return fmt::format("{} hours", hours);
+    if (hours < 24 * 7 * 2) return fmt::format("{} days", hours / 24);
+    if (hours < 24 * 30 * 2) return fmt::format("{} weeks", hours / 24 / 7);
+    if (hours < 24 * 365 * 2) return fmt::format("{} months", hours / 24 / 30);
+    return fmt::format("{} years", hours / 24 / 365);
 }
 
 void print_columns(const std::vector<std::vector<std::string>>& rows) {

@@ -1,4 +1,4 @@
-#include "container-sim/kernel.hpp"
+#include "container-sim/engine/engine.hpp"
 #include "scenarios/session.hpp"
 
 #include "emulator/devices/virtio_blk.hpp"
@@ -37,11 +37,37 @@ Result<Session> Session::create_containers(const SessionConfig& config) {
     auto kernel = container::Kernel::boot(own);
     if (!kernel) return Error{kernel.error()};
     session.now_.kernel = std::move(*kernel);
-    for (const container::ContainerSpec& spec : config.containers)
-        if (const auto started = session.now_.kernel->start_container(own, spec); !started) return Error{started.error(), started.status()};
+    for (std::size_t i = 0; i < config.containers.size(); ++i) {
+        const auto started = session.start_container(config.containers[i], i < config.runs.size() ? config.runs[i].get() : nullptr);
+        if (!started) return Error{started.error(), started.status()};
+    }
     session.now_.outputs.resize(config.containers.size() + 1);
     session.take_checkpoint();
     return session;
+}
+
+Result<void> Session::start_container(const container::ContainerSpec& spec, const container::RunConfig* run) {
+    Machine& machine = now_.machine;
+    container::Kernel& kernel = *now_.kernel;
+    if (!run) {
+        const auto started = kernel.start_container(machine, spec);
+        return started ? Result<void>() : Result<void>(Error{started.error(), started.status()});
+    }
+    if (!now_.engine) {
+        auto engine = container::Engine::start(machine, kernel);
+        if (!engine) return Error{engine.error()};
+        now_.engine = std::move(*engine);
+    }
+    const auto id = now_.engine->run(machine, kernel, *run);
+    return id ? Result<void>() : Result<void>(Error{id.error(), id.status()});
+}
+
+std::optional<int> Session::container_status(u32 container) const {
+    if (now_.engine)
+        if (const auto code = now_.engine->exit_code(container)) return code;
+    const auto status = now_.kernel->exit_status(container);
+    if (!status) return std::nullopt;
+    return *status & 0x7f ? 128 + (*status & 0x7f) : *status >> 8;
 }
 
 Result<Session> Session::create(const SessionConfig& config) {
@@ -152,6 +178,7 @@ RunEnd Session::advance(Target target, u64 units) {
         const u64 calls = now_.kernel->system_calls();
         const container::KernelStop stop = now_.kernel->run(now_.machine, target == Target::Trap ? 1 : units, config_.when_idle);
         now_.position += stop.executed;
+        if (now_.engine) now_.engine->settle(now_.machine, *now_.kernel);
         if (target == Target::Trap && stop.state == container::RunState::Budget && now_.kernel->system_calls() > calls) return RunEnd::Trap;
         if (stop.state == container::RunState::Finished) now_.halted = true;
         return stop.state == container::RunState::Idle ? RunEnd::Idle : stop.state == container::RunState::Finished ? RunEnd::Halted : RunEnd::Budget;
@@ -184,8 +211,8 @@ RunEnd Session::advance(Target target, u64 units) {
 void Session::settle() {
     Board& board = now_.vmm ? now_.vmm->board() : now_.machine.board;
     std::string fresh = board.take_output();
-    for (u32 i = 1; now_.kernel && i <= now_.kernel->containers(); ++i) {
-        const std::string own = now_.kernel->take_output(i);
+    for (u32 i = 1; now_.kernel && i < now_.outputs.size(); ++i) {
+        const std::string own = now_.engine ? now_.engine->take_output(*now_.kernel, i) + now_.kernel->take_output(i) : now_.kernel->take_output(i);
         fresh += own;
         now_.outputs[i] += own;
         if (now_.outputs[i].size() > kConsoleBytes) now_.outputs[i].erase(0, now_.outputs[i].size() - kConsoleBytes / 2);

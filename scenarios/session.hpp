@@ -22,7 +22,9 @@
 #include <vector>
 
 namespace trapeze::container {
+class Engine;
 class Kernel;
+struct RunConfig;
 }
 
 namespace trapeze::scenarios {
@@ -48,6 +50,7 @@ struct SessionConfig {
     bool dossiers = true;           ///< of each exit the steps and what they changed are recorded (VmConfig::dossiers)
     vmm::CostModel costs;
     std::vector<container::ContainerSpec> containers; ///< when not empty the container kernel sits in the seat; guest and mode are not used
+    std::vector<std::shared_ptr<const container::RunConfig>> runs; ///< of the containers, by their order: what the engine is to make of them; null or missing: the kernel starts it by itself
     container::WhenIdle when_idle = container::WhenIdle::PassTime;
     u64 checkpoint_every = 2'000'000; ///< units of progress between checkpoints; 0: none, and no going back
     /// Contents of the files named above, by those names: used in place of reading them. Null: they are read.
@@ -122,6 +125,9 @@ class Session {
     const Machine& machine() const { return now_.machine; }
     const vmm::Vmm* vmm() const { return now_.vmm ? &*now_.vmm : nullptr; }
     const container::Kernel* kernel() const { return now_.kernel ? &*now_.kernel : nullptr; }
+    const container::Engine* engine() const { return now_.engine ? &*now_.engine : nullptr; }
+    /// As a shell tells it: how a container's first program has ended; nullopt while it runs.
+    std::optional<int> container_status(u32 container) const;
     const LoadedGuest& guest() const { return guest_; }
     HartState real_state() const;
     HartState guest_state() const;
@@ -232,6 +238,7 @@ class Session {
         Machine machine;
         std::optional<vmm::Vmm> vmm;
         Boxed<container::Kernel> kernel;
+        Boxed<container::Engine> engine;  ///< when a container is one of an engine's
         u64 position = 0;
         bool halted = false;
         u32 exit_code = 0;
@@ -255,6 +262,7 @@ class Session {
     template <class Action> void for_disks(Action action);
     RunEnd run_until(Target target, u64 budget);
     static Result<Session> create_containers(const SessionConfig& config);
+    Result<void> start_container(const container::ContainerSpec& spec, const container::RunConfig* run);
     RunEnd advance(Target target, u64 units);
     void input(Input input);
     void settle();

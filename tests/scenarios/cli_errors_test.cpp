@@ -32,7 +32,7 @@ constexpr std::size_t kFirst = 64, kHeaderBytes = 56, kFileOffset = 8, kVirtual 
 TEST_CASE("Wrong usage ends with status 2 and says what is right") {
     refused({"bott"}, 2, {"\"bott\"", "boot", "lesson"});
     refused({"container", "stop"}, 2, {"\"container stop\"", "run", "ps"});
-    refused({"container", "run", "--memory", "99G", "/", "/bin/true"}, 2, {"--memory 99G", "8G"});
+    refused({"container", "run", "--machine-memory", "99G", "/", "/bin/true"}, 2, {"--memory 99G", "8G"});
     for (const char* verb : {"boot", "trace", "compare"}) refused({verb, "tiny-os", "--max-instructions", "-5"}, 2, {"-5"});
     refused({"boot"}, 2, {"no guest is given", "ELF file", "tiny-os"});
     refused({"boot", "tiny-os", "--frobnicate"}, 2, {"--frobnicate", "trapeze boot --help"});
