@@ -215,11 +215,14 @@ Error Runtime::explain(const Step& step, i64 error) {
     return {fmt::format("{}: {} fails with {}; nothing of it is left", subject_, step_text(step, kept_), why), kEngineFailed};
 }
 
-/// A name without a slash is looked for in the folders of PATH, as execvp(3) does.
-std::string Runtime::find_program(const Step& step) {
+/// A program's name without a slash is looked for in the folders of PATH, as execvp(3) does.
+Step Runtime::resolved(const Step& step) {
+    if (step.special != Step::Special::Program || !child_) return step;
     ContainerSpec spec;
     spec.arguments = step.arguments[1].texts, spec.environment = step.arguments[2].texts;
-    return kernel_.find_program(machine_, *child_, spec);
+    Step found = step;
+    found.arguments[0] = text(kernel_.find_program(machine_, *child_, spec));
+    return found;
 }
 
 i64 Runtime::make(const Step& step) {
@@ -229,9 +232,7 @@ i64 Runtime::make(const Step& step) {
     std::array<u64, 6> arguments{};
     i64 result = 0;
     if (step.special == Step::Special::Program) {
-        Step run = step;
-        run.arguments[0] = text(find_program(step));
-        result = make_call(*task, run, arguments);
+        result = make_call(*task, resolved(step), arguments);
         if (result == 0) kernel_.make_runnable(*child_);
         return result;
     }
@@ -265,7 +266,7 @@ Result<Started> Runtime::perform(const std::vector<Step>& steps, u32 console) {
     std::vector<const Step*> done;
     for (const Step& step : steps) {
         const bool fails = state_.fail_at && *state_.fail_at == state_.count++;
-        const std::string shown = state_.record ? step_text(step, kept_) : "";
+        const std::string shown = state_.record ? step_text(resolved(step), kept_) : "";
         const i64 result = fails ? -state_.fail_with : make(step);
         if (state_.record && state_.made.size() < kMostRecorded) {
             const auto task = step.by == Step::By::Engine ? engine_task() : child_;

@@ -68,7 +68,7 @@ class Runtime {
     void adopt_child(i32 pid);
     void hold_terminal(u32 task, u64 fd);
     i64 add_rule(const Step& step);
-    std::string find_program(const Step& step);
+    Step resolved(const Step& step);
     void undo(const std::vector<const Step*>& done);
     Error explain(const Step& step, i64 error);
 

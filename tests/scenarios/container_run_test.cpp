@@ -85,7 +85,7 @@ TEST_CASE("container build: RUN runs in a container, and what it made is remembe
 TEST_CASE("container spec: a bundle runs by its config.json") {
     const Store store;
     RootFolder bundle;
-    bundle.program("linux/tiny", "rootfs/bin/sh");
+    for (const char* tool : {"sh", "echo"}) bundle.program("linux/tiny", std::string("rootfs/bin/") + tool);
     const std::string path = bundle.path() + "/config.json";
     REQUIRE(store.run({"spec", "-o", path}).status == 0);
     CHECK(store.run({"spec", "-o", path}).status == 1); // nothing is overwritten
