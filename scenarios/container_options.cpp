@@ -146,7 +146,7 @@ Result<RunConfig> common_config(const DockerOptions& options) {
 void DockerOptions::add_to(CLI::App& verb) {
     const char* group = "Docker's options";
     const auto text = [&](const char* names, std::string& to, const char* about) { verb.add_option(names, to, about)->group(group); };
-    const auto list = [&](const char* names, std::vector<std::string>& to, const char* about) { verb.add_option(names, to, about)->group(group)->expected(1)->take_all(); };
+    const auto list = [&](const char* names, std::vector<std::string>& to, const char* about) { verb.add_option(names, to, about)->group(group)->allow_extra_args(false); };
     const auto flag = [&](const char* names, bool& to, const char* about) { verb.add_flag(names, to, about)->group(group); };
     flag("-i,--interactive", interactive, "give it standard input");
     flag("-t,--tty", terminal, "give it a terminal: line editing, job control, Ctrl+C; Ctrl+A x leaves");

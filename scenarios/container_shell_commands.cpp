@@ -334,7 +334,7 @@ void add_container_commands(CLI::App& app, ContainerShell& shell, int& status) {
     auto* verb = app.add_subcommand("exec", "run a further program in a container");
     verb->add_flag("-i,--interactive", options->docker.interactive, "give it standard input"), verb->add_flag("-t,--tty", options->docker.terminal, "give it a terminal");
     verb->add_flag("-d,--detach", options->docker.detach, "do not wait for its end"), verb->add_flag("--privileged", options->docker.privileged, "all capabilities");
-    verb->add_option("-e,--env", options->docker.environment, "a variable: KEY=VALUE")->expected(1)->take_all();
+    verb->add_option("-e,--env", options->docker.environment, "a variable: KEY=VALUE")->allow_extra_args(false);
     verb->add_option("-u,--user", options->docker.user, "USER or USER:GROUP"), verb->add_option("-w,--workdir", options->docker.working_dir, "the folder that it begins in");
     verb->prefix_command();
     verb->callback([=, &shell, &status] { status = exec(shell, *options, verb->remaining()); });

@@ -35,6 +35,7 @@ TEST_CASE("container run: images run by name, with Docker's options and statuses
     CHECK(store.run({"run", "-i", "tiny", "cat"}, "typed\n").out == "typed\n");
     CHECK(store.run({"run", "tiny", "cat"}, "typed\n").out == "");
     CHECK(store.run({"run", "-h", "db", "tiny", "hostname"}).out == "db\n");
+    CHECK(store.run({"run", "-p", "8080:80", "-p", "53:53/udp", "-e", "A=1", "-e", "B=2", "tiny", "sh", "-c", "echo $A$B"}).out == "12\n"); // an option takes one word
     const Ended unknown = store.run({"run", "lost"});
     CHECK(unknown.status == 125);
     CHECK(contains(unknown.err, "lost"));
