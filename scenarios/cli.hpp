@@ -22,6 +22,8 @@ struct DebuggerOptions {
     std::string keys;         ///< pressed before the screenshot, such as "F7,F11"
     std::string text;         ///< name of a panel whose text is printed instead of opening a window; empty: open it
     std::string script;       ///< file of Lua that the debugger's console runs at the start; empty: none
+    std::string save;         ///< file that the key for saving writes the session to; empty: session.trapeze
+    std::optional<u64> go_to; ///< position where the session is shown first; it runs there in the window
     std::string state_file;   ///< always holds the session's state as JSON; empty: none
     bool light = false, high_contrast = false, reduced_motion = false;
     float scale = 1.0f;

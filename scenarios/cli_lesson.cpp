@@ -246,13 +246,30 @@ void add_lesson(Verbs verbs) {
     });
 }
 
+static int open_recording(const std::string& file, DebuggerEntry debugger, DebuggerOptions options) {
+    const auto bytes = read_file(file);
+    if (!bytes) return complain(bytes.error(), kFailed);
+    auto replay = Session::replay(bytes.value(), file, false);
+    const std::string missing = missing_display(options);
+    if (!replay || !missing.empty()) return complain(replay ? missing : replay.error(), kFailed);
+    options.go_to = replay->position;
+    return debugger(std::move(replay->session), std::nullopt, options);
+}
+
 void add_debug(Verbs verbs) {
     auto* verb = verbs.app.add_subcommand("debug", "open the debugger on a guest");
     auto guest = std::make_shared<GuestOptions>();
     auto options = std::make_shared<DebuggerOptions>();
     guest->add_to(*verb, true);
     options->add_to(*verb);
+    auto recording = std::make_shared<std::string>();
+    verb->add_option("--open", *recording, "open a session that was saved in one file, instead of a guest");
+    verb->add_option("--save", options->save, "the file that Ctrl+S saves the session to")->default_str("session.trapeze");
     verb->callback([=, debugger = verbs.debugger, status = &verbs.status] {
+        if (!recording->empty()) {
+            *status = open_recording(*recording, debugger, *options);
+            return;
+        }
         auto config = guest->config();
         if (!config) {
             *status = complain(config.error(), kUsage);

@@ -43,6 +43,19 @@ bool concerns_panel(Action action) {
     return action >= Action::NextPanel && action <= Action::SaveTable;
 }
 
+/// Commands that would pull the session away from where it is going.
+static bool moves_session(Action action) {
+    switch (action) {
+    case Action::Run: case Action::Type: case Action::Step: case Action::StepOver: case Action::StepOut: case Action::StepBack: case Action::NextTrap: case Action::ToReturn:
+    case Action::RunToLine: case Action::Reset: case Action::GoTo: case Action::BackToTrap: case Action::ReverseRun: case Action::BackToOperand: case Action::BackToCsr:
+    case Action::BackToStore: case Action::BackToEntry: case Action::BackToRegister: case Action::BackToCsrWrite: case Action::BackToMemory: case Action::BackToPhysical:
+    case Action::Fork: case Action::NextBranch: case Action::SwitchBranch: case Action::CompareBranches: case Action::Answer: case Action::LessonAct: case Action::LessonNext:
+    case Action::OpenLesson: case Action::FreePlay: case Action::OpenSession: case Action::RecoverSession: case Action::SaveSession:
+        return true;
+    default: return false;
+    }
+}
+
 Debugger::Debugger(Session session, std::optional<LessonRun> lesson) { open(std::move(session), std::move(lesson)); }
 
 void Debugger::open(Session session, std::optional<LessonRun> lesson) {
@@ -55,6 +68,7 @@ void Debugger::open(Session session, std::optional<LessonRun> lesson) {
     mark_now();
     farthest_ = session_->position();
     running_ = typing_ = false;
+    journey_.reset(), branches_.clear(), branch_ = "main", forks_ = 0;
     overlay_ = Overlay::None;
     selected_exit_.reset(), selected_line_.reset();
     message_.clear();
@@ -201,9 +215,9 @@ void Debugger::move(const Command& command) {
     case Action::ToReturn: return arrived(session_->run_to_return());
     case Action::StepOut: return arrived(session_->step_out());
     case Action::RunToLine: return arrived(session_->run_to(line));
-    case Action::StepBack: ++histories_; say(session_->step_back()); break;
-    case Action::Reset: ++histories_; say(session_->go_to(0)); break;
-    case Action::GoTo: ++histories_; say(session_->go_to(command.number)); break;
+    case Action::StepBack: ++histories_; return travel(std::max(session_->position(), u64{1}) - 1);
+    case Action::Reset: ++histories_; return travel(0);
+    case Action::GoTo: ++histories_; return travel(command.number);
     default: break;
     }
     arrived(RunEnd::Budget);
@@ -235,7 +249,12 @@ void Debugger::lesson_command(const Command& command) {
 }
 
 void Debugger::apply(const Command& command) {
+    const bool cancels = command.action == Action::Pause || command.action == Action::Stop || command.action == Action::HideOverlay;
+    if (journey_ && cancels) return cancel_journey();
+    if (journey_ && command.action == Action::Quit) cancel_journey();
+    if (journey_ && moves_session(command.action)) return void(message_ = "The session is on its way; F6 or Esc cancels that.");
     if (talk_lua(command)) return;
+    if (go_back(command)) return;
     switch (command.action) {
     case Action::Run:
         mark_now();
@@ -296,6 +315,7 @@ void Debugger::tick(double milliseconds) {
     if (lua_busy()) go_on_lua(milliseconds);
     if (walk_playing_) play_walk(std::min(std::chrono::duration<double, std::milli>(begin - last_tick_).count(), kReadMilliseconds));
     last_tick_ = begin;
+    while (journey_ && elapsed() < milliseconds) go_on_travelling(kSlice);
     const u64 before = session_->position();
     while (running_ && elapsed() < milliseconds) arrived(session_->run(kSlice));
     if (session_->position() > before) units_per_second_ = static_cast<double>(session_->position() - before) / (elapsed() / 1000);
@@ -314,6 +334,8 @@ std::string Debugger::state_json() const {
         {"lane", kLanes[static_cast<std::size_t>(session_->lane())]},
         {"exits", session_->vmm() ? session_->vmm()->exits() : 0},
         {"running", running_},
+        {"travelling", journey_.has_value()},
+        {"branch", branch_},
         {"halted", session_->halted()},
         {"breakpoints", nlohmann::ordered_json::array()},
         {"light", light_},

@@ -6,6 +6,7 @@
 #include "scenarios/guest_memory.hpp"
 #include "scenarios/lesson_lua.hpp"
 #include "scenarios/lua_console.hpp"
+#include "scenarios/session_back.hpp"
 #include "ui/keys.hpp"
 #include "ui/workspace.hpp"
 
@@ -48,6 +49,24 @@ class Debugger {
     const Session& session() const { return *session_; }
     const LessonRun* lesson() const { return lesson_ ? &*lesson_ : nullptr; }
     bool running() const { return running_; }
+    /// Something goes on that tick() is to be called for: the guest runs, or the session is on its way to another position.
+    bool busy() const { return running_ || journey_; }
+    bool busy_travelling() const { return journey_.has_value(); }
+    /// A recording that a process which is no more has left: offered to the user, who opens it with RecoverSession.
+    void offer(const std::string& file);
+    /// Opens a recording and goes to where it was made.
+    Result<void> open_recording(const std::string& file, bool trusted);
+    /// Where SaveSession writes; empty: "session.trapeze" in the current folder.
+    void set_session_file(std::string file) { session_file_ = std::move(file); }
+    /// How much of a way to another position is done, 0 to 1; nullopt: there is none. Pause and Esc cancel it.
+    std::optional<float> progress() const;
+    /// The other branches of this run, each where it was left, and the name of the one that is shown.
+    struct Branch {
+        std::string name;
+        Session session;
+    };
+    const std::vector<Branch>& branches() const { return branches_; }
+    const std::string& branch() const { return branch_; }
     bool quit() const { return quit_; }
     bool light() const { return light_; }
     void set_light(bool light) { light_ = light; }
@@ -103,7 +122,7 @@ class Debugger {
     /// No movement that nobody asked for: what plays shows its end at once.
     bool reduced_motion() const { return reduced_motion_; }
     /// Something moves by itself, so that frames are to be drawn.
-    bool moving() const { return running_ || walk_playing_ || searching() || lua_busy(); }
+    bool moving() const { return running_ || walk_playing_ || searching() || lua_busy() || journey_; }
     /// The Lua console; what is typed there goes on in tick() while lua_busy(). Pause, Stop and Esc end that.
     const scenarios::LuaConsole& lua_console() const { return *console_; }
     bool lua_busy() const { return console_->busy(); }
@@ -137,10 +156,32 @@ class Debugger {
     void begin_lua();
     void go_on_lua(double milliseconds);
     void adopt_session();
+    // debugger_back.cpp
+    bool go_back(const Command& command);
+    void travel(u64 position);
+    void look_back(const scenarios::Sought& sought);
+    void go_on_travelling(u64 units);
+    void cancel_journey();
+    void fork(const std::string& name);
+    void save_session(const std::string& name);
+    void recover();
+    void switch_branch(std::size_t index);
     void mark_now(); ///< what differs from now on is marked
     void free_play(const std::string& mode);
 
+    /// A way to another position that is gone in slices: to a known one, or to the one that a search finds.
+    struct Journey {
+        u64 origin, begin, target;
+        std::optional<scenarios::Sought> sought;
+        std::optional<scenarios::BackSearch> search;
+    };
+
     std::optional<Session> session_;
+    std::optional<Journey> journey_;
+    std::vector<Branch> branches_;
+    std::string branch_ = "main";
+    u64 forks_ = 0;
+    std::string offered_, session_file_;
     std::optional<LessonRun> lesson_;
     bool running_ = false, quit_ = false, light_ = false, typing_ = false, contrast_ = false;
     Overlay overlay_ = Overlay::None;

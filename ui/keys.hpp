@@ -42,6 +42,12 @@ enum class Action : u8 {
     ShowWalkReads,///< number: how many entries of the walk are shown
     EnterLua,            ///< text: for the Lua console
     ShowRing,            ///< number: address of a virtio device, with the number of a queue in its low bits
+    BackToRegister, ///< number: 1 to 31; to its last change
+    BackToCsrWrite, ///< number: of the CSR
+    BackToMemory,   ///< number: a virtual address; to the last store there
+    BackToPhysical, ///< number: a physical address, such as a page-table entry's
+    OpenSession,    ///< text: the file of a recording
+    SwitchBranch,   ///< number: index in Debugger::branches()
 };
 struct KeyRow {
     Action action;

@@ -1,6 +1,7 @@
 #include "ui/window.hpp"
 
 #include "ui/debugger.hpp"
+#include "ui/journal.hpp"
 #include "ui/panels.hpp"
 
 #include <SDL.h>
@@ -285,7 +286,7 @@ class StateFile {
 /// Until the guest stops by itself, so that pictures and texts are the same on every host; or for so long that it never will.
 void run_on(Debugger& debugger) {
     const u64 end = debugger.session().position() + Session::kSearchBudget;
-    while ((debugger.running() && debugger.session().position() < end) || debugger.searching() || debugger.lua_busy()) debugger.tick(kRunMilliseconds);
+    while ((debugger.running() && debugger.session().position() < end) || debugger.searching() || debugger.lua_busy() || debugger.busy_travelling()) debugger.tick(kRunMilliseconds);
     if (debugger.running()) debugger.apply({Action::Pause});
 }
 
@@ -322,10 +323,13 @@ class LayoutKeeper {
 Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& state) {
     int due = kSettle;
     LayoutKeeper layouts(debugger);
+    Journal journal(state_folder());
+    if (const std::string left = journal.left_behind(); !left.empty()) debugger.offer(left);
     while (!debugger.quit()) {
         const bool busy = debugger.moving() || due > 0;
         if (app.handle_events(!busy) || debugger.moving() || app.moving()) due = kSettle;
         debugger.tick(kRunMilliseconds);
+        journal.keep(debugger);
         if (due == 0 && debugger.overlay() != Overlay::Palette) continue; // the palette's cursor blinks
         app.frame();
         SDL_GL_SwapWindow(window);
@@ -357,6 +361,15 @@ Result<void> begin_script(Debugger& debugger, const scenarios::DebuggerOptions& 
     return {};
 }
 
+/// What --open and --save name.
+Result<void> open_session_file(Debugger& debugger, const scenarios::DebuggerOptions& options) {
+    debugger.set_session_file(options.save);
+    if (!options.go_to) return {};
+    debugger.apply({Action::GoTo, *options.go_to});
+    while (debugger.busy() && (!options.text.empty() || !options.screenshot.empty())) debugger.tick(kRunMilliseconds);
+    return {};
+}
+
 int complain(const std::string& sentence) { return scenarios::complain(sentence, scenarios::kFailed); }
 
 } // namespace
@@ -366,6 +379,7 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     if (!options.text.empty()) {
         Debugger debugger(std::move(session), std::move(lesson));
         if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
+        if (auto opened = open_session_file(debugger, options); !opened) return complain(opened.error());
         return print_panel(debugger, options);
     }
     const bool picture = !options.screenshot.empty();
@@ -377,6 +391,7 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     debugger.set_reduced_motion(options.reduced_motion);
     debugger.set_first_scale(options.scale);
     if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
+    if (auto opened = open_session_file(debugger, options); !opened) return complain(opened.error());
     App app(*window.value(), debugger);
     StateFile state(options.state_file);
     const auto shown = picture ? draw_picture(app, debugger, options) : show(app, debugger, window.value()->handle(), state);

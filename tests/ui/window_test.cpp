@@ -30,6 +30,7 @@ class Window {
         screen_ = std::move(*opened);
         state_file_ = screen_->folder() / "state.json";
         setenv("XDG_CONFIG_HOME", screen_->folder().c_str(), 1); // no layouts of whoever runs the tests
+        setenv("XDG_STATE_HOME", screen_->folder().c_str(), 1); // nor sessions that they left behind
         const char* programs = std::getenv("TRAPEZE_BIN");
         REQUIRE_MESSAGE(programs, "TRAPEZE_BIN must name the folder of the built program; ./trapeze test sets it");
         words.insert(words.begin(), std::string(programs) + "/trapeze");
