@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <sstream>
 
 namespace trapeze::ui {
 
@@ -128,6 +129,17 @@ void Debugger::arrange(const Command& command) {
     }
     default: break;
     }
+}
+
+/// Tells of things, one a line; again, or of nothing: ends that.
+void Debugger::explain(const std::string& things) {
+    const bool again = overlay_ == Overlay::Explanation;
+    explained_.clear();
+    std::istringstream lines(things);
+    for (std::string thing; std::getline(lines, thing);)
+        for (scenarios::Explanation& entry : scenarios::explain(thing)) explained_.push_back(std::move(entry));
+    overlay_ = again || explained_.empty() ? Overlay::None : Overlay::Explanation;
+    if (!again && explained_.empty()) message_ = "Nothing is written about what has the focus; choose a line of code, a register or an exit. Shift+F1 tells of the keys.";
 }
 
 void Debugger::mark_now() {
@@ -264,6 +276,7 @@ void Debugger::apply(const Command& command) {
         break;
     case Action::Pause: case Action::Stop: running_ = false; break;
     case Action::ToggleBreakpoint: session_->toggle_breakpoint(selected_line()); break;
+    case Action::Explain: case Action::ExplainThing: explain(command.text); break;
     case Action::ShowHelp: toggle(Overlay::Help); break;
     case Action::ShowPalette: toggle(Overlay::Palette); break;
     case Action::ShowStart: toggle(Overlay::Start); break;
@@ -324,7 +337,7 @@ void Debugger::tick(double milliseconds) {
 std::string Debugger::state_json() const {
     const HartState guest = session_->guest_state();
     const std::string& console = session_->console();
-    static constexpr const char* kOverlays[] = {"", "help", "palette", "start"};
+    static constexpr const char* kOverlays[] = {"", "help", "palette", "start", "explanation"};
     constexpr std::size_t kConsole = 4096;
     static constexpr const char* kLanes[] = {"guest user", "guest kernel", "hypervisor", "hardware"};
     nlohmann::ordered_json json{
@@ -345,6 +358,7 @@ std::string Debugger::state_json() const {
         {"layout", layout_row(workspace_.layout()).name},
         {"locked", workspace_.locked()},
         {"overlay", kOverlays[static_cast<std::size_t>(overlay_)]},
+        {"explained", overlay_ == Overlay::Explanation && !explained_.empty() ? explained_.front().key : std::string()},
         {"typing", typing_},
         {"scale", scale_},
         {"lua", {{"busy", lua_busy()}, {"entries", console_->entries().size()}}},

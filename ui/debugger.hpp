@@ -3,6 +3,7 @@
 #pragma once
 
 #include "scenarios/cli.hpp"
+#include "scenarios/explain.hpp"
 #include "scenarios/guest_memory.hpp"
 #include "scenarios/lesson_lua.hpp"
 #include "scenarios/lua_console.hpp"
@@ -35,7 +36,7 @@ Command resize_parts(unsigned split, const std::vector<float>& sizes);
 bool concerns_panel(Action action);
 
 /// What lies above the panels.
-enum class Overlay : u8 { None, Help, Palette, Start };
+enum class Overlay : u8 { None, Help, Palette, Start, Explanation };
 
 class Debugger {
   public:
@@ -76,6 +77,8 @@ class Debugger {
     float scale() const { return std::min(4.0f, scale_ * layout_zoom(workspace_.layout())); }
     /// The scale at the start, which ZoomReset comes back to.
     void set_first_scale(float scale) { first_scale_ = scale, set_scale(scale); }
+    /// What the overlay Explanation tells.
+    const std::vector<scenarios::Explanation>& explained() const { return explained_; }
     Overlay overlay() const { return overlay_; }
     /// Keys go to the guest's console.
     bool typing() const { return typing_; }
@@ -144,6 +147,7 @@ class Debugger {
     void arrange(const Command& command);
     void show_panel(PanelId panel) { workspace_.show(panel, focus_wanted_), focus(panel); }
     void focus(PanelId panel) { focus_wanted_ = panel, ++focus_requests_; }
+    void explain(const std::string& things);
     void look_around(const Command& command);
     void show_memory(u64 address, bool physical);
     void start_search(const std::string& text);
@@ -186,6 +190,7 @@ class Debugger {
     bool running_ = false, quit_ = false, light_ = false, typing_ = false, contrast_ = false;
     Overlay overlay_ = Overlay::None;
     float scale_ = 1.0f, first_scale_ = 1.0f;
+    std::vector<scenarios::Explanation> explained_;
     std::string message_, condition_error_;
     std::optional<u64> selected_exit_, selected_line_;
     HartState guest_before_, real_before_;

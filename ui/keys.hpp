@@ -23,6 +23,7 @@ enum class Action : u8 {
     LessonAct,    ///< do what the lesson asks for
     LessonNext,   ///< go on to its next step
     OpenLesson,   ///< text: its name
+    ExplainThing, ///< text: what scenarios::explain knows
     FreePlay,     ///< text: a mode; tiny-os from its start
     HideOverlay,
     ShowPanel,    ///< number: a PanelId; comes to the front

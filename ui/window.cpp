@@ -1,6 +1,7 @@
 #include "ui/window.hpp"
 
 #include "ui/debugger.hpp"
+#include "ui/focused.hpp"
 #include "ui/journal.hpp"
 #include "ui/panels.hpp"
 
@@ -145,6 +146,7 @@ class App {
             ImGui::SetClipboardText(panel_row(state_.focus).sheet(debugger_, state_).text().c_str());
             debugger_.say(fmt::format("{}: the text is on the clipboard.", panel_title(state_.focus, debugger_.session())));
             break;
+        case Action::Explain: command.text = focused_things(debugger_, state_), debugger_.apply(command); break;
         case Action::SaveTable: said(write_text(panel_row(state_.focus).sheet(debugger_, state_).csv(), panel_names(state_.focus).name, "csv")); break;
         case Action::SavePicture: said(save_picture()); break;
         default: debugger_.apply(command);
@@ -243,7 +245,7 @@ Result<Command> command_of_key(const std::string& name, const Debugger& debugger
     if (name == "Enter") return Command{debugger.lesson() && debugger.lesson()->complete() ? Action::LessonNext : Action::LessonAct};
     if (name.size() == 1 && name[0] >= '1' && name[0] <= '9') return Command{Action::Answer, static_cast<u64>(name[0] - '1')};
     if (name == "Esc") return Command{Action::HideOverlay};
-    return Error{fmt::format("--keys: \"{}\" is no key of the debugger; F1 in the window lists them", name)};
+    return Error{fmt::format("--keys: \"{}\" is no key of the debugger; Shift+F1 in the window lists them", name)};
 }
 
 /// Does what the keys say, one after the other.

@@ -3,6 +3,7 @@
 #include "tests/ui/screen.hpp"
 #include "ui/journal.hpp"
 
+#include <algorithm>
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 

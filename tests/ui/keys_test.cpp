@@ -48,7 +48,7 @@ TEST_CASE("The keys that debuggers share do what they do there") {
         {{SDLK_F6, false, false}, Action::Pause},        {{SDLK_F9, false, false}, Action::ToggleBreakpoint},
         {{SDLK_F10, false, false}, Action::StepOver},    {{SDLK_F10, true, false}, Action::RunToLine}, {{SDLK_F11, false, false}, Action::Step},
         {{SDLK_F11, false, true}, Action::StepOut},      {{SDLK_F7, false, false}, Action::NextTrap},  {{SDLK_F7, false, true}, Action::ToReturn},
-        {{SDLK_F10, false, true}, Action::StepBack},     {{SDLK_F1, false, false}, Action::ShowHelp},  {{SDLK_p, true, true}, Action::ShowPalette},
+        {{SDLK_F10, false, true}, Action::StepBack},     {{SDLK_F1, false, false}, Action::Explain},  {{SDLK_p, true, true}, Action::ShowPalette},
         {{SDLK_EQUALS, true, false}, Action::ZoomIn},    {{SDLK_MINUS, true, false}, Action::ZoomOut}, {{SDLK_0, true, false}, Action::ZoomReset},
     };
     for (const auto& [chord, action] : kShared) {

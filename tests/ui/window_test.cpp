@@ -157,7 +157,7 @@ TEST_CASE("Breakpoints, the console, overlays, sizes: the other keys of the wind
     CHECK(window.becomes([](const json& s) { return s["console"].get<std::string>().find("\nput back on the bar") != std::string::npos; }));
     window.press_until("Escape", [](const json& s) { return s["typing"] == false; });
 
-    for (const auto& [key, name] : {std::pair{"F1", "help"}, {"ctrl+n", "start"}, {"ctrl+shift+p", "palette"}}) {
+    for (const auto& [key, name] : {std::pair{"shift+F1", "help"}, {"F1", "explanation"}, {"ctrl+n", "start"}, {"ctrl+shift+p", "palette"}}) {
         const Picture before = window.picture();
         window.press_until(key, [&, name = name](const json& s) { return s["overlay"] == name; });
         CHECK(window.picture_changes_from(before));

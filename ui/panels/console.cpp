@@ -105,7 +105,7 @@ void draw_timeline(const Debugger& debugger, const Theme& theme, PanelState& sta
         state.drag_position = -1;
     }
     ImGui::SameLine(0, em);
-    if (debugger.message().empty()) ImGui::TextColored(theme.dim, "Shift+F10 goes back one step. F1 explains keys and colours.");
+    if (debugger.message().empty()) ImGui::TextColored(theme.dim, "Shift+F10 goes back one step. F1 explains what has the focus, Shift+F1 keys and colours.");
     else ImGui::TextColored(theme.text, "%s", debugger.message().c_str());
 }
 

@@ -64,7 +64,7 @@ void draw_help(const Theme& theme) {
     }
     ImGui::Separator();
     draw_marks(theme);
-    prose(theme, theme.dim, fmt::format("Disassembly by {}. F1 or Esc closes this.", disassembler_name()));
+    prose(theme, theme.dim, fmt::format("Disassembly by {}. Shift+F1 or Esc closes this.", disassembler_name()));
     ImGui::End();
 }
 
@@ -106,6 +106,45 @@ void draw_palette(const Debugger& debugger, const Theme& theme, PanelState& stat
         const WithFont font(theme.fonts.prose);
         ImGui::TextColored(theme.dim, "%s", row.sentence);
     }
+    ImGui::End();
+}
+
+void draw_names(const Theme& theme, const scenarios::Explanation& entry) {
+    if (!ImGui::BeginTable("names", 2)) return;
+    ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthFixed, ImGui::GetFontSize() * 8);
+    ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthStretch);
+    for (const auto& [what, value] : {std::pair{"written in", &entry.section}, {"x86", &entry.x86}, {"Arm", &entry.arm}, {"lesson", &entry.lesson}}) {
+        if (value->empty()) continue;
+        ImGui::TableNextRow();
+        ImGui::TableNextColumn();
+        prose(theme, theme.dim, what);
+        ImGui::TableNextColumn();
+        prose(theme, theme.text, *value);
+    }
+    ImGui::EndTable();
+}
+
+void draw_explanation(const Debugger& debugger, const Theme& theme, Commands& commands) {
+    begin_overlay("Explain", 50);
+    int number = 0;
+    for (const scenarios::Explanation& entry : debugger.explained()) {
+        ImGui::PushID(number++);
+        if (number > 1) ImGui::Separator();
+        {
+            const WithFont font(theme.fonts.bold);
+            ImGui::TextColored(theme.accent, "%s", fmt::format("{}   {}", entry.key, scenarios::explain_kind_name(entry.kind)).c_str());
+        }
+        if (!entry.head.empty()) prose(theme, theme.dim, entry.head);
+        prose(theme, theme.text, entry.text);
+        draw_names(theme, entry);
+        if (!entry.lesson.empty() && ImGui::SmallButton("Open the lesson")) commands.push_back({Action::OpenLesson, 0, entry.lesson});
+        if (entry.kind == scenarios::ExplainKind::Csr)
+            for (const scenarios::Explanation* field : scenarios::fields_of(entry.key))
+                prose(theme, theme.dim, fmt::format("{} ({}): {}", field->key.substr(entry.key.size() + 1),
+                                                    field->high == field->low ? fmt::format("{}", field->low) : fmt::format("{}:{}", field->high, field->low), field->text));
+        ImGui::PopID();
+    }
+    prose(theme, theme.dim, "F1 or Esc closes this. `trapeze explain THING` prints the same.");
     ImGui::End();
 }
 
@@ -155,6 +194,7 @@ void draw_overlays(const Debugger& debugger, const Theme& theme, PanelState& sta
     case Overlay::None: return;
     case Overlay::Help: draw_help(theme); break;
     case Overlay::Palette: draw_palette(debugger, theme, state, commands); break;
+    case Overlay::Explanation: draw_explanation(debugger, theme, commands); break;
     case Overlay::Start: draw_card(theme, commands); break;
     }
     // What was chosen is done once the overlay is gone, because it may open another.

@@ -100,7 +100,7 @@ float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands
     menu(theme, "View", {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
     layout_menu(debugger, theme, commands);
     panel_menu(debugger, theme, commands);
-    menu(theme, "Help", {Action::ShowHelp}, commands);
+    menu(theme, "Help", {Action::Explain, Action::ShowHelp}, commands);
     const bool locked = debugger.workspace().locked();
     const std::string what = what_runs(debugger.session());
     const float lock = ImGui::CalcTextSize("Unlock layout").x + ImGui::GetStyle().FramePadding.x * 2 + ImGui::GetFontSize();

@@ -1,0 +1,11 @@
+// What the user looks at: the thing that F1 explains.
+#pragma once
+
+#include "ui/panels.hpp"
+
+namespace trapeze::ui {
+
+/// Names that scenarios::explain knows, one a line: of what is selected in the panel that has the focus.
+std::string focused_things(const Debugger& debugger, const PanelState& state);
+
+} // namespace trapeze::ui
