@@ -66,6 +66,19 @@ bool draw_terminals(const Debugger& debugger, const Theme& theme, PanelState& st
     return clicked;
 }
 
+/// The run so far, as a slider that goes to any point of it.
+void draw_timeline_slider(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, float width) {
+    ImGui::SetNextItemWidth(width);
+    const double farthest = static_cast<double>(std::max<u64>(debugger.farthest(), 1));
+    float place = state.drag_position >= 0 ? state.drag_position : static_cast<float>(static_cast<double>(debugger.session().position()) / farthest);
+    if (ImGui::SliderFloat("##timeline", &place, 0, 1, "")) state.drag_position = place;
+    tooltip(theme, "The run so far. Drag to go back, or forward again.");
+    if (ImGui::IsItemDeactivated() && state.drag_position >= 0) {
+        commands.push_back({Action::GoTo, static_cast<u64>(static_cast<double>(state.drag_position) * farthest)});
+        state.drag_position = -1;
+    }
+}
+
 } // namespace
 
 void draw_console(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
@@ -85,25 +98,23 @@ void draw_timeline(const Debugger& debugger, const Theme& theme, PanelState& sta
     const WithFont font(theme.fonts.prose);
     const float em = ImGui::GetFontSize();
     ImGui::AlignTextToFramePadding();
-    const char* how = debugger.running() ? "\u25b6 running" : session.halted() ? "\u25a0 ended" : "\u2016 paused";
-    ImGui::TextColored(debugger.running() ? theme.good : theme.accent, "%s", how);
+    const bool travels = debugger.progress().has_value();
+    const char* how = travels ? "\u25c0 on its way" : debugger.running() ? "\u25b6 running" : session.halted() ? "\u25a0 ended" : "\u2016 paused";
+    ImGui::TextColored(debugger.running() || travels ? theme.good : theme.accent, "%s", how);
     ImGui::SameLine(em * 6.5f);
     std::string summary = fmt::format("step {}", session.position());
     if (session.vmm()) summary += fmt::format("   exits {}", session.vmm()->exits());
     if (session.kernel()) summary += fmt::format("   system calls {}", session.kernel()->system_calls());
+    if (!debugger.branches().empty()) summary += fmt::format("   {}", debugger.branch());
     ImGui::TextUnformatted(summary.c_str());
     ImGui::SameLine(0, em);
     ImGui::TextColored(theme.dim, "timeline");
     ImGui::SameLine(0, em * 0.5f);
-    ImGui::SetNextItemWidth(std::max(em * 6, ImGui::GetContentRegionAvail().x * 0.34f));
-    const double farthest = static_cast<double>(std::max<u64>(debugger.farthest(), 1));
-    float place = state.drag_position >= 0 ? state.drag_position : static_cast<float>(static_cast<double>(session.position()) / farthest);
-    if (ImGui::SliderFloat("##timeline", &place, 0, 1, "")) state.drag_position = place;
-    tooltip(theme, "The run so far. Drag to go back, or forward again.");
-    if (ImGui::IsItemDeactivated() && state.drag_position >= 0) {
-        commands.push_back({Action::GoTo, static_cast<u64>(static_cast<double>(state.drag_position) * farthest)});
-        state.drag_position = -1;
-    }
+    const float width = std::max(em * 6, ImGui::GetContentRegionAvail().x * 0.34f);
+    if (travels) {
+        ImGui::ProgressBar(*debugger.progress(), {width, 0});
+        tooltip(theme, "How much of the way is gone. Esc or F6 cancels it.");
+    } else draw_timeline_slider(debugger, theme, state, commands, width);
     ImGui::SameLine(0, em);
     if (debugger.message().empty()) ImGui::TextColored(theme.dim, "Shift+F10 goes back one step. F1 explains what has the focus, Shift+F1 keys and colours.");
     else ImGui::TextColored(theme.text, "%s", debugger.message().c_str());

@@ -92,10 +92,14 @@ const char* panel_title(PanelId id, const Session& session) {
 float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
     const WithFont font(theme.fonts.prose);
     if (!ImGui::BeginMainMenuBar()) return 0;
-    menu(theme, "Start", {Action::ShowStart, Action::Reset, Action::Quit}, commands);
+    menu(theme, "Start", {Action::ShowStart, Action::SaveSession, Action::RecoverSession, Action::Reset, Action::Quit}, commands);
     menu(theme, "Go",
-         {Action::Run, Action::Pause, Action::Stop, Action::NextTrap, Action::ToReturn, Action::Step, Action::StepOver, Action::StepOut, Action::StepBack, Action::RunToLine,
+         {Action::Run, Action::Pause, Action::Stop, Action::NextTrap, Action::ToReturn, Action::Step, Action::StepOver, Action::StepOut, Action::RunToLine,
           Action::ToggleBreakpoint, Action::ToggleTyping},
+         commands);
+    menu(theme, "Back",
+         {Action::StepBack, Action::BackToTrap, Action::ReverseRun, Action::BackToOperand, Action::BackToCsr, Action::BackToStore, Action::BackToEntry, Action::Fork, Action::NextBranch,
+          Action::CompareBranches},
          commands);
     menu(theme, "View", {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
     layout_menu(debugger, theme, commands);
