@@ -20,7 +20,7 @@ void settle(Debugger& debugger) {
 
 TEST_CASE("Back to the last trap is where the next trap stopped, and where a value came from is the operand's last change") {
     Debugger debugger = debugger_of(Mode::TrapAndEmulate);
-    debugger.apply({Action::NextTrap});
+    for (int i = 0; i < 20; ++i) debugger.apply({Action::NextTrap}); // by then the kernel has a stack
     const u64 trap = debugger.session().position();
     for (int i = 0; i < 5; ++i) debugger.apply({Action::Step});
     debugger.apply({Action::BackToTrap});

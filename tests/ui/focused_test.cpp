@@ -58,5 +58,5 @@ TEST_CASE("F1 in the walk tells of the bits that its entry has") {
     const std::string bits = explained_in(debugger, PanelId::Walk);
     CHECK(bits.find("V\n") != std::string::npos);
     CHECK(bits.find("X\n") != std::string::npos);
-    CHECK(bits.find("W\n") == std::string::npos); // the kernel's code
+    CHECK(bits.find("U\n") == std::string::npos); // the kernel's code
 }
