@@ -45,13 +45,13 @@ bool concerns_panel(Action action) {
 }
 
 /// Commands that would pull the session away from where it is going.
-static bool moves_session(Action action) {
+bool moves_session(Action action) {
     switch (action) {
     case Action::Run: case Action::Type: case Action::Step: case Action::StepOver: case Action::StepOut: case Action::StepBack: case Action::NextTrap: case Action::ToReturn:
     case Action::RunToLine: case Action::Reset: case Action::GoTo: case Action::BackToTrap: case Action::ReverseRun: case Action::BackToOperand: case Action::BackToCsr:
     case Action::BackToStore: case Action::BackToEntry: case Action::BackToRegister: case Action::BackToCsrWrite: case Action::BackToMemory: case Action::BackToPhysical:
     case Action::Fork: case Action::NextBranch: case Action::SwitchBranch: case Action::CompareBranches: case Action::Answer: case Action::LessonAct: case Action::LessonNext:
-    case Action::OpenLesson: case Action::FreePlay: case Action::OpenSession: case Action::RecoverSession: case Action::SaveSession:
+    case Action::OpenLesson: case Action::FreePlay: case Action::OpenSession: case Action::RecoverSession: case Action::SaveSession: case Action::EnterLua:
         return true;
     default: return false;
     }

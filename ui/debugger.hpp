@@ -34,6 +34,8 @@ Command move_panel(PanelId panel, PanelId target, Side side);
 Command resize_parts(unsigned split, const std::vector<float>& sizes);
 /// Actions of the key table that mean a panel: Command::number says which, the one that has the focus.
 bool concerns_panel(Action action);
+/// Actions that take the session to another place, or would be about one: not while it is on its way, or a line of Lua has it.
+bool moves_session(Action action);
 
 /// What lies above the panels.
 enum class Overlay : u8 { None, Help, Palette, Start, Explanation };

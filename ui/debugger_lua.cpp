@@ -5,25 +5,11 @@
 
 namespace trapeze::ui {
 
-namespace {
-
-/// Commands that would take the session away from the line of Lua that goes on.
-bool moves(Action action) {
-    switch (action) {
-    case Action::Run: case Action::NextTrap: case Action::ToReturn: case Action::RunToLine: case Action::StepOver: case Action::StepBack: case Action::Step: case Action::StepOut:
-    case Action::Reset: case Action::GoTo: case Action::Type: case Action::Answer: case Action::LessonAct: case Action::LessonNext: case Action::EnterLua:
-        return true;
-    default: return false;
-    }
-}
-
-} // namespace
-
 /// What the console has to do with a command. Returns whether nothing else has.
 bool Debugger::talk_lua(const Command& command) {
     const bool stops = command.action == Action::Pause || command.action == Action::Stop || command.action == Action::HideOverlay;
     if (lua_busy() && stops) return console_->stop("It was stopped. Its variables stay as they are."), true;
-    if (lua_busy() && moves(command.action)) return say("The Lua console is at work; F6 or Esc stops it."), true;
+    if (lua_busy() && moves_session(command.action)) return say("The Lua console is at work; F6 or Esc stops it."), true;
     switch (command.action) {
     case Action::ShowLua: show_panel(PanelId::Lua); return true;
     case Action::ClearLua: console_->clear(); return true;
