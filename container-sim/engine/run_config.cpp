@@ -105,7 +105,7 @@ void set_namespaces(RuntimeSpec& spec, const RunConfig& config) {
     if (config.pid == "host") drop(NamespaceKind::Pid);
     if (config.ipc == "host") drop(NamespaceKind::Ipc);
     if (config.uts == "host") drop(NamespaceKind::Uts);
-    if (config.cgroupns == "host" || (config.privileged && config.cgroupns.empty())) drop(NamespaceKind::Cgroup);
+    if (config.cgroupns == "host") drop(NamespaceKind::Cgroup); // with cgroup v2 a privileged container has its own too
     if (config.userns != "private") return;
     spec.namespaces.push_back({NamespaceKind::User, ""});
     spec.uids = spec.gids = {{0, 0, 65536}};
