@@ -11,6 +11,20 @@ namespace trapeze::container {
 
 namespace {
 
+/// "80", "80/udp", "7000-7010/tcp" with its protocol.
+Result<std::string> exposed_port(const std::string& word) {
+    const std::size_t slash = word.find('/');
+    const std::string protocol = slash == std::string::npos ? "tcp" : word.substr(slash + 1), ports = word.substr(0, slash);
+    const auto is_port = [](const std::string& text) {
+        return !text.empty() && text.size() <= 5 && std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); }) && std::stoul(text) - 1 < 65535;
+    };
+    const std::size_t dash = ports.find('-');
+    const bool good = is_port(ports.substr(0, dash)) && (dash == std::string::npos || is_port(ports.substr(dash + 1)));
+    if (!good || (protocol != "tcp" && protocol != "udp" && protocol != "sctp")) return Error{fmt::format("EXPOSE {}: give a port from 1 to 65535, with /udp behind for UDP", word)};
+    return ports + "/" + protocol;
+}
+
+
 /// The image as it is after the instructions so far.
 struct Builder {
     ImageStore& store;
@@ -137,7 +151,10 @@ Result<void> Builder::set(const Instruction& instruction) {
         if (instruction.keyword == Keyword::Env) set_variable(config.env, word.substr(0, equals), word.substr(equals + 1));
         if (instruction.keyword == Keyword::Label) config.labels[word.substr(0, equals)] = word.substr(equals + 1);
         if (instruction.keyword == Keyword::User) config.user = word;
-        if (instruction.keyword == Keyword::Expose) config.exposed_ports.push_back(word.find('/') == std::string::npos ? word + "/tcp" : word);
+        if (instruction.keyword != Keyword::Expose) continue;
+        auto port = exposed_port(word);
+        if (!port) return Error{port.error()};
+        config.exposed_ports.push_back(*port);
     }
     if (instruction.keyword != Keyword::Workdir) return note(instruction.text, true), Result<void>{};
     const auto folder = clean_path("." + absolute(words.value()[0]));
