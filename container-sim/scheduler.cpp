@@ -371,6 +371,8 @@ std::optional<int> Kernel::exit_status(u32 container) const {
 void Kernel::type(u32 container, std::string_view text) {
     constexpr std::size_t kMost = 64 << 10;
     if (container >= ttys.size()) return;
+    // Who waits leaves the hart before input wakes it: into what pieces a run was cut must not decide who comes first.
+    if (current != kNobody && (tasks[current].state != TaskState::Runnable || tasks[current].frozen)) put_back();
     ttys[container].input.append(text.substr(0, kMost - std::min(kMost, ttys[container].input.size())));
     if (!ttys[container].terminal) wake({WaitKind::Console, container}); // a terminal takes it when the machine runs
 }
@@ -378,7 +380,7 @@ void Kernel::close_input(u32 container) {
     if (container >= ttys.size()) return;
     if (const u32 own = ttys[container].terminal) return type(container, std::string(1, static_cast<char>(terminals[own].termios.characters[4]))); // VEOF
     ttys[container].closed = true;
-    wake({WaitKind::Console, container});
+    type(container, {}); // wakes who reads
 }
 std::string Kernel::take_output(u32 container) { 
     if (container >= ttys.size()) return {};

@@ -28,7 +28,7 @@ struct RunOptions {
     std::vector<std::string> words;
     std::string memory = "128M";
     u64 max_instructions = 5'000'000'000;
-    std::string store = container::default_store_folder();
+    std::string store = container::default_store_folder(), recording;
     DockerOptions docker;
     bool json = false, trace = false, ps = false, debug = false, limited = false, explain = false;
     DebuggerOptions window;
@@ -197,6 +197,14 @@ int finish(Session& session, const RunOptions& options, bool ended) {
     return status;
 }
 
+/// All that the session follows from, in one file. The folders of the host that it uses are only named in it.
+Result<void> write_recording(const Session& session, const std::string& path) {
+    auto bytes = session.record(true);
+    if (!bytes) bytes = session.record(false);
+    if (!bytes) return Error{bytes.error()};
+    return container::replace_host_file(path, container::make_bytes(std::move(*bytes)));
+}
+
 /// A terminal as large as ours, when ours says how large it is.
 void give_terminal(Wanted& wanted) {
     winsize size{};
@@ -220,9 +228,9 @@ Result<Session> open_session(const RunOptions& options, int& status) {
     if (terminal) give_terminal((*specs)[0]);
     for (Wanted& one : *specs) config.containers.push_back(std::move(one.spec)), config.runs.push_back(std::move(one.run));
     config.memory_bytes = memory.value();
-    config.checkpoint_every = options.debug ? config.checkpoint_every : 0;
+    config.checkpoint_every = options.debug || !options.recording.empty() ? config.checkpoint_every : 0;
     if (options.ps) config.when_idle = container::WhenIdle::Return; // a sleeping process is still there to be seen
-    config.record = options.trace || options.debug ? class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process) : 0;
+    config.record = options.trace || options.debug || !options.recording.empty() ? class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process) : 0;
     auto session = Session::create(config);
     if (!session) status = session.status() ? session.status() : kUsage;
     return session;
@@ -265,7 +273,35 @@ int run(const RunOptions& options) {
         return 0;
     }
     const bool ended = session->config().containers[0].terminal ? run_on_terminal(*session, options) : run_all(*session, options);
-    return finish(*session, options, ended);
+    const int status_of_run = finish(*session, options, ended);
+    if (options.recording.empty()) return status_of_run;
+    const auto written = write_recording(*session, options.recording);
+    return written ? status_of_run : complain(written.error(), kFailed);
+}
+
+/// What was recorded runs again, up to where it was recorded, and prints the same.
+int play(const RunOptions& options) {
+    constexpr u64 kMost = u64{2} << 30;
+    auto file = container::read_host_file(options.recording, kMost);
+    if (!file) return complain(file.error(), kFailed);
+    auto replay = Session::replay(**file, options.recording, true);
+    if (!replay) return complain(replay.error(), kFailed);
+    Session& session = replay->session;
+    if (!session.kernel()) return complain(fmt::format("{}: this is a recording of a guest, not of containers", options.recording), kFailed);
+    const auto there = session.go_to(replay->position);
+    if (!there) return complain(there.error(), kFailed);
+    u64 printed = 0;
+    if (options.trace) print_trace(session, printed);
+    if (session.config().containers.size() == 1 && !options.json) std::cout << session.console() << std::flush;
+    return finish(session, options, true);
+}
+
+void add_play(CLI::App& parent, int& status) {
+    auto options = std::make_shared<RunOptions>();
+    auto* verb = parent.add_subcommand("play", "run again what `run --record` has recorded, with the same input, byte for byte");
+    verb->add_option("FILE", options->recording, "the recording")->required();
+    verb->add_flag("--json", options->json, "print JSON"), verb->add_flag("--trace", options->trace, "print system calls, and what each namespace decided, to standard error");
+    verb->callback([=, &status] { status = play(*options); });
 }
 
 CLI::App* add_verb(CLI::App& parent, const char* name, const char* about, const std::shared_ptr<RunOptions>& options, int& status) {
@@ -379,6 +415,7 @@ void add_container(Verbs verbs) {
     auto* run_verb = add_verb(*verb, "run", "run containers to their end; the status is the first failing program's", run_options, verbs.status);
     run_verb->add_flag("--trace", run_options->trace, "print system calls, and what each namespace decided, to standard error");
     run_verb->add_flag("--explain,--dry-run", run_options->explain, "print the system calls that start it, each with its undo, and do not run its program");
+    run_verb->add_option("--record", run_options->recording, "write the session to this file, with its images and all that was typed, for container play");
     auto debug_options = std::make_shared<RunOptions>();
     debug_options->debug = true;
     debug_options->debugger = verbs.debugger;
@@ -388,6 +425,7 @@ void add_container(Verbs verbs) {
     ps_options->ps = true;
     ps_options->max_instructions = 2'000'000;
     add_verb(*verb, "ps", "run containers for a while, then list all processes as the host sees them", ps_options, verbs.status);
+    add_play(*verb, verbs.status);
     add_view_verb(*verb, verbs.status);
     add_shell(*verb, verbs.status);
     add_image_verbs(*verb, verbs.status);

@@ -220,7 +220,7 @@ class Session {
     Result<std::vector<u8>> save_bytes();
 
     /// A recording: what the session was made of, and its input, so that it can be played again, byte for byte, up to here. With files it holds
-    /// the guest's files too, and can be played anywhere. Refused for containers, whose folders it would need, and with files for disks.
+    /// the guest's files and the layers of images too, and can be played anywhere; disks, and folders that containers use, are refused then.
     Result<std::vector<u8>> record(bool with_files) const;
     struct Replay;
     /// The session of a recording, at its beginning; `position` is where it was recorded. Trusted: it may name files to be read.

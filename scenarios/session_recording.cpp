@@ -2,6 +2,8 @@
 // input and the position; and, when the session did not begin with its guest's start (it was restored, flipped or changed by hand), the state
 // that it began with. Everything else follows from these.
 #include "emulator/snapshot.hpp"
+#include "container-sim/kernel.hpp"
+#include "scenarios/container_recording.hpp"
 #include "scenarios/cost_model.hpp"
 #include "scenarios/session.hpp"
 
@@ -17,7 +19,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr u64 kMostBytes = u64{2} << 30;      ///< of a recording's content
-constexpr u64 kMostInputs = 1'000'000, kMostFiles = 8, kLeastInterval = 1000;
+constexpr u64 kMostInputs = 1'000'000, kMostFiles = 1000, kLeastInterval = 1000;
 constexpr u64 kMostCost = 1'000'000'000;
 
 Json config_json(const SessionConfig& c) {
@@ -29,7 +31,7 @@ Json config_json(const SessionConfig& c) {
             {"shadow_policy", static_cast<int>(c.switches.shadow_policy)}, {"clustering", c.switches.clustering}, {"gstage_level", c.switches.gstage_level},
             {"trapped_timer", c.switches.trapped_timer}, {"silent", c.silent}, {"drives", drives}, {"network_cards", c.devices.network_cards},
             {"rng", c.devices.rng}, {"console", c.devices.console}, {"rng_seed", c.devices.rng_seed}, {"capture", c.devices.capture}, {"harts", c.harts},
-            {"record", c.record}, {"dossiers", c.dossiers}, {"costs", costs}, {"checkpoint_every", c.checkpoint_every}};
+            {"record", c.record}, {"dossiers", c.dossiers}, {"costs", costs}, {"checkpoint_every", c.checkpoint_every}, {"when_idle", static_cast<int>(c.when_idle)}};
 }
 
 /// Pre: `json` is an object; a member that is missing or of another type throws.
@@ -51,6 +53,7 @@ Result<SessionConfig> config_of(const Json& json) {
     c.devices.network_cards = json.at("network_cards"), c.devices.rng = json.at("rng"), c.devices.console = json.at("console");
     c.devices.rng_seed = json.at("rng_seed"), c.devices.capture = json.at("capture"), c.harts = json.at("harts"), c.record = json.at("record");
     c.dossiers = json.at("dossiers"), c.checkpoint_every = std::max(json.at("checkpoint_every").get<u64>(), kLeastInterval);
+    c.when_idle = json.value("when_idle", 0) == static_cast<int>(container::WhenIdle::Return) ? container::WhenIdle::Return : container::WhenIdle::PassTime;
     c.costs.name = json.at("costs").at("name");
     for (const CostField& field : cost_fields()) c.costs.*field.value = std::min(json.at("costs").at(field.name).get<u64>(), kMostCost);
     if (c.harts != 1 && c.mode != Mode::Bare) return Error{"a VM has one hart"};
@@ -62,7 +65,7 @@ void bytes_state(StateArchive& archive, std::vector<u8>& bytes) { archive(bytes)
 } // namespace
 
 Result<std::vector<u8>> Session::record(bool with_files) const {
-    if (now_.kernel) return Error{"a session with containers cannot be recorded: it would need the folders that they run from"};
+    if (now_.kernel && !pristine_) return Error{"a session with containers that was changed by hand cannot be recorded"};
     if (with_files && !config_.devices.drives.empty()) return Error{"a session with disks cannot be recorded in one file yet; boot --save and --restore keep its state"};
     if (!config_.checkpoint_every) return Error{"this session keeps no log of its past, so it cannot be played again; start it with checkpoints"};
     std::map<std::string, std::vector<u8>> files;
@@ -75,6 +78,8 @@ Result<std::vector<u8>> Session::record(bool with_files) const {
         if (!bytes) return Error{bytes.error()};
         files[*path] = std::move(*bytes);
     }
+    auto containers = record_containers(config_, with_files, files);
+    if (!containers) return Error{containers.error()};
     std::vector<u8> base;
     if (!pristine_) {
         Session first = fork();
@@ -85,9 +90,11 @@ Result<std::vector<u8>> Session::record(bool with_files) const {
         base = std::move(*bytes);
     }
     StateArchive archive;
-    std::string config = config_json(config_).dump(-1, ' ', false, Json::error_handler_t::replace);
+    Json described = config_json(config_);
+    described["containers"] = std::move(*containers);
+    std::string config = described.dump(-1, ' ', false, Json::error_handler_t::replace);
     u64 count = files.size(), inputs = inputs_.size(), position = now_.position;
-    u32 guest = guest_checksum_, disk = disk_checksum_;
+    u32 guest = now_.kernel ? folders_checksum(config_) : guest_checksum_, disk = disk_checksum_;
     archive(config), archive(count);
     for (auto& [path, bytes] : files) {
         std::string name = path;
@@ -130,9 +137,12 @@ Result<Session::Replay> Session::replay(std::span<const u8> recording, const std
         if (!config) return Error{fmt::format("{}: {}", name, config.error())};
         if (!trusted || count) config->files = files;
         if (!trusted && !config->devices.drives.empty()) return Error{fmt::format("{}: this recording names disks of another machine; it cannot be opened", name)};
+        if (const Json containers = json.value("containers", Json()); !containers.is_null())
+            if (const auto read = replay_containers(containers, *files, trusted, *config); !read) return Error{fmt::format("{}: {}", name, read.error())};
+        const u32 folders = folders_checksum(*config);
         auto session = base.empty() ? create(*config) : restore_bytes(*config, base, name);
         if (!session) return Error{session.error()};
-        if (session->guest_checksum_ != guest || session->disk_checksum_ != disk)
+        if ((session->now_.kernel ? folders : session->guest_checksum_) != guest || session->disk_checksum_ != disk)
             return Error{fmt::format("{}: the files of the guest are others now than when this was recorded; bring them back, or start anew", name)};
         session->inputs_ = std::move(log);
         session->next_input_ = 0;

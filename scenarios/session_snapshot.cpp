@@ -68,7 +68,7 @@ std::string Session::state(StateArchive& archive) {
 }
 
 Result<std::vector<u8>> Session::save_bytes() {
-    if (now_.kernel) return Error{"a session with containers cannot be saved yet; a guest's can"};
+    if (now_.kernel) return Error{"the state of a session with containers cannot be saved; record it, and it is played again up to here"};
     flush_caches(); // this session goes on exactly as the restored one
     StateArchive archive;
     (void)state(archive);

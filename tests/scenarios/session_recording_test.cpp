@@ -92,7 +92,7 @@ TEST_CASE("Recordings that are damaged, foreign, or not to be had are refused in
     container::ContainerSpec spec;
     spec.hostname = "web", spec.rootfs = built("guests/linux"), spec.arguments = {"/whoami"};
     containers.containers = {spec};
-    CHECK(open(containers).record(true).error().find("containers cannot be recorded") != std::string::npos);
+    CHECK(open(containers).record(true).error().find("a recording does not hold folders") != std::string::npos);
 }
 
 TEST_CASE("A recording without files finds them where they are, and says when they are others") {
