@@ -24,7 +24,5 @@ std::string time_ago(const std::string& time);
 std::string duration_text(i64 seconds);
 /// RFC 3339; $SOURCE_DATE_EPOCH in place of the host's clock where it is set.
 std::string time_now();
-/// Rows under Docker's headings: columns as wide as their widest cell, three spaces between.
-void print_columns(const std::vector<std::vector<std::string>>& rows);
 
 } // namespace trapeze::scenarios

@@ -2,6 +2,7 @@
 #include "container-sim/engine/engine.hpp"
 #include "container-sim/engine/image_build.hpp"
 #include "scenarios/cli_container.hpp"
+#include "scenarios/container_format.hpp"
 #include "scenarios/shipped_images.hpp"
 
 #include <CLI/CLI.hpp>
@@ -21,9 +22,11 @@ using namespace container;
 
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 struct ImageOptions {
     std::string store = default_store_folder();
-    std::string file, format = "docker-archive", output, containerfile, context, target;
+    std::string file, format = "docker-archive", output, containerfile, context, target, listing;
     std::vector<std::string> names;
     bool quiet = false, no_trunc = false, no_cache = false, json = false;
 };
@@ -102,40 +105,41 @@ int list_images(const ImageOptions& options) {
     if (auto prepared = prepare_store(store); !prepared) return complain(prepared.error(), kFailed);
     auto images = store.list();
     if (!images) return complain(images.error(), kFailed);
-    std::vector<std::vector<std::string>> rows{{"REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"}};
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    std::vector<Json> rows;
+    Json list = Json::array();
     for (const StoredImage& image : *images) {
         std::vector<std::string> names = image.names.empty() ? std::vector<std::string>{""} : image.names;
+        const std::size_t before = rows.size();
         for (const std::string& name : names) {
             const auto [repository, tag] = parts_of(name);
             if (!options.target.empty() && repository != options.target && name != options.target) continue;
-            rows.push_back({repository, tag, shortened(image.id, options.no_trunc), time_ago(image.created), human_size(image.size)});
+            rows.push_back({{"Repository", repository}, {"Tag", tag}, {"ID", shortened(image.id, options.no_trunc)}, {"CreatedSince", time_ago(image.created)}, {"Size", human_size(image.size)}, {"CreatedAt", image.created}});
             list.push_back({{"repository", repository}, {"tag", tag}, {"id", image.id}, {"created", image.created}, {"size", image.size}});
         }
-        if (options.quiet) fmt::print("{}\n", shortened(image.id, options.no_trunc));
+        if (options.quiet && rows.size() > before) fmt::print("{}\n", shortened(image.id, options.no_trunc));
     }
-    if (options.json) fmt::print("{}\n", list.dump(2));
-    else if (!options.quiet) print_columns(rows);
-    return 0;
+    if (options.quiet) return 0;
+    if (options.json) return fmt::print("{}\n", list.dump(2)), 0;
+    return print_listing({{"REPOSITORY", "Repository"}, {"TAG", "Tag"}, {"IMAGE ID", "ID"}, {"CREATED", "CreatedSince"}, {"SIZE", "Size"}}, rows, options.listing);
 }
 
 int history(const ImageOptions& options) {
     ImageStore store(options.store);
     auto image = find_image(store, options.target);
     if (!image) return complain(image.error(), kFailed);
-    std::vector<std::vector<std::string>> rows;
+    std::vector<Json> rows;
     std::size_t layer = 0;
     for (const HistoryEntry& entry : image->config.history) {
         u64 size = 0;
         if (!entry.empty_layer && layer < image->layers.size()) size = image->layers[layer++].blob->size();
         std::string by = entry.created_by;
         if (!options.no_trunc && by.size() > 45) by = by.substr(0, 44) + "…";
-        rows.push_back({"<missing>", time_ago(entry.created), by, human_size(size), entry.comment});
+        rows.push_back({{"ID", "<missing>"}, {"CreatedSince", time_ago(entry.created)}, {"CreatedBy", by}, {"Size", human_size(size)}, {"Comment", entry.comment}, {"CreatedAt", entry.created}});
     }
-    if (!rows.empty()) rows.back()[0] = shortened(image->id(), options.no_trunc);
-    rows.push_back({"IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"});
+    if (!rows.empty()) rows.back()["ID"] = shortened(image->id(), options.no_trunc);
     std::reverse(rows.begin(), rows.end());
-    print_columns(rows);
+    if (!options.quiet) return print_listing({{"IMAGE", "ID"}, {"CREATED", "CreatedSince"}, {"CREATED BY", "CreatedBy"}, {"SIZE", "Size"}, {"COMMENT", "Comment"}}, rows, options.listing);
+    for (const Json& row : rows) fmt::print("{}\n", row["ID"].get<std::string>());
     return 0;
 }
 
@@ -255,21 +259,6 @@ std::string duration_text(i64 span) {
     return fmt::format("{} years", hours / 24 / 365);
 }
 
-void print_columns(const std::vector<std::vector<std::string>>& rows) {
-    std::vector<std::size_t> widths;
-    const auto width_of = [](const std::string& text) { return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; })); };
-    for (const auto& row : rows)
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            widths.resize(std::max(widths.size(), i + 1));
-            widths[i] = std::max(widths[i], width_of(row[i]));
-        }
-    for (const auto& row : rows) {
-        std::string line;
-        for (std::size_t i = 0; i < row.size(); ++i) line += row[i] + (i + 1 < row.size() ? std::string(widths[i] - width_of(row[i]) + 3, ' ') : "");
-        fmt::print("{}\n", line);
-    }
-}
-
 Result<nlohmann::ordered_json> inspect_image(const Image& image) {
     const ImageConfig& config = image.config;
     nlohmann::ordered_json process{{"User", config.user}, {"Env", config.env}, {"Cmd", config.cmd}, {"Entrypoint", config.entrypoint}, {"WorkingDir", config.working_dir}, {"Labels", config.labels}};
@@ -280,6 +269,7 @@ Result<nlohmann::ordered_json> inspect_image(const Image& image) {
 }
 
 void add_image_verbs(CLI::App& parent, int& status) {
+    constexpr const char* kListing = "json, a template such as \"{{.ID}} {{.Size}}\", or table and a template";
     const auto make = [] { return std::make_shared<ImageOptions>(); };
     auto options = make();
     auto* verb = add_verb(parent, "load", "put the images of an archive (docker save, OCI layout; tar, gzip, zstd) or of an OCI layout's folder into the store", options, status, load);
@@ -295,10 +285,13 @@ void add_image_verbs(CLI::App& parent, int& status) {
     verb->add_flag("-q,--quiet", options->quiet, "ids alone");
     verb->add_flag("--no-trunc", options->no_trunc, "whole ids");
     verb->add_flag("--json", options->json, "print JSON");
+    verb->add_option("--format", options->listing, kListing);
     verb->add_option("REPOSITORY", options->target, "only this one");
     options = make();
     verb = add_verb(parent, "history", "show the steps that made an image, the last one first", options, status, history);
+    verb->add_flag("-q,--quiet", options->quiet, "ids alone");
     verb->add_flag("--no-trunc", options->no_trunc, "whole ids and commands");
+    verb->add_option("--format", options->listing, kListing);
     verb->add_option("IMAGE", options->target, "name or id")->required();
     options = make();
     verb = add_verb(parent, "tag", "give an image another name", options, status, tag);

@@ -65,13 +65,12 @@ Result<void> add_security(RunConfig& config, const std::string& text) {
 }
 
 Result<void> add_ulimit(RunConfig& config, const std::string& text) {
-    constexpr std::pair<const char*, unsigned> kNames[] = {{"cpu", 0}, {"fsize", 1}, {"data", 2}, {"stack", 3}, {"core", 4}, {"rss", 5}, {"nproc", 6}, {"nofile", 7}, {"memlock", 8}, {"as", 9}};
     const std::size_t equals = text.find('=');
     const std::string name = text.substr(0, equals), value = equals == std::string::npos ? "" : text.substr(equals + 1);
     const std::size_t colon = value.find(':');
     const auto soft = whole_number(value.substr(0, colon)), hard = colon == std::string::npos ? soft : whole_number(value.substr(colon + 1));
-    for (const auto& [known, kind] : kNames)
-        if (name == known && soft && hard && *soft <= *hard) return config.limits.push_back({kind, *soft, *hard}), Result<void>{};
+    for (unsigned kind = 0; kind < std::size(kUlimitNames); ++kind)
+        if (name == kUlimitNames[kind] && soft && hard && *soft <= *hard) return config.limits.push_back({kind, *soft, *hard}), Result<void>{};
     return Error{fmt::format("--ulimit {}: give NAME=SOFT or NAME=SOFT:HARD, as in nofile=256", text)};
 }
 

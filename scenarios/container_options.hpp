@@ -8,6 +8,9 @@
 
 namespace trapeze::scenarios {
 
+/// RLIMIT_* by their numbers, with Docker's names.
+inline constexpr const char* kUlimitNames[] = {"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as"};
+
 struct DockerOptions {
     std::string name, hostname, memory, cpus, pids_limit, cpu_shares, network = "bridge", user, working_dir, entrypoint, pid, ipc, uts, cgroupns, userns, bundle, stop_signal;
     std::vector<std::string> publish, volumes, cap_add, cap_drop, security, environment, environment_files, tmpfs, labels, ulimits;

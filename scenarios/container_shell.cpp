@@ -149,6 +149,12 @@ int ContainerShell::execute(std::vector<std::string> words, const std::optional<
     if (!words.empty() && words[0] == "docker") words.erase(words.begin());
     const bool explains = !words.empty() && words[0] == "explain";
     if (explains) words.erase(words.begin());
+    if (words.size() > 1 && (words[0] == "container" || words[0] == "image")) { // Docker's longer names for the same
+        const bool image = words[0] == "image";
+        words.erase(words.begin());
+        if (words[0] == "ls" || words[0] == "list") words[0] = image ? "images" : "ps";
+        if (image && words[0] == "rm") words[0] = "rmi";
+    }
     if (words.empty()) return 0;
     if (words[0] == "help") words[0] = "--help";
     int status = 0;
@@ -157,6 +163,7 @@ int ContainerShell::execute(std::vector<std::string> words, const std::optional<
     app.add_subcommand("exit", "end the machine with all its containers")->alias("quit")->callback([this] { left_ = true; });
     add_container_commands(app, *this, status);
     add_view_commands(app, *this, status);
+    add_inspect_command(app, *this, status, "");
     add_image_verbs(app, status);
     typed_ = typed;
     engine.record(explains);

@@ -51,8 +51,11 @@ class ContainerShell {
     bool left_ = false;
 };
 
-/// The commands on containers, as subcommands of `app`; each sets `status`. (container_shell_commands.cpp, container_shell_views.cpp)
+/// The commands on containers, as subcommands of `app`; each sets `status`. (container_shell_commands.cpp, container_shell_views.cpp,
+/// container_inspect.cpp)
 void add_container_commands(CLI::App& app, ContainerShell& shell, int& status);
 void add_view_commands(CLI::App& app, ContainerShell& shell, int& status);
+/// `type`: empty, or of what alone.
+void add_inspect_command(CLI::App& app, ContainerShell& shell, int& status, const std::string& type);
 
 } // namespace trapeze::scenarios

@@ -2,6 +2,7 @@
 #include "container-sim/abi.hpp"
 #include "container-sim/engine/containerfile.hpp"
 #include "container-sim/errno.hpp"
+#include "scenarios/container_format.hpp"
 #include "scenarios/container_options.hpp"
 #include "scenarios/container_shell.hpp"
 #include "scenarios/shipped_images.hpp"
@@ -19,6 +20,10 @@ namespace trapeze::scenarios {
 using namespace container;
 
 namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kShortId = 12;
 
 struct CommandOptions {
     DockerOptions docker;
@@ -231,8 +236,21 @@ int engine_process(ContainerShell& shell, const std::string& what) {
     return report(shell.engine.restart(shell.machine, shell.kernel));
 }
 
+/// `ls` of a kind of thing: the first member in quiet.
+void add_list_command(CLI::App& group, const char* about, int& status, const std::vector<Column>& columns, std::function<std::vector<Json>()> rows) {
+    auto options = std::make_shared<CommandOptions>();
+    auto* verb = command(group, "ls", about, status, [=] {
+        const std::vector<Json> all = rows();
+        const char* id = columns[0].member == std::string_view("ID") ? "ID" : "Name";
+        if (!options->all) return print_listing(columns, all, options->text);
+        for (const Json& row : all) fmt::print("{}\n", row[id].get<std::string>());
+        return 0;
+    });
+    verb->add_flag("-q,--quiet", options->all, "ids or names alone"), verb->add_option("--format", options->text, "json, or a template such as {{.Name}}");
+}
+
 void add_network_commands(CLI::App& app, ContainerShell& shell, int& status) {
-    auto* network = app.add_subcommand("network", "networks: create, rm, ls");
+    auto* network = app.add_subcommand("network", "networks: create, rm, ls, inspect");
     network->require_subcommand(1);
     auto options = std::make_shared<CommandOptions>();
     command(*network, "create", "make a network: a bridge with addresses of its own", status, [=, &shell] {
@@ -244,13 +262,16 @@ void add_network_commands(CLI::App& app, ContainerShell& shell, int& status) {
     command(*network, "rm", "remove networks", status, [=, &shell] {
         return for_each_name(options->names, [&](const std::string& name) { return shell.engine.remove_network(shell.machine, shell.kernel, name); });
     })->add_option("NETWORK", options->names, "names")->required();
-    command(*network, "ls", "list the networks", status, [&shell] {
-        std::vector<std::vector<std::string>> rows{{"NETWORK ID", "NAME", "DRIVER", "SCOPE"}};
-        for (const BridgeNetwork& one : shell.engine.networks()) rows.push_back({one.id.substr(0, 12), one.name, "bridge", "local"});
-        print_columns(rows);
-        return 0;
+    add_list_command(*network, "list the networks", status, {{"NETWORK ID", "ID"}, {"NAME", "Name"}, {"DRIVER", "Driver"}, {"SCOPE", "Scope"}}, [&shell] {
+        std::vector<Json> rows;
+        for (const BridgeNetwork& one : shell.engine.networks()) rows.push_back({{"ID", one.id.substr(0, kShortId)}, {"Name", one.name}, {"Driver", "bridge"}, {"Scope", "local"}});
+        for (const auto& [name, driver] : {std::pair("host", "host"), std::pair("none", "null")})
+            rows.push_back({{"ID", hex_of(digest_of(fmt::format("network {}", name))).substr(0, kShortId)}, {"Name", name}, {"Driver", driver}, {"Scope", "local"}});
+        std::sort(rows.begin(), rows.end(), [](const Json& a, const Json& b) { return a["Name"].get_ref<const std::string&>() < b["Name"].get_ref<const std::string&>(); });
+        return rows;
     });
-    auto* volume = app.add_subcommand("volume", "volumes: create, rm, ls");
+    add_inspect_command(*network, shell, status, "network");
+    auto* volume = app.add_subcommand("volume", "volumes: create, rm, ls, inspect");
     volume->require_subcommand(1);
     options = std::make_shared<CommandOptions>();
     command(*volume, "create", "make a volume", status, [=, &shell] {
@@ -260,12 +281,13 @@ void add_network_commands(CLI::App& app, ContainerShell& shell, int& status) {
     command(*volume, "rm", "remove volumes with all that is in them", status, [=, &shell] {
         return for_each_name(options->names, [&](const std::string& name) { return shell.engine.remove_volume(shell.machine, shell.kernel, name); });
     })->add_option("VOLUME", options->names, "names")->required();
-    command(*volume, "ls", "list the volumes", status, [&shell] {
-        std::vector<std::vector<std::string>> rows{{"DRIVER", "VOLUME NAME"}};
-        for (const std::string& name : shell.engine.volumes()) rows.push_back({"local", name});
-        print_columns(rows);
-        return 0;
+    add_list_command(*volume, "list the volumes", status, {{"DRIVER", "Driver"}, {"VOLUME NAME", "Name"}}, [&shell] {
+        std::vector<Json> rows;
+        for (const std::string& name : shell.engine.volumes()) rows.push_back({{"Driver", "local"}, {"Name", name}, {"Scope", "local"}, {"Mountpoint", fmt::format("/var/lib/trapeze/volumes/{}/_data", name)}});
+        std::sort(rows.begin(), rows.end(), [](const Json& a, const Json& b) { return a["Name"].get_ref<const std::string&>() < b["Name"].get_ref<const std::string&>(); });
+        return rows;
     });
+    add_inspect_command(*volume, shell, status, "volume");
 }
 
 void add_life_commands(CLI::App& app, ContainerShell& shell, int& status) {

@@ -1,7 +1,7 @@
-// The commands of `container shell` that show containers: ps, logs, inspect, top, stats, diff, port.
+// The commands of `container shell` that show containers: ps, logs, top, stats, diff, port.
 #include "container-sim/abi.hpp"
+#include "scenarios/container_format.hpp"
 #include "scenarios/container_shell.hpp"
-#include "scenarios/shipped_images.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -15,19 +15,18 @@ using namespace container;
 
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 constexpr u64 kSecond = 1'000'000'000;
+constexpr std::size_t kShortId = 12;
 
 struct ViewOptions {
     std::vector<std::string> names;
-    bool all = false, quiet = false, no_trunc = false, latest = false, follow = false, json = false;
-    std::string tail = "all";
+    std::vector<std::string> filters;
+    bool all = false, quiet = false, no_trunc = false, latest = false, follow = false;
+    std::size_t last = 0;
+    std::string tail = "all", format;
 };
-
-std::string time_text(u64 nanoseconds) {
-    if (!nanoseconds) return "0001-01-01T00:00:00Z";
-    const std::time_t seconds = static_cast<std::time_t>(nanoseconds / kSecond);
-    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:09}Z", fmt::gmtime(seconds), nanoseconds % kSecond);
-}
 
 std::string ago(const ContainerShell& shell, u64 when) { return duration_text(static_cast<i64>((shell.now() - when) / kSecond)); }
 
@@ -40,6 +39,15 @@ std::string status_text(const ContainerShell& shell, const Container& container)
     }
 }
 
+/// As Docker's CreatedAt: in the machine's time.
+std::string created_text(u64 nanoseconds) { return fmt::format("{:%Y-%m-%d %H:%M:%S} +0000 UTC", fmt::gmtime(static_cast<std::time_t>(nanoseconds / kSecond))); }
+
+std::string mounts_text(const Container& container) {
+    std::string all;
+    for (const VolumeMount& volume : container.config.volumes) all += (all.empty() ? "" : ",") + (volume.source.empty() ? volume.target : volume.source);
+    return all;
+}
+
 std::string ports_text(const Container& container) {
     std::string all;
     for (const PortMap& port : container.config.ports)
@@ -47,24 +55,69 @@ std::string ports_text(const Container& container) {
     return all;
 }
 
+/// Program and arguments as Docker shows them: in quotes what has a blank, 20 characters unless all are wanted.
 std::string command_text(const Container& container, bool whole) {
-    std::string text = fmt::format("{}", fmt::join(container.spec.arguments, " "));
     constexpr std::size_t kMost = 20;
+    std::string text, quoted;
+    for (const std::string& argument : container.spec.arguments) {
+        const bool blank = !text.empty() && argument.find(' ') != std::string::npos;
+        text += fmt::format("{}{}{}{}", text.empty() ? "" : " ", blank ? "'" : "", argument, blank ? "'" : "");
+    }
     if (!whole && text.size() > kMost) text = text.substr(0, kMost - 1) + "…";
-    return "\"" + text + "\"";
+    for (unsigned char c : text)
+        if (c == '"' || c == '\\') quoted += {'\\', static_cast<char>(c)};
+        else if (c == '\n' || c == '\t') quoted += c == '\n' ? "\\n" : "\\t";
+        else if (c < ' ' || c == 0x7f) quoted += fmt::format("\\x{:02x}", c);
+        else quoted += static_cast<char>(c);
+    return "\"" + quoted + "\"";
 }
 
-int list(const ContainerShell& shell, const ViewOptions& options) {
-    std::vector<std::vector<std::string>> rows{{"CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES"}};
-    const auto& containers = shell.engine.containers();
-    for (auto at = containers.rbegin(); at != containers.rend(); ++at) {
-        if (!options.all && !options.latest && !at->runs()) continue;
-        const std::string id = options.no_trunc ? at->id : at->id.substr(0, 12);
-        if (options.quiet) fmt::print("{}\n", id);
-        rows.push_back({id, at->config.image, command_text(*at, options.no_trunc), ago(shell, at->created) + " ago", status_text(shell, *at), ports_text(*at), at->name});
-        if (options.latest) break;
+std::string labels_text(const Container& container) {
+    std::string all;
+    for (const auto& [name, value] : container.config.labels) all += fmt::format("{}{}={}", all.empty() ? "" : ",", name, value);
+    return all;
+}
+
+Json row_of(const ContainerShell& shell, const Container& container, bool whole) {
+    return {{"ID", whole ? container.id : container.id.substr(0, kShortId)}, {"Image", container.config.image}, {"Command", command_text(container, whole)},
+            {"RunningFor", ago(shell, container.created) + " ago"}, {"Status", status_text(shell, container)}, {"Ports", ports_text(container)}, {"Names", container.name},
+            {"CreatedAt", created_text(container.created)}, {"State", state_name(container.state)}, {"Networks", container.config.network},
+            {"Labels", labels_text(container)}, {"Mounts", mounts_text(container)}};
+}
+
+/// Docker's filters: name (a part of it), id (its beginning), status, ancestor (the image), label, exited (the status), network, volume. The same
+/// key twice: one of both; other keys: all of them.
+Result<bool> passes(const Container& container, const std::vector<std::string>& filters) {
+    std::map<std::string, bool> by_key;
+    for (const std::string& filter : filters) {
+        const std::size_t equals = filter.find('=');
+        const std::string key = filter.substr(0, equals), value = equals == std::string::npos ? "" : filter.substr(equals + 1);
+        const RunConfig& config = container.config;
+        const auto label = config.labels.find(value.substr(0, value.find('=')));
+        const std::pair<const char*, bool> known[] = {{"name", container.name.find(value) != std::string::npos}, {"id", container.id.starts_with(value)},
+            {"status", value == state_name(container.state)}, {"ancestor", value == config.image || value + ":latest" == config.image || value == config.image + ":latest"},
+            {"label", label != config.labels.end() && (value.find('=') == std::string::npos || value == label->first + "=" + label->second)},
+            {"exited", container.state == ContainerState::Exited && value == fmt::format("{}", container.exit_code)}, {"network", value == config.network},
+            {"volume", std::any_of(config.volumes.begin(), config.volumes.end(), [&](const VolumeMount& one) { return one.source == value || one.target == value; })}};
+        const auto row = std::find_if(std::begin(known), std::end(known), [&](const auto& one) { return key == one.first; });
+        if (row == std::end(known) || equals == std::string::npos) return Error{fmt::format("--filter {}: give name=, id=, status=, ancestor=, label=, exited=, network= or volume=, and a value", filter)};
+        by_key[key] = by_key[key] || row->second;
     }
-    if (!options.quiet) print_columns(rows);
+    return std::all_of(by_key.begin(), by_key.end(), [](const auto& one) { return one.second; });
+}
+
+int list(ContainerShell& shell, const ViewOptions& options) {
+    constexpr Column kColumns[] = {{"CONTAINER ID", "ID"}, {"IMAGE", "Image"}, {"COMMAND", "Command"}, {"CREATED", "RunningFor"}, {"STATUS", "Status"}, {"PORTS", "Ports"}, {"NAMES", "Names"}};
+    std::vector<Json> rows;
+    const auto& containers = shell.engine.containers();
+    if (const auto known = passes(Container(), options.filters); !known) return complain(known.error(), kUsage);
+    const std::size_t most = options.latest ? 1 : options.last;
+    const bool any_state = options.all || most || std::any_of(options.filters.begin(), options.filters.end(), [](const std::string& one) { return one.starts_with("status=") || one.starts_with("exited="); });
+    for (auto at = containers.rbegin(); at != containers.rend() && !(most && rows.size() == most); ++at) {
+        if (passes(*at, options.filters).value() && (any_state || at->runs())) rows.push_back(row_of(shell, *at, options.no_trunc));
+    }
+    if (!options.quiet) return print_listing({std::begin(kColumns), std::end(kColumns)}, rows, options.format);
+    for (const Json& row : rows) fmt::print("{}\n", row["ID"].get<std::string>());
     return 0;
 }
 
@@ -92,52 +145,6 @@ int logs(ContainerShell& shell, const ViewOptions& options) {
     (void)shell.engine.take_output(shell.kernel, (*found)->console);
     (void)shell.follow((*found)->console, false, false);
     return 0;
-}
-
-std::string ip_of(Ipv4 ip) { return ip ? ip_text(ip) : ""; }
-
-nlohmann::ordered_json inspect(const ContainerShell& shell, const Container& container) {
-    using Json = nlohmann::ordered_json;
-    const RunConfig& config = container.config;
-    const auto& arguments = container.spec.arguments;
-    Json ports = Json::object(), mounts = Json::array(), networks = Json::object();
-    for (const PortMap& port : config.ports) ports[fmt::format("{}/{}", port.inside, port.protocol == kIpUdp ? "udp" : "tcp")] = Json::array({{{"HostIp", "0.0.0.0"}, {"HostPort", fmt::format("{}", port.host)}}});
-    for (const VolumeMount& volume : config.volumes)
-        mounts.push_back({{"Type", volume.source.starts_with('/') ? "bind" : "volume"}, {"Source", volume.source}, {"Destination", volume.target}, {"RW", !volume.read_only}});
-    std::string gateway;
-    for (const BridgeNetwork& network : shell.engine.networks())
-        if (network.name == container.network) gateway = ip_of(network.gateway), networks[network.name] = {{"NetworkID", network.id}, {"IPAddress", ip_of(container.address)}, {"IPPrefixLen", network.prefix}, {"Gateway", gateway}};
-    Json json{{"Id", container.id}, {"Created", time_text(container.created)}, {"Path", arguments.empty() ? "" : arguments[0]},
-              {"Args", std::vector<std::string>(arguments.begin() + (arguments.empty() ? 0 : 1), arguments.end())}};
-    json["State"] = {{"Status", state_name(container.state)}, {"Running", container.runs()}, {"Paused", container.state == ContainerState::Paused}, {"Pid", container.pid},
-                     {"ExitCode", container.exit_code}, {"StartedAt", time_text(container.started)}, {"FinishedAt", time_text(container.finished)}};
-    json["Image"] = config.image_id, json["Name"] = "/" + container.name;
-    json["HostConfig"] = {{"NetworkMode", config.network}, {"PortBindings", ports}, {"AutoRemove", config.remove}, {"CapAdd", config.cap_add}, {"CapDrop", config.cap_drop}, {"IpcMode", config.ipc},
-                          {"PidMode", config.pid}, {"UTSMode", config.uts}, {"UsernsMode", config.userns}, {"Privileged", config.privileged}, {"ReadonlyRootfs", config.read_only},
-                          {"Memory", config.memory}, {"NanoCpus", config.nano_cpus}, {"CpuShares", config.cpu_shares}, {"PidsLimit", config.pids_limit}};
-    json["GraphDriver"] = {{"Name", "overlay2"}, {"Data", {{"UpperDir", container.folder() + "/diff"}, {"WorkDir", container.folder() + "/work"}, {"MergedDir", container.folder() + "/merged"}}}};
-    json["Mounts"] = mounts;
-    json["Config"] = {{"Hostname", container.spec.hostname}, {"User", config.user}, {"Tty", container.spec.terminal}, {"OpenStdin", config.interactive}, {"Env", container.spec.environment},
-                      {"Cmd", config.command}, {"Image", config.image}, {"WorkingDir", container.spec.working_dir}, {"Labels", config.labels}};
-    json["NetworkSettings"] = {{"IPAddress", ip_of(container.address)}, {"Gateway", gateway}, {"Ports", ports}, {"Networks", networks}};
-    return json;
-}
-
-int inspect_all(ContainerShell& shell, const ViewOptions& options) {
-    nlohmann::ordered_json all = nlohmann::ordered_json::array();
-    int status = 0;
-    ImageStore store(default_store_folder());
-    for (const std::string& name : options.names) {
-        if (auto found = find(shell, name)) {
-            all.push_back(inspect(shell, **found));
-        } else if (auto image = find_image(store, name)) {
-            if (auto json = inspect_image(*image)) all.push_back(*json);
-        } else {
-            status = complain(fmt::format("{}: there is no such container or image", name), kFailed);
-        }
-    }
-    fmt::print("{}\n", all.dump(4, ' ', false, nlohmann::json::error_handler_t::replace));
-    return status;
 }
 
 /// The processes of a container: those that its first one has begun, and further ones by exec.
@@ -181,7 +188,9 @@ std::string binary_size(u64 bytes) {
 }
 
 int stats(ContainerShell& shell, const ViewOptions& options) {
-    std::vector<std::vector<std::string>> rows{{"CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "PIDS"}};
+    constexpr Column kColumns[] = {{"CONTAINER ID", "ID"}, {"NAME", "Name"}, {"CPU %", "CPUPerc"}, {"MEM USAGE / LIMIT", "MemUsage"}, {"MEM %", "MemPerc"}, {"NET I/O", "NetIO"}, {"BLOCK I/O", "BlockIO"}, {"PIDS", "PIDs"}};
+    constexpr const char* kNoDisks = "0B / 0B"; // the machine that runs containers has none
+    std::vector<Json> rows;
     const u64 all_memory = shell.machine.ram.size();
     for (const Container& container : shell.engine.containers()) {
         const bool named = std::any_of(options.names.begin(), options.names.end(), [&](const std::string& name) { return name == container.name || container.id.starts_with(name); });
@@ -194,12 +203,11 @@ int stats(ContainerShell& shell, const ViewOptions& options) {
         if (const u32 veth = shell.kernel.network.find_device(0, "veth" + container.id.substr(0, 7)); veth != kNone)
             received = shell.kernel.network.device(veth).sent.bytes, sent = shell.kernel.network.device(veth).received.bytes; // the other end's view
         const u64 span = std::max<u64>(1, (shell.now() - container.started) / Kernel::kNanosecondsPerCycle), limit = container.config.memory ? container.config.memory : all_memory, used = pages * kPageSize;
-        rows.push_back({container.id.substr(0, 12), container.name, fmt::format("{:.2f}%", container.runs() ? 100.0 * static_cast<double>(cycles) / static_cast<double>(span) : 0.0),
-                        fmt::format("{} / {}", binary_size(used), binary_size(limit)), fmt::format("{:.2f}%", 100.0 * static_cast<double>(used) / static_cast<double>(limit)),
-                        fmt::format("{} / {}", human_size(received), human_size(sent)), fmt::format("{}", tasks)});
+        rows.push_back({{"ID", container.id.substr(0, kShortId)}, {"Name", container.name}, {"CPUPerc", fmt::format("{:.2f}%", container.runs() ? 100.0 * static_cast<double>(cycles) / static_cast<double>(span) : 0.0)},
+                        {"MemUsage", fmt::format("{} / {}", binary_size(used), binary_size(limit))}, {"MemPerc", fmt::format("{:.2f}%", 100.0 * static_cast<double>(used) / static_cast<double>(limit))},
+                        {"NetIO", fmt::format("{} / {}", human_size(received), human_size(sent))}, {"BlockIO", kNoDisks}, {"PIDs", fmt::format("{}", tasks)}});
     }
-    print_columns(rows);
-    return 0;
+    return print_listing({std::begin(kColumns), std::end(kColumns)}, rows, options.format);
 }
 
 int diff(ContainerShell& shell, const ViewOptions& options) {
@@ -225,6 +233,7 @@ int ports(ContainerShell& shell, const ViewOptions& options) {
 } // namespace
 
 void add_view_commands(CLI::App& app, ContainerShell& shell, int& status) {
+    constexpr const char* kFormat = "json, a template such as \"{{.ID}} {{.Names}}\", or table and a template";
     const auto add = [&](const char* name, const char* about, int (*show)(ContainerShell&, const ViewOptions&), bool named) {
         auto options = std::make_shared<ViewOptions>();
         auto* verb = app.add_subcommand(name, about);
@@ -232,15 +241,16 @@ void add_view_commands(CLI::App& app, ContainerShell& shell, int& status) {
         verb->callback([=, &shell, &status] { status = show(shell, *options); });
         return std::pair(verb, options);
     };
-    auto [ps, ps_options] = add("ps", "list the containers that run", [](ContainerShell& s, const ViewOptions& o) { return list(s, o); }, false);
+    auto [ps, ps_options] = add("ps", "list the containers that run", list, false);
     ps->add_flag("-a,--all", ps_options->all, "also those that do not"), ps->add_flag("-q,--quiet", ps_options->quiet, "ids alone");
     ps->add_flag("--no-trunc", ps_options->no_trunc, "whole ids and commands"), ps->add_flag("-l,--latest", ps_options->latest, "the one that was made last");
+    ps->add_option("-n,--last", ps_options->last, "the so many that were made last"), ps->add_option("-f,--filter", ps_options->filters, "name=, id=, status=, ancestor=, label=, exited=, network=, volume=")->allow_extra_args(false);
+    ps->add_option("--format", ps_options->format, kFormat);
     auto [log, log_options] = add("logs", "what a container has printed", logs, true);
     log->add_flag("-f,--follow", log_options->follow, "and goes on to print, until it ends"), log->add_option("-n,--tail", log_options->tail, "so many lines of the end")->capture_default_str();
-    add("inspect", "all about containers and images, as JSON", inspect_all, true);
     add("top", "the processes of a container, with the host's numbers", top, true);
     auto [stat, stat_options] = add("stats", "what containers use", stats, true);
-    stat->add_flag("--no-stream", stat_options->all, "once, as here always");
+    stat->add_flag("--no-stream", stat_options->all, "once, as here always"), stat->add_option("--format", stat_options->format, kFormat);
     add("diff", "the files that a container has added (A), changed (C) and removed (D)", diff, true);
     add("port", "the ports of a container that the host passes on", ports, true);
 }

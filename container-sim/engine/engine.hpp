@@ -94,6 +94,7 @@ class Engine {
     Result<void> pause(Machine& machine, Kernel& kernel, const std::string& name, bool frozen);
     Result<ExecProcess> exec(Machine& machine, Kernel& kernel, const std::string& name, const ExecConfig& config);
     const ExecProcess* exec_of(u32 console) const;
+    const std::vector<ExecProcess>& execs() const { return execs_; }
 
     // --- Networks (engine_network.cpp) and volumes (engine_files.cpp)
     Result<std::string> create_network(Machine& machine, Kernel& kernel, const std::string& name);
@@ -108,6 +109,8 @@ class Engine {
     Result<Layer> changes(Machine& machine, Kernel& kernel, const Container& container) const;
     /// All that its root shows, but for what is mounted in it.
     Result<FileTree> tree(Machine& machine, Kernel& kernel, const Container& container) const;
+    /// The overlay's lower folders as in its mount option, the uppermost first; of layers that have been mounted.
+    std::string lower_folders_of(const Container& container) const;
 
     /// What the last command was made of.
     const std::vector<Done>& calls() const { return runtime_.made; }

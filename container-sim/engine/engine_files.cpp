@@ -98,6 +98,15 @@ Result<std::string> Engine::lower_folders(Machine& machine, Kernel& kernel, cons
     return fmt::format("{}", fmt::join(folders, ":"));
 }
 
+std::string Engine::lower_folders_of(const Container& container) const {
+    std::vector<std::string> folders, ids = container.config.layers.ids;
+    if (!container.config.folder.empty()) ids.push_back("folder:" + container.config.folder);
+    ids.insert(ids.begin(), "first");
+    for (auto id = ids.rbegin(); id != ids.rend(); ++id)
+        if (const auto place = places_.find(*id); place != places_.end()) folders.push_back(place->second);
+    return fmt::format("{}", fmt::join(folders, ":"));
+}
+
 /// The text of a small file of a root; empty when it has none. `folder`: of a container, whose changes count.
 std::string Engine::file_of_root(Machine& machine, Kernel& kernel, const RunConfig& config, const std::string& folder, const std::string& path) const {
     constexpr u64 kMost = 1 << 20;

@@ -1,30 +1,8 @@
 // `trapeze container` with images: run, its options and statuses, the prompt, builds with RUN, bundles.
-#include "tests/container-sim/images.hpp"
-#include "tests/scenarios/command_line.hpp"
+#include "tests/scenarios/container_store.hpp"
 
 using namespace trapeze;
 using namespace trapeze::test;
-
-namespace {
-
-/// The program with a store of its own.
-struct Store {
-    RootFolder folder;
-    Ended run(const Words& arguments, const std::string& input = "") const {
-        Words all{"container"};
-        all.insert(all.end(), arguments.begin(), arguments.end());
-        Child child = without_display();
-        child.seconds = 60, child.input = input;
-        child.environment.push_back({"TRAPEZE_STORE", folder.path() + "/store"});
-        child.environment.push_back({"SOURCE_DATE_EPOCH", "1"});
-        return run_trapeze(all, child);
-    }
-    std::string shell(const std::string& script) const { return run({"shell"}, script).out; }
-};
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-} // namespace
 
 TEST_CASE("container run: images run by name, with Docker's options and statuses") {
     const Store store;
@@ -81,6 +59,8 @@ TEST_CASE("container build: RUN runs in a container, and what it made is remembe
     const Ended failed = store.run({"build", "-f", context.path() + "/Wrong", context.path()});
     CHECK(failed.status == 1);
     CHECK(contains(failed.err, "/Wrong:2: the command \"/bin/sh -c exit 4\" returned 4"));
+    context.file("Wrong", "FROM tiny\n# ports\nEXPOSE 80 99999999999999999999\n");
+    CHECK(contains(store.run({"build", "-f", context.path() + "/Wrong", context.path()}).err, "/Wrong:3: EXPOSE 99999999999999999999: give a port"));
 }
 
 TEST_CASE("container spec: a bundle runs by its config.json") {
