@@ -50,6 +50,7 @@ void DebuggerOptions::add_to(CLI::App& verb) {
     verb.add_option("--screenshot", screenshot, "write the debugger's picture to this PNG file instead of opening a window");
     verb.add_option("--text", text, "print what this panel says, such as csrs or ledger, instead of opening a window");
     verb.add_option("--keys", keys, "keys pressed before the screenshot or the text, such as 2,F7,F11; 1 to 9 answer, Enter goes on");
+    verb.add_option("--language", language, "language of the window and of --text; without it the one that was chosen there, or that LANG names")->check(CLI::IsMember({"en", "ko"}));
     verb.add_option("--script", script, "a Lua file that the debugger's Lua console runs at the start; docs/scripts.md lists what it can call");
     verb.add_option("--frames", frames, "frames drawn before the screenshot")->check(CLI::Range(1, 100000))->capture_default_str();
     verb.add_option("--size-x", width, "width of the window in pixels")->check(CLI::Range(320, 16384))->capture_default_str();

@@ -21,6 +21,7 @@ struct DebuggerOptions {
     unsigned frames = 4;      ///< drawn before the screenshot
     std::string keys;         ///< pressed before the screenshot, such as "F7,F11"
     std::string text;         ///< name of a panel whose text is printed instead of opening a window; empty: open it
+    std::string language;     ///< code of the window's language, such as "ko"; empty: the user's, or the environment's
     std::string script;       ///< file of Lua that the debugger's console runs at the start; empty: none
     std::string save;         ///< file that the key for saving writes the session to; empty: session.trapeze
     std::optional<u64> go_to; ///< position where the session is shown first; it runs there in the window

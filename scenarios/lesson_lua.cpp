@@ -106,9 +106,9 @@ std::string error_sentence(lua_State* lua, const std::string& file, unsigned lin
     std::string error = text ? text : "this block raised an error that is not a text";
     if (error.size() > LessonLua::kErrorBytes) error = error.substr(0, LessonLua::kErrorBytes) + "...";
     if (error == "not enough memory")
-        error = fmt::format("this block needs more memory than a lesson has ({} MiB in all, {} MiB in one text, table or chain of calls); is there an endless loop?",
+        error = fmt::format("this block needs more memory than it may have ({} MiB in all, {} MiB in one text, table or chain of calls); is there an endless loop?",
                             LessonLua::kMemoryBytes >> 20, LessonLua::kObjectBytes >> 20);
-    if (!error.starts_with(file + ":")) error = fmt::format("{}:{}: {}", file, line, error); // Lua does not know the line of every error
+    if (!file.empty() && !error.starts_with(file + ":")) error = fmt::format("{}:{}: {}", file, line, error); // Lua does not know the line of every error
     return error;
 }
 

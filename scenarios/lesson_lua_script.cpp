@@ -174,7 +174,7 @@ int events(lua_State* lua) {
 
 constexpr luaL_Reg kScript[] = {
     {"set", set}, {"memory", memory}, {"bytes", bytes}, {"write", write}, {"symbol", symbol}, {"break_on", break_on}, {"clear_breakpoints", clear_breakpoints},
-    {"run", run}, {"go_to", go_to}, {"events", events}, {nullptr, nullptr},
+    {"run", run}, {"go_to", go_to}, {"events", events}, {"panel", define_panel}, {nullptr, nullptr},
 };
 
 } // namespace

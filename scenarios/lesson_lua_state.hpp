@@ -3,6 +3,7 @@
 #pragma once
 
 #include "scenarios/lesson_lua.hpp"
+#include "scenarios/lua_panels.hpp"
 
 extern "C" {
 #include <lauxlib.h>
@@ -32,6 +33,8 @@ struct LessonLua::State {
     std::chrono::steady_clock::time_point slice_end{}; ///< when a block that runs in slices gives the turn back; how far it then is changes nothing about what it does
     unsigned opened = 0;       ///< sessions that were opened so far
     bool looking = false;      ///< a panel is drawn: what would change the session is refused
+    std::vector<LuaPanel> panels;
+    LuaPanel* drawing = nullptr; ///< whose draw function runs
     bool slice_over() const { return std::chrono::steady_clock::now() >= slice_end; }
     /// A block begins: nothing of the limits is used up.
     void begin_block();
@@ -49,6 +52,8 @@ void count_hook(lua_State* lua, lua_Debug*);
 std::string error_sentence(lua_State* lua, const std::string& file, unsigned line);
 /// Refuses to change the session while a panel is drawn.
 void about_to_change(lua_State* lua);
+/// panel{title =, draw =}
+int define_panel(lua_State* lua);
 /// session.open, and the functions that work on the open session, ended by a row without a name.
 int open(lua_State* lua);
 const luaL_Reg* machine_functions();

@@ -158,9 +158,9 @@ std::pair<char, std::size_t> open_quote(const std::string& line) {
 
 } // namespace
 
-LuaConsole::LuaConsole() : lua_(LessonLua::Offer::Script) {
+LuaConsole::LuaConsole(const LuaLimits& limits) : lua_(LessonLua::Offer::Script), limits_(limits) {
     lua_State* lua = lua_.state_->lua;
-    lua_.state_->limits = kLimits;
+    lua_.state_->limits = limits;
     if (!lua) return;
     lua_pushcfunction(lua, add_console_functions);
     if (lua_pcall(lua, 0, 0, 0) != LUA_OK) lua_pop(lua, 1);

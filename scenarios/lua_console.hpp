@@ -3,6 +3,7 @@
 #pragma once
 
 #include "scenarios/lesson_lua.hpp"
+#include "scenarios/lua_panels.hpp"
 
 #include <ctime>
 #include <deque>
@@ -23,7 +24,7 @@ class LuaConsole {
         bool file = false;
     };
 
-    LuaConsole();
+    explicit LuaConsole(const LuaLimits& limits = kLimits);
     ~LuaConsole();
     LuaConsole(const LuaConsole&) = delete;
     LuaConsole& operator=(const LuaConsole&) = delete;
@@ -46,6 +47,11 @@ class LuaConsole {
     u64 changes() const { return changes_; }
     unsigned opened() const;
 
+    /// The panels that lines have defined, with what their draw functions said when draw_panels was called last.
+    const std::vector<LuaPanel>& panels() const;
+    /// Has all say anew what they show; while a line goes on they stay as they are.
+    void draw_panels(std::optional<Session>& session);
+
     struct Completion {
         std::size_t begin;              ///< where the word starts that is completed; it ends with the text
         std::vector<std::string> words; ///< in order; at most 100
@@ -61,6 +67,7 @@ class LuaConsole {
     void thin();
 
     LessonLua lua_;
+    LuaLimits limits_;
     std::deque<Entry> entries_;
     std::vector<std::string> said_;
     std::size_t bytes_ = 0; ///< of the transcript

@@ -1,4 +1,6 @@
 #include "ui/debugger.hpp"
+
+#include "ui/text.hpp"
 #include "container-sim/kernel.hpp"
 
 #include <fmt/format.h>
@@ -80,6 +82,7 @@ bool Debugger::shows(PanelId panel) const {
     switch (panel_names(panel).needs) {
     case PanelNeeds::Lesson: return lesson_.has_value();
     case PanelNeeds::Hypervisor: return session_->vmm() != nullptr;
+    case PanelNeeds::Script: return *scripted(panel) < console_->panels().size();
     case PanelNeeds::Nothing: return panel != PanelId::Timeline; // it has a place of its own
     }
     return true;
@@ -288,6 +291,10 @@ void Debugger::apply(const Command& command) {
     case Action::ToggleTheme: light_ = !light_; break;
     case Action::ToggleContrast: contrast_ = !contrast_, say(contrast_ ? "High contrast." : "Usual contrast."); break;
     case Action::ToggleMotion: reduced_motion_ = !reduced_motion_, say(reduced_motion_ ? "Nothing moves by itself." : "What plays is shown step by step."); break;
+    case Action::NextLanguage:
+        set_language(language() == Language::English ? Language::Korean : Language::English);
+        say(tr(language() == Language::Korean ? "The window speaks Korean." : "The window speaks English."));
+        break;
     case Action::Quit: quit_ = true; break;
     case Action::SelectExit: selected_exit_ = command.number; break;
     case Action::SelectLine: selected_line_ = command.number; break;
@@ -311,7 +318,7 @@ void Debugger::apply(const Command& command) {
     case Action::WalkBack: case Action::WalkPlay:
         look_around(command);
         break;
-    case Action::CopyPanel: case Action::SaveTable: case Action::SavePicture: break; // the window's own
+    case Action::CopyPanel: case Action::SaveTable: case Action::SavePicture: case Action::ShowMenu: case Action::TakeOffer: break; // the window's own
     case Action::ToggleLock: case Action::ResetLayout: case Action::NextPanel: case Action::PreviousPanel: case Action::GrowPanel: case Action::ShrinkPanel:
     case Action::MovePanelOn: case Action::SplitPanelOff: case Action::ClosePanel: case Action::ShowPanel: case Action::MovePanel: case Action::ResizeParts:
         arrange(command);
@@ -332,6 +339,7 @@ void Debugger::tick(double milliseconds) {
     const u64 before = session_->position();
     while (running_ && elapsed() < milliseconds) arrived(session_->run(kSlice));
     if (session_->position() > before) units_per_second_ = static_cast<double>(session_->position() - before) / (elapsed() / 1000);
+    refresh_scripted();
 }
 
 std::string Debugger::state_json() const {
@@ -361,6 +369,7 @@ std::string Debugger::state_json() const {
         {"explained", overlay_ == Overlay::Explanation && !explained_.empty() ? explained_.front().key : std::string()},
         {"typing", typing_},
         {"scale", scale_},
+        {"language", language_code(language())},
         {"lua", {{"busy", lua_busy()}, {"entries", console_->entries().size()}}},
         {"panels", nlohmann::ordered_json::array()},
         {"satp", {{"guest", session_->csr(guest, Csr::satp)}, {"real", session_->csr(session_->real_state(), Csr::satp)}}},

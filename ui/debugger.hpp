@@ -76,6 +76,8 @@ class Debugger {
     bool contrast() const { return contrast_; }
     void set_contrast(bool contrast) { contrast_ = contrast; }
     void set_reduced_motion(bool reduced) { reduced_motion_ = reduced; }
+    float own_scale() const { return scale_; } ///< without the layout's
+    void set_own_scale(float scale) { set_scale(scale); }
     float scale() const { return std::min(4.0f, scale_ * layout_zoom(workspace_.layout())); }
     /// The scale at the start, which ZoomReset comes back to.
     void set_first_scale(float scale) { first_scale_ = scale, set_scale(scale); }
@@ -131,6 +133,8 @@ class Debugger {
     /// The Lua console; what is typed there goes on in tick() while lua_busy(). Pause, Stop and Esc end that.
     const scenarios::LuaConsole& lua_console() const { return *console_; }
     bool lua_busy() const { return console_->busy(); }
+    /// Which of the panels that scripts define this is; nullopt: another one.
+    static std::optional<std::size_t> scripted(PanelId panel);
     /// Has the console run a file. The error says why it cannot be read.
     Result<void> run_script(const std::string& file);
     /// For the user to read.
@@ -162,6 +166,7 @@ class Debugger {
     void begin_lua();
     void go_on_lua(double milliseconds);
     void adopt_session();
+    void refresh_scripted();
     // debugger_back.cpp
     bool go_back(const Command& command);
     void travel(u64 position);
@@ -216,6 +221,14 @@ class Debugger {
     double walk_waited_ = 0;
     std::chrono::steady_clock::time_point last_tick_{};
     std::unique_ptr<scenarios::LessonLua> lua_; ///< for conditions of breakpoints; made when one is met
+    /// What the panels of scripts were drawn from, when, and how long that took.
+    struct ScriptedSeen {
+        u64 sessions = 0, histories = 0, cycles = 0, console = 0;
+        std::size_t breakpoints = 0;
+        bool operator==(const ScriptedSeen&) const = default;
+    } scripted_seen_;
+    std::chrono::steady_clock::time_point scripted_at_{};
+    std::chrono::steady_clock::duration scripted_took_{};
     std::unique_ptr<scenarios::LuaConsole> console_ = std::make_unique<scenarios::LuaConsole>();
 };
 

@@ -42,10 +42,12 @@ void Debugger::begin_lua() {
 void Debugger::go_on_lua(double milliseconds) {
     const u64 before = session_->position();
     const unsigned opened = console_->opened();
+    const std::size_t panels = console_->panels().size();
     console_->go_on(session_, milliseconds);
     if (console_->opened() != opened) adopt_session();
     if (!lua_busy() || session_->position() < before) ++histories_; // it may have gone back, or changed something by hand
     farthest_ = std::max(farthest_, session_->position());
+    for (std::size_t i = panels; i < console_->panels().size(); ++i) workspace_.show(static_cast<PanelId>(static_cast<std::size_t>(PanelId::Scripted1) + i), PanelId::Lua);
     if (!lua_busy()) arrived(RunEnd::Budget);
 }
 
@@ -58,6 +60,23 @@ void Debugger::adopt_session() {
     open(std::move(session), std::move(lesson));
     console_ = std::move(console);
     if (layout != LayoutId::Trap && layout != LayoutId::Containers) workspace_.choose(layout);
+}
+
+std::optional<std::size_t> Debugger::scripted(PanelId panel) {
+    if (panel < PanelId::Scripted1 || panel > PanelId::Scripted4) return std::nullopt;
+    return static_cast<std::size_t>(panel) - static_cast<std::size_t>(PanelId::Scripted1);
+}
+
+/// Has the panels of scripts say anew what they show when something has changed; while the guest runs, in a fifth of the time at most.
+void Debugger::refresh_scripted() {
+    if (console_->panels().empty() || lua_busy()) return;
+    const ScriptedSeen now{sessions_, histories_, session_->machine().cycles(), console_->changes(), session_->breakpoints().size()};
+    const auto begin = std::chrono::steady_clock::now();
+    const auto rest = std::max<std::chrono::steady_clock::duration>(scripted_took_ * 4, std::chrono::milliseconds(100));
+    if (now == scripted_seen_ || (running_ && begin - scripted_at_ < rest)) return;
+    console_->draw_panels(session_);
+    scripted_seen_ = now;
+    scripted_at_ = std::chrono::steady_clock::now(), scripted_took_ = scripted_at_ - begin;
 }
 
 } // namespace trapeze::ui

@@ -41,6 +41,7 @@ enum class Action : u8 {
     ShowWalk,     ///< number: an address
     GoToWalk,     ///< text: an expression
     ShowWalkReads,///< number: how many entries of the walk are shown
+    TakeOffer,           ///< number: an Offer, for the thing that has the focus; the window's own
     EnterLua,            ///< text: for the Lua console
     ShowRing,            ///< number: address of a virtio device, with the number of a queue in its low bits
     BackToRegister, ///< number: 1 to 31; to its last change

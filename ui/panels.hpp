@@ -6,6 +6,7 @@
 #include "ui/event_index.hpp"
 #include "ui/sheet.hpp"
 #include "ui/theme.hpp"
+#include "ui/things.hpp"
 
 namespace trapeze::ui {
 
@@ -65,6 +66,10 @@ struct PanelState {
         bool to_end = false, want = false, was_first = true, was_last = true;
         u64 seen = 0, asked = 0;
     } lua;
+    PanelId drawn = PanelId::Code;             ///< the panel that is being drawn
+    std::optional<Thing> thing;                ///< that was clicked last, with either button, and where
+    PanelId thing_panel = PanelId::Code;
+    bool menu_wanted = false;                  ///< of that thing
     bool moving = false;                       ///< a panel has not done its work yet: another frame is due
 };
 
@@ -82,7 +87,16 @@ const PanelRow& panel_row(PanelId id);
 #include "ui/panels.def"
 
 /// What the panel is called for this session.
-const char* panel_title(PanelId id, const Session& session);
+const char* panel_title(PanelId id, const Debugger& debugger);
+/// For the item that was drawn last: a click chooses the thing, a right click opens its menu (offers.def).
+void context_menu(PanelState& state, const Thing& thing);
+/// The same for what is drawn without an item; `hovered`: the mouse is on it.
+void note_thing(PanelState& state, const Thing& thing, bool hovered);
+/// The thing that keys and the palette mean.
+std::optional<Thing> focused_thing(const Debugger& debugger, const PanelState& state);
+/// Does what an offer says.
+void take_offer(Offer offer, const Thing& thing, const Debugger& debugger, PanelState& state, Commands& commands);
+void draw_menu_of_thing(const Debugger&, const Theme&, PanelState&, Commands&);
 /// The menu bar; returns its height in pixels.
 float draw_menu(const Debugger&, const Theme&, Commands&);
 /// Help, command palette or the card to start from, above everything.

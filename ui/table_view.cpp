@@ -27,6 +27,7 @@ std::optional<std::size_t> draw_rows(const Theme& theme, const char* id, const s
                     ImGui::PushID(i);
                     if (ImGui::Selectable("##row", look.selected == index, ImGuiSelectableFlags_SpanAllColumns | ImGuiSelectableFlags_AllowItemOverlap)) chosen = index;
                     ImGui::PopID();
+                    if (look.menu) look.menu(index);
                     ImGui::SameLine(0, 0);
                 }
                 const auto colour = look.colour ? look.colour(index, column) : std::nullopt;

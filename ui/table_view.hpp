@@ -16,6 +16,7 @@ struct TableLook {
     float height = 0;                       ///< pixels; 0: all that is left
     bool clickable = false;
     std::function<std::optional<ImVec4>(std::size_t row, std::size_t column)> colour{}; ///< of a cell; none: the text's
+    std::function<void(std::size_t row)> menu{};                                        ///< for a clickable row, once its item was drawn: says what thing it is
     std::function<void(std::size_t row)> behind{};                                      ///< draws into the first cell, before its text
 };
 /// Returns the row that was clicked or chosen by key.

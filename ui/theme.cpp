@@ -1,5 +1,7 @@
 #include "ui/theme.hpp"
 
+#include "ui/text.hpp"
+
 #include <filesystem>
 
 namespace trapeze::ui {
@@ -99,12 +101,47 @@ void apply_theme(bool light, float scale, bool contrast) {
     ImGui::GetStyle() = style;
 }
 
+namespace {
+
+std::string first_file(std::initializer_list<const char*> files) {
+    std::error_code failed;
+    for (const char* file : files)
+        if (std::filesystem::exists(file, failed)) return file;
+    return {};
+}
+
+/// The letters that the catalogue of the language uses: all 11,172 syllables would make the start slow.
+const ImWchar* letters_of(Language language) {
+    static ImVector<ImWchar> letters;
+    letters.clear();
+    ImFontGlyphRangesBuilder builder;
+    for (const auto& [english, text] : catalogue(language)) builder.AddText(text);
+    builder.BuildRanges(&letters);
+    return letters.Data;
+}
+
+} // namespace
+
+std::string korean_font() {
+    return first_file({"/usr/share/fonts/truetype/nanum/NanumGothic.ttf", "/usr/share/fonts/truetype/nanum/NanumBarunGothic.ttf", "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"});
+}
+
+/// Adds the letters of another language to the font that was loaded last.
+static void add_letters(float pixels, const std::string& file) {
+    if (language() != Language::Korean || file.empty()) return;
+    ImFontConfig config;
+    config.MergeMode = true;
+    config.PixelSnapH = true;
+    config.OversampleH = 1;
+    ImGui::GetIO().Fonts->AddFontFromFileTTF(file.c_str(), pixels, &config, letters_of(Language::Korean));
+}
+
 Fonts load_fonts(float pixels) {
     using Files = std::initializer_list<const char*>;
     ImGuiIO& io = ImGui::GetIO();
     io.Fonts->Clear();
     // Latin, punctuation, arrows, blocks and shapes, check marks.
-    static const ImWchar kRanges[] = {0x20, 0xff, 0x2010, 0x2027, 0x2190, 0x21ff, 0x2500, 0x25ff, 0x2713, 0x2717, 0};
+    static const ImWchar kRanges[] = {0x20, 0xff, 0x2010, 0x2027, 0x2190, 0x21ff, 0x2260, 0x2260, 0x2500, 0x25ff, 0x2713, 0x2717, 0};
     ImFontConfig config; // whole pixels: the same letter looks the same wherever it stands
     config.PixelSnapH = true;
     config.OversampleH = 1;
@@ -118,9 +155,13 @@ Fonts load_fonts(float pixels) {
     if (!load({"/usr/share/fonts/truetype/jetbrains-mono/JetBrainsMono-Regular.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf",
                "/usr/share/fonts/TTF/DejaVuSansMono.ttf"}))
         io.Fonts->AddFontDefault();
+    add_letters(pixels, korean_font());
     Fonts fonts;
     fonts.prose = load({"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", "/usr/share/fonts/TTF/DejaVuSans.ttf"});
+    if (fonts.prose) add_letters(pixels, korean_font());
     fonts.bold = load({"/usr/share/fonts/truetype/dejavu/DejaVuSans-Bold.ttf", "/usr/share/fonts/TTF/DejaVuSans-Bold.ttf"});
+    const std::string bold = first_file({"/usr/share/fonts/truetype/nanum/NanumGothicBold.ttf", "/usr/share/fonts/opentype/noto/NotoSansCJK-Bold.ttc"});
+    if (fonts.bold) add_letters(pixels, bold.empty() ? korean_font() : bold);
     return fonts;
 }
 

@@ -33,6 +33,9 @@ void apply_theme(bool light, float scale, bool contrast = false);
 /// Loads vector fonts of `pixels` height from the system: a monospaced one as default, or the built-in one where there is none.
 Fonts load_fonts(float pixels);
 
+/// The file of a font with Hangul; empty: none is installed.
+std::string korean_font();
+
 /// A font for as long as it lives.
 class WithFont {
   public:

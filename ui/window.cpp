@@ -4,6 +4,8 @@
 #include "ui/focused.hpp"
 #include "ui/journal.hpp"
 #include "ui/panels.hpp"
+#include "ui/settings.hpp"
+#include "ui/text.hpp"
 
 #include <SDL.h>
 #include <GL/gl.h>
@@ -104,6 +106,15 @@ Result<std::string> write_text(const std::string& text, const std::string& name,
     return "The table is in " + file + ".";
 }
 
+/// By its code; empty: the environment's.
+void choose_language(const std::string& code) { set_language(language_by_code(code).value_or(language_of_environment())); }
+
+/// For want of letters.
+void speak_english(Debugger& debugger) {
+    debugger.say("There is no Korean font, so the window stays English; install fonts-nanum.");
+    set_language(Language::English);
+}
+
 class App {
   public:
     App(Window& window, Debugger& debugger) : window_(window), debugger_(debugger) {}
@@ -144,13 +155,31 @@ class App {
         switch (command.action) {
         case Action::CopyPanel:
             ImGui::SetClipboardText(panel_row(state_.focus).sheet(debugger_, state_).text().c_str());
-            debugger_.say(fmt::format("{}: the text is on the clipboard.", panel_title(state_.focus, debugger_.session())));
+            debugger_.say(fmt::format("{}: the text is on the clipboard.", panel_title(state_.focus, debugger_)));
             break;
         case Action::Explain: command.text = focused_things(debugger_, state_), debugger_.apply(command); break;
         case Action::SaveTable: said(write_text(panel_row(state_.focus).sheet(debugger_, state_).csv(), panel_names(state_.focus).name, "csv")); break;
         case Action::SavePicture: said(save_picture()); break;
+        case Action::ShowMenu:
+            state_.thing = focused_thing(debugger_, state_), state_.thing_panel = state_.focus;
+            state_.menu_wanted = state_.thing.has_value();
+            break;
+        case Action::TakeOffer: take_offer(command.number); break;
+        case Action::NextLanguage:
+            debugger_.apply(command);
+            if (language() == Language::Korean && korean_font().empty()) speak_english(debugger_);
+            break;
         default: debugger_.apply(command);
         }
+    }
+
+    /// What the palette offers for the thing that has the focus.
+    void take_offer(u64 number) {
+        const auto thing = focused_thing(debugger_, state_);
+        if (!thing || number >= static_cast<u64>(Offer::Count)) return;
+        Commands commands;
+        ui::take_offer(static_cast<Offer>(number), *thing, debugger_, state_, commands);
+        for (Command& command : commands) act(std::move(command));
     }
 
     /// Returns whether there were any. A key that goes down and up again is seen down for a frame: Dear ImGui before 1.87 looks at keys
@@ -202,8 +231,9 @@ class App {
     }
 
     void prepare_style() {
-        if (scale_ == debugger_.scale() && light_ == debugger_.light() && contrast_ == debugger_.contrast()) return;
-        const bool new_size = scale_ != debugger_.scale();
+        if (scale_ == debugger_.scale() && light_ == debugger_.light() && contrast_ == debugger_.contrast() && language_ == language()) return;
+        const bool new_size = scale_ != debugger_.scale() || language_ != language();
+        language_ = language();
         scale_ = debugger_.scale(), light_ = debugger_.light(), contrast_ = debugger_.contrast();
         apply_theme(light_, scale_, contrast_);
         if (!new_size) return;
@@ -236,6 +266,7 @@ class App {
     Fonts fonts_;
     float scale_ = 0;
     bool light_ = false, contrast_ = false;
+    Language language_ = Language::English; ///< whose letters the fonts have
 };
 
 /// What a key of --keys does now; the answer of a lesson and Enter depend on where it is.
@@ -290,6 +321,7 @@ void run_on(Debugger& debugger) {
     const u64 end = debugger.session().position() + Session::kSearchBudget;
     while ((debugger.running() && debugger.session().position() < end) || debugger.searching() || debugger.lua_busy() || debugger.busy_travelling()) debugger.tick(kRunMilliseconds);
     if (debugger.running()) debugger.apply({Action::Pause});
+    debugger.tick(0); // what scripts show is as the session is now
 }
 
 Result<void> draw_picture(App& app, Debugger& debugger, const scenarios::DebuggerOptions& options) {
@@ -321,10 +353,36 @@ class LayoutKeeper {
     bool failed_ = false;
 };
 
+Settings settings_of(const Debugger& debugger, const std::string& language_chosen) {
+    return {debugger.light(), debugger.contrast(), debugger.reduced_motion(), debugger.own_scale(), language_chosen};
+}
+
+/// Keeps what the user has chosen in its file, and says once when that does not work. A language that was not chosen stays the environment's.
+class SettingsKeeper {
+  public:
+    SettingsKeeper(Debugger& debugger, const Settings& loaded) : debugger_(debugger), file_(settings_file()), seen_(settings_of(debugger, loaded.language)), language_(language()) {}
+    void keep() {
+        std::string chosen = seen_.language;
+        if (language_ != language()) language_ = language(), chosen = language_code(language_);
+        const Settings now = settings_of(debugger_, chosen);
+        if (now == seen_) return;
+        seen_ = now;
+        if (const auto saved = save_settings(now, file_); !saved && !std::exchange(failed_, true)) debugger_.say(saved.error());
+    }
+
+  private:
+    Debugger& debugger_;
+    std::string file_;
+    Settings seen_;
+    Language language_;
+    bool failed_ = false;
+};
+
 /// Draws when something has happened, and sleeps until then.
-Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& state) {
+Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& state, const Settings& settings) {
     int due = kSettle;
     LayoutKeeper layouts(debugger);
+    SettingsKeeper keeper(debugger, settings);
     Journal journal(state_folder());
     if (const std::string left = journal.left_behind(); !left.empty()) debugger.offer(left);
     while (!debugger.quit()) {
@@ -336,6 +394,7 @@ Result<void> show(App& app, Debugger& debugger, SDL_Window* window, StateFile& s
         app.frame();
         SDL_GL_SwapWindow(window);
         layouts.keep();
+        keeper.keep();
         if (auto kept = state.keep(debugger); !kept) return kept;
         due = std::max(0, due - 1);
     }
@@ -379,6 +438,7 @@ int complain(const std::string& sentence) { return scenarios::complain(sentence,
 int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun> lesson, const scenarios::DebuggerOptions& options) {
     if (const auto keys = check_keys(key_rows()); !keys) return complain(keys.error());
     if (!options.text.empty()) {
+        choose_language(options.language);
         Debugger debugger(std::move(session), std::move(lesson));
         if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
         if (auto opened = open_session_file(debugger, options); !opened) return complain(opened.error());
@@ -388,15 +448,22 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     auto window = Window::open(options.width, options.height, picture);
     if (!window) return complain(window.error());
     Debugger debugger(std::move(session), std::move(lesson));
-    debugger.set_light(options.light);
-    debugger.set_contrast(options.high_contrast);
-    debugger.set_reduced_motion(options.reduced_motion);
+    // Pictures are the same for everybody; only the window is as its user has it.
+    const auto loaded = picture ? Result<Settings>(Settings{}) : load_settings(settings_file());
+    const Settings settings = loaded ? loaded.value() : Settings{};
+    debugger.set_light(options.light || settings.light);
+    debugger.set_contrast(options.high_contrast || settings.contrast);
+    debugger.set_reduced_motion(options.reduced_motion || settings.reduced_motion);
     debugger.set_first_scale(options.scale);
+    if (options.scale == 1) debugger.set_own_scale(settings.scale);
+    choose_language(options.language.empty() ? settings.language : options.language);
+    if (!loaded) debugger.say(loaded.error());
+    if (language() == Language::Korean && korean_font().empty()) speak_english(debugger);
     if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
     if (auto opened = open_session_file(debugger, options); !opened) return complain(opened.error());
     App app(*window.value(), debugger);
     StateFile state(options.state_file);
-    const auto shown = picture ? draw_picture(app, debugger, options) : show(app, debugger, window.value()->handle(), state);
+    const auto shown = picture ? draw_picture(app, debugger, options) : show(app, debugger, window.value()->handle(), state, settings);
     if (!shown) return complain(shown.error());
     if (const auto kept = state.keep(debugger); !kept) return complain(kept.error());
     return 0;

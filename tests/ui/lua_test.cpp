@@ -1,4 +1,5 @@
 // The Lua console in the debugger: what is typed moves the session that the panels show, and is told of as text.
+#include "scenarios/files.hpp"
 #include "ui/panels.hpp"
 
 #include <doctest/doctest.h>
@@ -96,4 +97,25 @@ TEST_CASE("A script file runs in the console at the start; one that is missing i
     const auto missing = debugger.run_script(file);
     REQUIRE_FALSE(missing);
     CHECK(missing.error().find(file) != std::string::npos);
+}
+
+TEST_CASE("The shipped example of a panel shows what happens, says it as text, and draws; without scripts there is no such panel") {
+    Debugger debugger = guest();
+    CHECK_FALSE(debugger.shows(PanelId::Scripted1));
+    CHECK(panel_row(PanelId::Scripted1).sheet(debugger, {}).text().find("No script") != std::string::npos);
+    REQUIRE(debugger.run_script(scenarios::root_folder() + "/scenarios/scripts/exits.lua"));
+    while (debugger.lua_busy()) debugger.tick(5);
+    CHECK(debugger.shows(PanelId::Scripted1));
+    CHECK_FALSE(debugger.shows(PanelId::Scripted2));
+    CHECK(panel_title(PanelId::Scripted1, debugger) == std::string("Exits over time"));
+    for (int i = 0; i < 3; ++i) debugger.apply({Action::NextTrap}), debugger.tick(0);
+    const auto& panel = debugger.lua_console().panels().front();
+    CHECK_MESSAGE(panel.error.empty(), panel.error);
+    CHECK(panel.parts.size() == 4);
+    const std::string text = panel_row(PanelId::Scripted1).sheet(debugger, {}).text();
+    CHECK(text.find("3 exits") != std::string::npos);
+    CHECK(text.find("exits since the panel was drawn before: 3 values, 1 to 1") != std::string::npos);
+    debugger.apply({Action::StepBack});
+    debugger.tick(0);
+    CHECK(panel.error.empty());
 }

@@ -23,6 +23,10 @@ void draw_row(const Debugger& debugger, const Theme& theme, PanelState& state, C
     const bool stopped = session.stopped_by() == &breakpoint && !debugger.running();
     ImGui::AlignTextToFramePadding();
     ImGui::TextColored(stopped ? theme.bad : breakpoint.enabled ? theme.text : theme.dim, "%s%s", stopped ? "\u25b6 " : "", session.breakpoint_text(breakpoint).c_str());
+    const std::pair<scenarios::Breakpoint::Kind, ThingKind> kKinds[] = {{scenarios::Breakpoint::Kind::Address, ThingKind::Code}, {scenarios::Breakpoint::Kind::CsrWrite, ThingKind::Csr},
+                                                                        {scenarios::Breakpoint::Kind::Memory, ThingKind::Address}};
+    for (const auto& [kind, thing] : kKinds)
+        if (breakpoint.kind == kind) context_menu(state, {thing, breakpoint.value, 0, session.breakpoint_text(breakpoint)});
     ImGui::TableNextColumn();
     ImGui::AlignTextToFramePadding();
     ImGui::Text("%llu", static_cast<unsigned long long>(breakpoint.hits));
@@ -39,7 +43,6 @@ void draw_row(const Debugger& debugger, const Theme& theme, PanelState& state, C
     ImGui::TableNextColumn();
     if (ImGui::SmallButton("\u00d7")) commands.push_back({Action::RemoveBreakpoint, index});
     tooltip(theme, "Remove this breakpoint.");
-    (void)state;
 }
 
 } // namespace

@@ -22,11 +22,12 @@ constexpr const char* kContainers = "Programs in containers are not looked into:
 
 } // namespace
 
-void draw_call_stack(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) {
+void draw_call_stack(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     if (debugger.session().kernel()) return prose(theme, theme.text, kContainers);
     const auto frames = scenarios::call_stack(debugger.session());
     TableLook look;
     look.clickable = true;
+    look.menu = [&](std::size_t row) { context_menu(state, {ThingKind::Code, frames[row].pc, 0, fmt::format("{} {}", hex(frames[row].pc), frames[row].place)}); };
     look.colour = [&](std::size_t row, std::size_t) -> std::optional<ImVec4> {
         if (frames[row].how == CallFrame::How::Guess) return theme.dim;
         return frames[row].how == CallFrame::How::Now ? std::optional(theme.accent) : std::nullopt;

@@ -38,7 +38,7 @@ bool has_breakpoint(const Debugger& debugger, u64 pc) {
     return false;
 }
 
-void draw_line(const Debugger& debugger, const Theme& theme, const Session::CodeLine& line, Commands& commands) {
+void draw_line(const Debugger& debugger, const Theme& theme, PanelState& state, const Session::CodeLine& line, Commands& commands) {
     const Columns columns;
     const ImVec2 origin = ImGui::GetCursorScreenPos(), local = ImGui::GetCursorPos();
     ImDrawList* list = ImGui::GetWindowDrawList();
@@ -57,6 +57,7 @@ void draw_line(const Debugger& debugger, const Theme& theme, const Session::Code
         if (ImGui::IsMouseDoubleClicked(0)) commands.push_back({Action::ToggleBreakpoint});
     }
     ImGui::PopID();
+    context_menu(state, {ThingKind::Line, line.pc, 0, fmt::format("{:x} {}", line.pc, line.text)});
     if (line.sensitive) tooltip(theme, "Sensitive (Popek and Goldberg): it depends on the privilege, or it changes the machine's resources.");
     const float baseline = local.y + (columns.height - ImGui::GetTextLineHeight()) / 2;
     ImGui::SetCursorPos({local.x + columns.text, baseline});
@@ -70,7 +71,7 @@ void draw_line(const Debugger& debugger, const Theme& theme, const Session::Code
 
 } // namespace
 
-void draw_code(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) {
+void draw_code(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     {
         const WithFont font(theme.fonts.prose);
         ImGui::TextColored(theme.dim, "stripes: believed, real    ! sensitive    \u25cf breakpoint (F9)");
@@ -92,7 +93,7 @@ void draw_code(const Debugger& debugger, const Theme& theme, PanelState&, Comman
             ImGui::SetCursorPosX(ImGui::GetCursorPosX() + Columns().text);
             ImGui::TextColored(theme.accent, "%s:", lines[i].symbol.c_str());
         }
-        draw_line(debugger, theme, lines[i], commands);
+        draw_line(debugger, theme, state, lines[i], commands);
     }
     ImGui::PopStyleVar();
     ImGui::EndChild();

@@ -27,10 +27,13 @@ void namespace_cell(const Theme& theme, const container::Kernel& kernel, Namespa
     ImGui::TextColored(theme.dim, "%llu", static_cast<unsigned long long>(kernel.namespace_inode(kind, index)));
 }
 
-void process_row(const Theme& theme, const container::Kernel& kernel, const container::ProcessView& view) {
+void process_row(const Theme& theme, PanelState& state, const container::Kernel& kernel, const container::ProcessView& view) {
     ImGui::TableNextRow();
     ImGui::TableNextColumn();
-    ImGui::Text("%d", view.pid);
+    const Thing thing{ThingKind::Process, static_cast<u64>(view.pid), view.container, fmt::format("{} {}", view.pid, view.name)};
+    const bool chosen = state.thing == thing && state.thing_panel == state.drawn;
+    if (ImGui::Selectable(fmt::format("{}", view.pid).c_str(), chosen, ImGuiSelectableFlags_SpanAllColumns)) state.thing = thing, state.thing_panel = state.drawn;
+    context_menu(state, thing);
     ImGui::TableNextColumn();
     ImGui::TextColored(theme.accent, "%d", view.pids.back());
     for (const std::string* text : {&view.name, &view.state, &view.hostname}) {
@@ -46,7 +49,7 @@ void process_row(const Theme& theme, const container::Kernel& kernel, const cont
 
 } // namespace
 
-void draw_containers(const Debugger& debugger, const Theme& theme, PanelState&, Commands&) {
+void draw_containers(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
     const container::Kernel* kernel = debugger.session().kernel();
     if (!kernel) return prose(theme, theme.text, kNoContainers);
     prose(theme, theme.dim, fmt::format("One kernel for all. The same letter is the same namespace: processes that share it see the same there.   {} system calls, {} pages in use",
@@ -59,7 +62,7 @@ void draw_containers(const Debugger& debugger, const Theme& theme, PanelState&, 
     for (const char* title : {"pid outside", "inside", "program", "state", "host name", "pid namespace", "uts namespace", "mnt namespace"}) ImGui::TableSetupColumn(title);
     ImGui::TableSetupColumn("root folder", ImGuiTableColumnFlags_WidthStretch);
     ImGui::TableHeadersRow();
-    for (const container::ProcessView& view : processes) process_row(theme, *kernel, view);
+    for (const container::ProcessView& view : processes) process_row(theme, state, *kernel, view);
     ImGui::EndTable();
 }
 

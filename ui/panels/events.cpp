@@ -106,6 +106,9 @@ void draw_list(const Debugger& debugger, const Theme& theme, PanelState& state) 
         const u64 row = state.event_top + static_cast<u64>(std::max(0.0f, (mouse.y - origin.y) / line));
         if (row < index.size()) state.event_chosen = index.at(row), state.events_follow = false;
     }
+    const u64 under = state.event_top + static_cast<u64>(std::max(0.0f, (mouse.y - origin.y) / line));
+    if (ImGui::IsWindowHovered() && mouse.x < origin.x + width && under < index.size())
+        note_thing(state, {ThingKind::Event, index.at(under), 0, event_text(trace, trace.at(index.at(under)))}, true);
     if (last) { // drawn by itself: a list of ten million rows is taller than what a float can place to the pixel
         ImGui::SetCursorScreenPos({origin.x + width + 2, origin.y});
         u64 from_below = last - state.event_top;

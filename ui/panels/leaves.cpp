@@ -39,7 +39,7 @@ struct Strip {
     Commands& commands;
     const PlacedLeaf& leaf;
 
-    const char* title(PanelId panel) const { return panel_title(panel, debugger.session()); }
+    const char* title(PanelId panel) const { return panel_title(panel, debugger); }
     float width(PanelId panel) const { return std::round(ImGui::CalcTextSize(title(panel)).x + ImGui::GetFontSize() * 1.2f); }
 
     void tab(PanelId panel, const Rectangle& place) {
@@ -111,12 +111,13 @@ void draw_leaf(const Debugger& debugger, const Theme& theme, PanelState& state, 
     }
     constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoResize | ImGuiWindowFlags_NoCollapse | ImGuiWindowFlags_NoSavedSettings |
                                         ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_NoScrollWithMouse | ImGuiWindowFlags_NoBringToFrontOnFocus;
-    const std::string name = fmt::format("{}###{}", panel_title(leaf.front, debugger.session()), panel_names(leaf.front).name);
+    const std::string name = fmt::format("{}###{}", panel_title(leaf.front, debugger), panel_names(leaf.front).name);
     if (ImGui::Begin(name.c_str(), nullptr, kFlags)) {
         const bool focused = ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows);
         if (focused) state.focus = leaf.front;
         Strip{debugger, theme, state, commands, leaf}.draw(focused);
         const WithFont code(ImGui::GetIO().Fonts->Fonts[0]);
+        state.drawn = leaf.front;
         panel_row(leaf.front).draw(debugger, theme, state, commands);
     }
     ImGui::End();

@@ -31,6 +31,7 @@ void draw_exit_rows(const Debugger& debugger, const Theme& theme, PanelState& st
             ImGui::TableNextColumn();
             const bool selected = debugger.selected_exit() == &exit;
             if (ImGui::Selectable(fmt::format("{}", exit.number).c_str(), selected, ImGuiSelectableFlags_SpanAllColumns)) commands.push_back({Action::SelectExit, exit.number});
+            context_menu(state, {ThingKind::Exit, exit.number, 0, fmt::format("{} {} {} {}", exit.number, vmm::exit_reason_row(exit.reason).name, hex(exit.guest_pc), instruction_text(exit))});
             ImGui::TableNextColumn();
             ImGui::TextColored(theme.privilege(exit.believed), "%c(%s)", priv_letter(exit.believed), mode_text(exit.real));
             tooltip(theme, fmt::format("The guest ran in {} and believed to be in {}. {}", mode_text(exit.real), priv_letter(exit.believed),
@@ -62,14 +63,16 @@ bool is_call(const Event& event) {
 }
 
 /// The newest events that `wanted` takes, oldest first; of so many at the end of the trace, because this is done for each frame.
-template <class Wanted> std::vector<const Event*> newest(const Trace& trace, Wanted wanted) {
+template <class Wanted> std::vector<u64> newest(const Trace& trace, Wanted wanted) {
     constexpr std::size_t kMost = 300;
     constexpr u64 kLookedAt = 20'000;
-    std::vector<const Event*> shown;
+    std::vector<u64> shown;
     for (u64 i = trace.total(); i > trace.first() && trace.total() - i < kLookedAt && shown.size() < kMost; --i)
-        if (wanted(trace.at(i - 1))) shown.push_back(&trace.at(i - 1));
+        if (wanted(trace.at(i - 1))) shown.push_back(i - 1);
     return {shown.rbegin(), shown.rend()};
 }
+
+Thing thing_of(const Trace& trace, u64 index) { return {ThingKind::Event, index, 0, event_text(trace, trace.at(index))}; }
 
 void follow(PanelState& state, u64 seen) {
     if (state.ledger_seen != seen) ImGui::SetScrollHereY(1.0f);
@@ -82,7 +85,10 @@ void draw_traps(const Debugger& debugger, const Theme& theme, PanelState& state)
     const auto shown = newest(trace, is_trap);
     if (shown.empty()) prose(theme, theme.text, "No trap yet. F7 runs to the next one.");
     ImGui::PushTextWrapPos(0);
-    for (const Event* event : shown) ImGui::TextColored(event->kind == EventKind::TrapTaken ? theme.text : theme.dim, "%s", event_text(trace, *event).c_str());
+    for (const u64 index : shown) {
+        ImGui::TextColored(trace.at(index).kind == EventKind::TrapTaken ? theme.text : theme.dim, "%s", event_text(trace, trace.at(index)).c_str());
+        context_menu(state, thing_of(trace, index));
+    }
     ImGui::PopTextWrapPos();
     follow(state, trace.total());
     ImGui::EndChild();
@@ -95,10 +101,12 @@ void draw_calls(const Debugger& debugger, const Theme& theme, PanelState& state)
     const auto shown = newest(trace, is_call);
     if (shown.empty()) prose(theme, theme.text, "No system call yet. F7 runs to the next one, F5 runs on.");
     ImGui::PushTextWrapPos(0);
-    for (const Event* event : shown) {
+    for (const u64 index : shown) {
+        const Event* event = &trace.at(index);
         const bool decided = event->kind == EventKind::NamespaceLookup;
         const bool life = event->kind == EventKind::ProcessStart || event->kind == EventKind::ProcessExit;
         ImGui::TextColored(decided ? theme.changed : life ? theme.accent : theme.text, "%s%s", decided ? "  \u2514 " : life ? "\u25cf " : "", event_text(trace, *event).c_str());
+        context_menu(state, thing_of(trace, index));
     }
     ImGui::PopTextWrapPos();
     follow(state, trace.total());
@@ -124,7 +132,7 @@ void draw_step(const Theme& theme, const vmm::DossierStep& step, u64 whole) {
     prose(theme, theme.text, vmm::step_text(step));
 }
 
-void draw_exit(const Debugger& debugger, const Theme& theme, const vmm::ExitDossier& exit) {
+void draw_exit(const Debugger& debugger, const Theme& theme, PanelState& state, const vmm::ExitDossier& exit) {
     const vmm::ExitReasonRow& reason = vmm::exit_reason_row(exit.reason);
     {
         const WithFont font(theme.fonts.bold);
@@ -135,9 +143,13 @@ void draw_exit(const Debugger& debugger, const Theme& theme, const vmm::ExitDoss
     ImGui::Separator();
     field(theme, "hardware", fmt::format("{}, value 0x{:x}", cause_name(exit.hardware.cause), exit.hardware.tval));
     field(theme, "guest", fmt::format("{} at 0x{:x} {}", instruction_text(exit), exit.guest_pc, debugger.session().guest().elf.describe(exit.guest_pc)));
+    context_menu(state, {ThingKind::Code, exit.guest_pc, 0, hex(exit.guest_pc)});
     field(theme, "privilege", fmt::format("believed {}, really {}", priv_letter(exit.believed), mode_text(exit.real)));
-    for (const vmm::CsrChange& change : exit.changes)
-        field(theme, "virtual", fmt::format("{}: 0x{:x} \u2192 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
+    for (const vmm::CsrChange& change : exit.changes) {
+        const char* name = csr_row(change.number) ? csr_row(change.number)->name : "?";
+        field(theme, "virtual", fmt::format("{}: 0x{:x} \u2192 0x{:x}", name, change.before, change.after));
+        context_menu(state, {ThingKind::Csr, change.number, change.after, fmt::format("{} = {}", name, hex(change.after))});
+    }
     ImGui::Separator();
     if (!exit.complete) prose(theme, theme.hypervisor, "Not handled yet. F11 lets the hypervisor do it.");
     else prose(theme, theme.accent, fmt::format("What it cost: {} cycles (cost model \"{}\")", exit.cost, debugger.session().config().costs.name));
@@ -155,7 +167,7 @@ void draw_ledger(const Debugger& debugger, const Theme& theme, PanelState& state
 void draw_dossier(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
     ImGui::BeginChild("dossier");
     const vmm::ExitDossier* exit = debugger.selected_exit();
-    if (exit) draw_exit(debugger, theme, *exit);
+    if (exit) draw_exit(debugger, theme, state, *exit);
     else prose(theme, theme.text, debugger.session().vmm() ? "Every exit has a dossier: what the hart saw, what the guest believed, what the hypervisor did. There is none yet."
                                                            : "Without a hypervisor there are no exits: traps go to the guest's own kernel.");
     if (exit && state.dossier_seen != exit->number) ImGui::SetScrollY(0);
@@ -176,8 +188,8 @@ Sheet sheet_ledger(const Debugger& debugger, const PanelState&) {
     const Trace& trace = session.trace();
     const bool containers = session.kernel() != nullptr;
     table.columns = {"cycle", "event", "what"};
-    for (const Event* event : newest(trace, [&](const Event& e) { return containers ? is_call(e) : is_trap(e); }))
-        table.rows.push_back({std::to_string(event->time), event_row(event->kind).name, event_text(trace, *event)});
+    for (const u64 index : newest(trace, [&](const Event& e) { return containers ? is_call(e) : is_trap(e); }))
+        table.rows.push_back({std::to_string(trace.at(index).time), event_row(trace.at(index).kind).name, event_text(trace, trace.at(index))});
     return Sheet().say(containers ? "System calls, and what namespaces decided:" : "Traps and returns:").add(std::move(table));
 }
 

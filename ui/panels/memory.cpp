@@ -139,6 +139,7 @@ struct Grid {
             if (!byte && !letter) continue;
             const u64 address = rows.first + static_cast<u64>(y / line) * across + column;
             if (ImGui::IsMouseClicked(0)) commands.push_back({Action::ShowMemory, address, place.physical ? "physical" : ""});
+            note_thing(state, {place.physical ? ThingKind::Physical : ThingKind::Address, address, 0, hex(address)}, true);
             ImGui::SetTooltip("%s", place_text(debugger.session(), {address, place.physical}).c_str());
         }
     }

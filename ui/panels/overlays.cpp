@@ -74,21 +74,25 @@ bool matches(std::string name, std::string wanted) {
     return name.find(wanted) != std::string::npos;
 }
 
-/// What the palette offers: the rows of the key table, and each panel.
+constexpr std::size_t kMostOfThing = 32; // characters of the thing with the focus
+
+/// What the palette offers: the rows of the key table, each panel, and what can be done with the thing that has the focus.
 struct PaletteRow {
     std::string name;
     const char *chord, *sentence;
     Command command;
 };
 
-std::vector<PaletteRow> palette_rows(const Debugger& debugger) {
+std::vector<PaletteRow> palette_rows(const Debugger& debugger, const PanelState& state) {
     std::vector<PaletteRow> rows;
     for (const KeyRow& row : key_rows())
         if (row.action != Action::ShowPalette) rows.push_back({row.name, row.chord, row.sentence, {row.action}});
     for (std::size_t i = 0; i < kPanels; ++i) {
         const auto panel = static_cast<PanelId>(i);
-        if (debugger.shows(panel)) rows.push_back({fmt::format("Panel: {}", panel_title(panel, debugger.session())), "", panel_names(panel).sentence, {Action::ShowPanel, i}});
+        if (debugger.shows(panel)) rows.push_back({fmt::format("Panel: {}", panel_title(panel, debugger)), "", panel_names(panel).sentence, {Action::ShowPanel, i}});
     }
+    if (const auto thing = focused_thing(debugger, state))
+        for (const Offer offer : offers_for(*thing, debugger)) rows.push_back({fmt::format("{}: {}", offer_row(offer).name, thing->text.substr(0, kMostOfThing)), "", offer_row(offer).sentence, {Action::TakeOffer, static_cast<u64>(offer)}});
     return rows;
 }
 
@@ -97,7 +101,7 @@ void draw_palette(const Debugger& debugger, const Theme& theme, PanelState& stat
     if (ImGui::IsWindowAppearing()) state.palette_text[0] = 0, ImGui::SetKeyboardFocusHere();
     ImGui::SetNextItemWidth(-1);
     const bool entered = ImGui::InputTextWithHint("##find", "type a part of a name; Enter takes the first", state.palette_text, sizeof state.palette_text, ImGuiInputTextFlags_EnterReturnsTrue);
-    for (const PaletteRow& row : palette_rows(debugger)) {
+    for (const PaletteRow& row : palette_rows(debugger, state)) {
         if (!matches(row.name, state.palette_text)) continue;
         if (ImGui::Selectable(row.name.c_str()) || entered) return commands.push_back(row.command), ImGui::End();
         ImGui::SameLine(ImGui::GetFontSize() * 16);

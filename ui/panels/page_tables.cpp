@@ -31,6 +31,7 @@ struct Tree {
     const Theme& theme;
     const PageTable& table;
     Commands& commands;
+    PanelState& state;
 
     void leaf(const TableLine& line) {
         ImGui::TableNextRow();
@@ -38,6 +39,10 @@ struct Tree {
         ImGui::TreeNodeEx(fmt::format("{}##{}", range_text(line), line.entry_address).c_str(),
                           ImGuiTreeNodeFlags_Leaf | ImGuiTreeNodeFlags_NoTreePushOnOpen | ImGuiTreeNodeFlags_SpanFullWidth);
         if (ImGui::IsItemClicked()) commands.push_back({table.root_entries > 512 ? Action::ShowMemory : Action::ShowWalk, line.va, table.root_entries > 512 ? "physical" : ""});
+        if (table.root_entries > 512) context_menu(state, {ThingKind::Physical, line.va, 0, range_text(line)});
+        else
+            context_menu(state, {table.owner == scenarios::TableOwner::Machine ? ThingKind::HostEntry : ThingKind::Entry, line.entry_address, line.va,
+                                 fmt::format("{} {} {}", range_text(line), scenarios::entry_letters(line.entry), what_text(line))});
         tooltip(theme, fmt::format("Entry at {} is {}. A click shows the walk of this address.", hex(line.entry_address), hex(line.entry)));
         cells(line);
     }
@@ -66,7 +71,7 @@ struct Tree {
     }
 };
 
-void draw_table_tree(const Debugger& debugger, const Theme& theme, Commands& commands, const PageTable& table) {
+void draw_table_tree(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, const PageTable& table) {
     if (debugger.session().kernel()) return prose(theme, theme.text, kOfContainers);
     if (!table.levels) return prose(theme, theme.text, table.off);
     prose(theme, theme.accent, fmt::format("{}: Sv{}{}, root at {} {}", table.name, table.levels * 9 + 12, table.root_entries > 512 ? "x4" : "",
@@ -78,7 +83,7 @@ void draw_table_tree(const Debugger& debugger, const Theme& theme, Commands& com
     ImGui::TableSetupColumn("bits");
     ImGui::TableSetupColumn("maps");
     ImGui::TableHeadersRow();
-    Tree{debugger.session(), theme, table, commands}.lines(table.root, table.levels - 1, 0);
+    Tree{debugger.session(), theme, table, commands, state}.lines(table.root, table.levels - 1, 0);
     ImGui::EndTable();
 }
 
@@ -103,10 +108,14 @@ Sheet table_sheet(const Debugger& debugger, const PageTable& table) {
 
 } // namespace
 
-void draw_guest_table(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) { draw_table_tree(debugger, theme, commands, scenarios::guest_table(debugger.session())); }
+void draw_guest_table(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+    draw_table_tree(debugger, theme, state, commands, scenarios::guest_table(debugger.session()));
+}
 Sheet sheet_guest_table(const Debugger& debugger, const PanelState&) { return table_sheet(debugger, scenarios::guest_table(debugger.session())); }
 
-void draw_machine_table(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) { draw_table_tree(debugger, theme, commands, scenarios::machine_table(debugger.session())); }
+void draw_machine_table(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
+    draw_table_tree(debugger, theme, state, commands, scenarios::machine_table(debugger.session()));
+}
 Sheet sheet_machine_table(const Debugger& debugger, const PanelState&) { return table_sheet(debugger, scenarios::machine_table(debugger.session())); }
 
 } // namespace trapeze::ui

@@ -74,7 +74,7 @@ void panel_menu(const Debugger& debugger, const Theme& theme, Commands& commands
     for (std::size_t i = 0; i < kPanels; ++i) {
         const auto panel = static_cast<PanelId>(i);
         if (panel == PanelId::Timeline) continue;
-        if (ImGui::MenuItem(panel_names(panel).title, nullptr, contains(debugger.workspace().tree(), panel), debugger.shows(panel))) commands.push_back({Action::ShowPanel, i});
+        if (ImGui::MenuItem(panel_title(panel, debugger), nullptr, contains(debugger.workspace().tree(), panel), debugger.shows(panel))) commands.push_back({Action::ShowPanel, i});
         tooltip(theme, panel_names(panel).sentence);
     }
     ImGui::EndMenu();
@@ -82,7 +82,9 @@ void panel_menu(const Debugger& debugger, const Theme& theme, Commands& commands
 
 } // namespace
 
-const char* panel_title(PanelId id, const Session& session) {
+const char* panel_title(PanelId id, const Debugger& debugger) {
+    const Session& session = debugger.session();
+    if (const auto index = Debugger::scripted(id); index && *index < debugger.lua_console().panels().size()) return debugger.lua_console().panels()[*index].title.c_str();
     if (id == PanelId::Ledger && session.kernel()) return "System calls, and what namespaces decided";
     if (id == PanelId::Csrs && session.vmm()) return "CSRs: real beside virtual";
     if (id == PanelId::Registers && session.vmm()) return "Registers of the guest";
@@ -101,7 +103,7 @@ float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands
          {Action::StepBack, Action::BackToTrap, Action::ReverseRun, Action::BackToOperand, Action::BackToCsr, Action::BackToStore, Action::BackToEntry, Action::Fork, Action::NextBranch,
           Action::CompareBranches},
          commands);
-    menu(theme, "View", {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
+    menu(theme, "View", {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::NextLanguage, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
     layout_menu(debugger, theme, commands);
     panel_menu(debugger, theme, commands);
     menu(theme, "Help", {Action::Explain, Action::ShowHelp}, commands);
@@ -154,6 +156,7 @@ void draw_window(const Debugger& debugger, const Theme& theme, PanelState& state
     const float top = draw_menu(debugger, theme, commands);
     draw_leaves(debugger, theme, state, commands, window_layout(debugger, top));
     draw_strip(debugger, theme, state, commands, window_frame(top));
+    draw_menu_of_thing(debugger, theme, state, commands);
     draw_overlays(debugger, theme, state, commands);
 }
 

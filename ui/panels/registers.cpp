@@ -78,19 +78,26 @@ void privilege_row(const Theme& theme, Priv real, Priv guest, bool is_virtual) {
 
 } // namespace
 
-void draw_registers(const Debugger& debugger, const Theme& theme, PanelState&, Commands&) {
+void draw_registers(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
     const HartState now = debugger.session().guest_state();
     const HartState& before = debugger.guest_before();
     const int columns = std::clamp(static_cast<int>(ImGui::GetContentRegionAvail().x / (ImGui::CalcTextSize("x").x * 24)), 1, 4);
     if (!ImGui::BeginTable("registers", columns * 2, ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit)) return;
-    const auto cell = [&](const char* name, u64 value, bool changed) {
+    const auto cell = [&](const char* name, const Thing& thing, u64 value, bool changed) {
         ImGui::TableNextColumn();
-        ImGui::TextColored(theme.dim, "%s", name);
+        ImGui::PushStyleColor(ImGuiCol_Text, theme.dim);
+        if (ImGui::Selectable(name, state.thing == thing && state.thing_panel == state.drawn)) state.thing = thing, state.thing_panel = state.drawn;
+        ImGui::PopStyleColor();
+        context_menu(state, thing);
         ImGui::TableNextColumn();
+        ImGui::BeginGroup();
         value_cell(theme, value, changed);
+        ImGui::EndGroup();
+        context_menu(state, thing);
     };
-    cell("pc", now.pc, false);
-    for (unsigned i = 1; i < 32; ++i) cell(register_name(i), now.x[i], now.x[i] != before.x[i]);
+    cell("pc", {ThingKind::Code, now.pc, 0, "pc = " + hex(now.pc)}, now.pc, false);
+    for (unsigned i = 1; i < 32; ++i)
+        cell(register_name(i), {ThingKind::Register, i, now.x[i], fmt::format("{} = {}", register_name(i), hex(now.x[i]))}, now.x[i], now.x[i] != before.x[i]);
     ImGui::EndTable();
 }
 
@@ -114,6 +121,7 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
         ImGui::TableNextColumn();
         if (ImGui::Selectable(row.name, state.csr == csr, ImGuiSelectableFlags_SpanAllColumns)) state.csr = csr;
         tooltip(theme, row.sentence);
+        context_menu(state, {ThingKind::Csr, static_cast<u64>(csr), session.csr(guest, csr), fmt::format("{} = {}", row.name, hex(session.csr(guest, csr)))});
         ImGui::TableNextColumn();
         value_cell(theme, session.csr(real, csr), real[csr] != debugger.real_before()[csr]);
         if (!is_virtual) return;

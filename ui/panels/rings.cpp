@@ -85,7 +85,7 @@ void column(const Theme& theme, const char* title, float width) {
 
 } // namespace
 
-void draw_rings(const Debugger& debugger, const Theme& theme, PanelState&, Commands& commands) {
+void draw_rings(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     const auto rings = scenarios::rings_of(debugger.session());
     if (rings.empty() || debugger.session().kernel()) return prose(theme, theme.text, kNoRing);
     const RingPlace& place = chosen(debugger, rings);
@@ -108,6 +108,7 @@ void draw_rings(const Debugger& debugger, const Theme& theme, PanelState&, Comma
     ImGui::SameLine();
     column(theme, "descriptors", room - side * 2 - ImGui::GetStyle().ItemSpacing.x * 2);
     TableLook follow{.clickable = true};
+    follow.menu = [&](std::size_t row) { context_menu(state, {ThingKind::Physical, std::strtoull(descriptors.rows[row][1].c_str(), nullptr, 16), 0, descriptors.rows[row][1]}); };
     if (const auto row = draw_table(theme, "descriptors", descriptors, follow)) commands.push_back({Action::ShowMemory, std::strtoull(descriptors.rows[*row][1].c_str(), nullptr, 16), "physical"});
     ImGui::EndChild();
     ImGui::SameLine();

@@ -55,6 +55,9 @@ struct Picture {
     const PageWalk& walk;
     unsigned shown;
     Commands& commands;
+    PanelState& state;
+    u64 address;  ///< that is walked
+    bool machine; ///< the hart walks, not the guest
     float em = ImGui::GetFontSize();
 
     void box(unsigned index, ImVec2 low, ImVec2 size) {
@@ -74,6 +77,8 @@ struct Picture {
         ImGui::PushID(static_cast<int>(index));
         if (ImGui::InvisibleButton("entry", size)) commands.push_back({Action::ShowWalkReads, index + 1});
         ImGui::PopID();
+        const bool guests = !machine && !step.second;
+        context_menu(state, {guests ? ThingKind::Entry : ThingKind::HostEntry, step.entry_address, address, fmt::format("entry at {}: {}", hex(step.entry_address), hex(step.entry))});
         tooltip(theme, fmt::format("Read {}: {}, level {}. The entry at {} is {}: {} {}.", index + 1, step.second ? "G-stage" : "first stage", step.level, hex(step.entry_address), hex(step.entry),
                                    pte::is_leaf(step.entry) ? "a page at" : "a table at", hex(pte::address(step.entry))));
     }
@@ -99,11 +104,11 @@ struct Picture {
     }
 };
 
-void draw_walk_of(const Theme& theme, Commands& commands, const char* title, const PageWalk& walk, u64 address, u64 shown_wanted) {
+void draw_walk_of(const Theme& theme, PanelState& state, Commands& commands, const char* title, const PageWalk& walk, u64 address, u64 shown_wanted, bool machine) {
     const auto shown = static_cast<unsigned>(std::min<u64>(shown_wanted, walk.steps));
     prose(theme, theme.accent, fmt::format("{}: {}", title, count_text(walk, shown)));
     ImGui::PushID(title);
-    Picture{theme, walk, shown, commands}.draw();
+    Picture{theme, walk, shown, commands, state, address, machine}.draw();
     ImGui::PopID();
     if (shown > 0 && shown <= walk.steps) {
         const PageWalk::Step& step = walk.read[shown - 1];
@@ -144,8 +149,8 @@ void draw_walk(const Debugger& debugger, const Theme& theme, PanelState& state, 
     ImGui::SameLine();
     prose(theme, theme.text, fmt::format("a load at {} {}", hex(address), session.guest().elf.describe(address)));
     ImGui::BeginChild("walks");
-    draw_walk_of(theme, commands, session.vmm() ? "The guest's own table" : "The page table", scenarios::guest_walk(session, 0, address), address, debugger.walk_reads());
-    if (has_machine_walk(session)) draw_walk_of(theme, commands, machine_title(session), scenarios::machine_walk(session, address), address, debugger.walk_reads());
+    draw_walk_of(theme, state, commands, session.vmm() ? "The guest's own table" : "The page table", scenarios::guest_walk(session, 0, address), address, debugger.walk_reads(), false);
+    if (has_machine_walk(session)) draw_walk_of(theme, state, commands, machine_title(session), scenarios::machine_walk(session, address), address, debugger.walk_reads(), true);
     ImGui::EndChild();
 }
 
