@@ -186,7 +186,7 @@ Result<void> play_once(LessonRun& run, std::optional<Session>& session, const Le
 }
 
 int play(const LessonOptions& lesson_options, DebuggerEntry debugger, DebuggerOptions options) {
-    auto lesson = load_lesson(lesson_options.name);
+    auto lesson = load_lesson(lesson_in(lesson_options.name, options.language));
     if (!lesson) return complain(lesson.error(), kFailed);
     std::optional<Session> session;
     LessonRun run(*lesson);
@@ -207,7 +207,7 @@ int play(const LessonOptions& lesson_options, DebuggerEntry debugger, DebuggerOp
 }
 
 int open_window(const std::string& name, DebuggerEntry debugger, const DebuggerOptions& options) {
-    auto lesson = load_lesson(name);
+    auto lesson = load_lesson(lesson_in(name, options.language));
     if (!lesson) return complain(lesson.error(), kFailed);
     std::optional<Session> session;
     LessonRun run(std::move(*lesson));

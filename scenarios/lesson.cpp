@@ -150,6 +150,20 @@ std::vector<std::string> shipped_lessons() {
     return names;
 }
 
+std::string lesson_in(const std::string& name, const std::string& language) {
+    std::error_code failed;
+    if (language.empty() || language == "en") return name;
+    if (name.ends_with(".md") && fs::is_regular_file(name, failed)) {
+        const std::string other = name.substr(0, name.size() - 2) + language + ".md";
+        return fs::is_regular_file(other, failed) ? other : name;
+    }
+    for (const std::string& shipped : shipped_lessons()) {
+        const std::string path = root_folder() + "/scenarios/lessons/" + shipped + "/lesson." + language + ".md";
+        if ((shipped == name || (shipped.size() > 3 && shipped.substr(3) == name)) && fs::is_regular_file(path, failed)) return path;
+    }
+    return name;
+}
+
 Result<Lesson> load_lesson(const std::string& name) {
     std::error_code failed;
     std::string path = name;

@@ -45,6 +45,8 @@ struct Lesson {
 Result<Lesson> parse_lesson(const std::string& text, const std::string& file);
 /// Reads a lesson: a file, or the name of a shipped one (with or without its number).
 Result<Lesson> load_lesson(const std::string& name);
+/// Where the lesson stands in a language ("ko"), as load_lesson takes it: lesson.ko.md beside lesson.md; where it does not, its name.
+std::string lesson_in(const std::string& name, const std::string& language);
 /// Names of the shipped lessons, in order.
 std::vector<std::string> shipped_lessons();
 

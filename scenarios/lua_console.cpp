@@ -209,6 +209,7 @@ void LuaConsole::begin(const std::string& code, const std::string& name) {
     State& state = *lua_.state_;
     if (!state.lua) return fail("there is no memory for the console's interpreter");
     state.begin_block();
+    said_.clear();
     Source source{code, name};
     name_ = name;
     lua_pushcfunction(state.lua, make_thread);
@@ -244,11 +245,11 @@ void LuaConsole::go_on(std::optional<Session>& session, double milliseconds) {
     if (lua_status(thread) == LUA_YIELD) state.machine += std::clock() - paused_at_; // the time between slices is the others'
     state.slice_end = std::chrono::steady_clock::now() + std::chrono::microseconds(static_cast<long>(milliseconds * 1000));
     lua_sethook(thread, count_hook, LUA_MASKCOUNT, LessonLua::kHookStep);
+    const std::size_t told = said_.size();
     int results = 0;
     const int status = lua_resume(thread, state.lua, 0, &results);
     state.session = nullptr, state.said = nullptr;
-    for (std::string& line : said_) tell(std::move(line));
-    said_.clear();
+    for (std::size_t i = told; i < said_.size(); ++i) tell(said_[i]); // they stay until the block's end, because their number is limited
     paused_at_ = std::clock();
     if (status == LUA_YIELD) lua_pop(thread, results);
     else end(status, results);

@@ -16,11 +16,11 @@ namespace {
 
 const char* end_sentence(RunEnd why, bool containers) {
     switch (why) {
-    case RunEnd::Idle: return containers ? "Every process waits for input." : "The guest waits for input.";
-    case RunEnd::Halted: return containers ? "Every process has ended." : "The guest has switched its machine off.";
-    case RunEnd::Breakpoint: return "Stopped at a breakpoint.";
-    case RunEnd::Trap: return containers ? "A process made a system call." : "A trap was taken.";
-    case RunEnd::Exit: return "The guest fell: the hypervisor has the hart.";
+    case RunEnd::Idle: return containers ? tr("Every process waits for input.") : tr("The guest waits for input.");
+    case RunEnd::Halted: return containers ? tr("Every process has ended.") : tr("The guest has switched its machine off.");
+    case RunEnd::Breakpoint: return tr("Stopped at a breakpoint.");
+    case RunEnd::Trap: return containers ? tr("A process made a system call.") : tr("A trap was taken.");
+    case RunEnd::Exit: return tr("The guest fell: the hypervisor has the hart.");
     case RunEnd::Budget: return "";
     }
     return "";
@@ -62,7 +62,7 @@ bool moves_session(Action action) {
 Debugger::Debugger(Session session, std::optional<LessonRun> lesson) { open(std::move(session), std::move(lesson)); }
 
 void Debugger::open(Session session, std::optional<LessonRun> lesson) {
-    console_->stop("It was stopped: another session was opened.");
+    console_->stop(tr("It was stopped: another session was opened."));
     session_ = std::move(session);
     lesson_ = std::move(lesson);
     ++sessions_, ++histories_;
@@ -93,20 +93,20 @@ void Debugger::arrange(const Command& command) {
     const PanelId panel = panel_of(command.number);
     const auto shown = [&](PanelId id) { return shows(id); };
     const auto unlocked = [&] {
-        if (workspace_.locked()) message_ = "The layout is locked; Ctrl+Shift+U unlocks it.";
+        if (workspace_.locked()) message_ = tr("The layout is locked; Ctrl+Shift+U unlocks it.");
         return !workspace_.locked();
     };
     if (const auto layout = layout_of(command.action)) {
         workspace_.choose(*layout);
-        message_ = fmt::format("Layout {}: {}", layout_row(*layout).title, layout_row(*layout).sentence);
+        message_ = trf("Layout {}: {}", tr(layout_row(*layout).title), tr(layout_row(*layout).sentence));
         return;
     }
     switch (command.action) {
     case Action::ToggleLock:
         workspace_.set_locked(!workspace_.locked());
-        message_ = workspace_.locked() ? "The layout is locked." : "The layout is unlocked: drag panels by their titles, move borders. Ctrl+Shift+U locks it.";
+        message_ = workspace_.locked() ? tr("The layout is locked.") : tr("The layout is unlocked: drag panels by their titles, move borders. Ctrl+Shift+U locks it.");
         break;
-    case Action::ResetLayout: workspace_.reset(), message_ = "The layout is as it was shipped."; break;
+    case Action::ResetLayout: workspace_.reset(), message_ = tr("The layout is as it was shipped."); break;
     case Action::NextPanel: focus(workspace_.next(panel, 1, shown)); break;
     case Action::PreviousPanel: focus(workspace_.next(panel, -1, shown)); break;
     case Action::GrowPanel: if (unlocked()) workspace_.grow(panel, 1.15f); break;
@@ -115,7 +115,7 @@ void Debugger::arrange(const Command& command) {
     case Action::SplitPanelOff: if (unlocked()) workspace_.split_off(panel), focus(panel); break;
     case Action::ClosePanel: say(workspace_.close(panel)); break;
     case Action::ShowPanel:
-        if (!shows(panel)) return void(message_ = fmt::format("{}: there is nothing to show in this session.", panel_names(panel).title));
+        if (!shows(panel)) return void(message_ = trf("{}: there is nothing to show in this session.", tr(panel_names(panel).title)));
         show_panel(panel);
         break;
     case Action::MovePanel: workspace_.move(panel_of(command.number & 0xff), panel_of(command.number >> 8 & 0xff), static_cast<Side>(std::min<u64>(command.number >> 16, 4))); break;
@@ -142,7 +142,7 @@ void Debugger::explain(const std::string& things) {
     for (std::string thing; std::getline(lines, thing);)
         for (scenarios::Explanation& entry : scenarios::explain(thing)) explained_.push_back(std::move(entry));
     overlay_ = again || explained_.empty() ? Overlay::None : Overlay::Explanation;
-    if (!again && explained_.empty()) message_ = "Nothing is written about what has the focus; choose a line of code, a register or an exit. Shift+F1 tells of the keys.";
+    if (!again && explained_.empty()) message_ = tr("Nothing is written about what has the focus; choose a line of code, a register or an exit. Shift+F1 tells of the keys.");
 }
 
 void Debugger::mark_now() {
@@ -193,8 +193,8 @@ bool Debugger::condition_holds() {
     if (!lua_) lua_ = std::make_unique<scenarios::LessonLua>();
     std::vector<std::string> said;
     auto holds = lua_->run({.code = "return (" + condition + ")", .line = 1}, "condition", session_, said);
-    if (holds && session_->position() != position) holds = Error{"it moves the session, which a condition must not"};
-    if (!holds) condition_error_ = fmt::format("The condition of breakpoint {} cannot be asked: {}", name, holds.error());
+    if (holds && session_->position() != position) holds = Error{tr("it moves the session, which a condition must not")};
+    if (!holds) condition_error_ = trf("The condition of breakpoint {} cannot be asked: {}", name, holds.error());
     return !holds || *holds;
 }
 
@@ -204,9 +204,9 @@ void Debugger::edit_breakpoint(const Command& command) {
         auto parsed = session_->parse_breakpoint(command.text);
         if (!parsed) return say(parsed.error());
         const auto same = [&](const scenarios::Breakpoint& other) { return other.kind == parsed->kind && other.value == parsed->value && other.on_loads == parsed->on_loads && other.on_stores == parsed->on_stores; };
-        if (std::any_of(breakpoints.begin(), breakpoints.end(), same)) return say(fmt::format("There is a breakpoint at {} already.", session_->breakpoint_text(*parsed)));
+        if (std::any_of(breakpoints.begin(), breakpoints.end(), same)) return say(trf("There is a breakpoint at {} already.", session_->breakpoint_text(*parsed)));
         if (const auto added = session_->add_breakpoint(*parsed); !added) return say(added.error());
-        return say(fmt::format("Breakpoint: {}.", session_->breakpoint_text(*parsed)));
+        return say(trf("Breakpoint: {}.", session_->breakpoint_text(*parsed)));
     }
     if (command.number >= breakpoints.size()) return;
     scenarios::Breakpoint& breakpoint = breakpoints[command.number];
@@ -240,7 +240,7 @@ void Debugger::move(const Command& command) {
 
 void Debugger::lesson_command(const Command& command) {
     if (command.action == Action::OpenLesson) {
-        auto lesson = scenarios::load_lesson(command.text);
+        auto lesson = scenarios::load_lesson(scenarios::lesson_in(command.text, language_code(language())));
         if (!lesson) return void(message_ = lesson.error());
         LessonRun run(std::move(*lesson));
         std::optional<Session> session;
@@ -267,7 +267,7 @@ void Debugger::apply(const Command& command) {
     const bool cancels = command.action == Action::Pause || command.action == Action::Stop || command.action == Action::HideOverlay;
     if (journey_ && cancels) return cancel_journey();
     if (journey_ && command.action == Action::Quit) cancel_journey();
-    if (journey_ && moves_session(command.action)) return void(message_ = "The session is on its way; F6 or Esc cancels that.");
+    if (journey_ && moves_session(command.action)) return void(message_ = tr("The session is on its way; F6 or Esc cancels that."));
     if (talk_lua(command)) return;
     if (go_back(command)) return;
     switch (command.action) {
@@ -275,7 +275,7 @@ void Debugger::apply(const Command& command) {
         mark_now();
         selected_exit_.reset(), selected_line_.reset();
         running_ = !session_->halted();
-        message_ = running_ ? "" : "The guest has ended; Ctrl+Shift+F5 goes back to the start.";
+        message_ = running_ ? "" : tr("The guest has ended; Ctrl+Shift+F5 goes back to the start.");
         break;
     case Action::Pause: case Action::Stop: running_ = false; break;
     case Action::ToggleBreakpoint: session_->toggle_breakpoint(selected_line()); break;
@@ -289,11 +289,11 @@ void Debugger::apply(const Command& command) {
     case Action::ZoomOut: set_scale(scale_ / 1.1f); break;
     case Action::ZoomReset: set_scale(first_scale_); break;
     case Action::ToggleTheme: light_ = !light_; break;
-    case Action::ToggleContrast: contrast_ = !contrast_, say(contrast_ ? "High contrast." : "Usual contrast."); break;
-    case Action::ToggleMotion: reduced_motion_ = !reduced_motion_, say(reduced_motion_ ? "Nothing moves by itself." : "What plays is shown step by step."); break;
+    case Action::ToggleContrast: contrast_ = !contrast_, say(contrast_ ? tr("High contrast.") : tr("Usual contrast.")); break;
+    case Action::ToggleMotion: reduced_motion_ = !reduced_motion_, say(reduced_motion_ ? tr("Nothing moves by itself.") : tr("What plays is shown step by step.")); break;
     case Action::NextLanguage:
         set_language(language() == Language::English ? Language::Korean : Language::English);
-        say(tr(language() == Language::Korean ? "The window speaks Korean." : "The window speaks English."));
+        say(language() == Language::Korean ? tr("The window speaks Korean.") : tr("The window speaks English."));
         break;
     case Action::Quit: quit_ = true; break;
     case Action::SelectExit: selected_exit_ = command.number; break;

@@ -2,6 +2,7 @@
 #include "emulator/loader.hpp"
 #include "scenarios/lanes.hpp"
 #include "ui/debugger.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -58,7 +59,7 @@ void Debugger::travel(u64 position) {
 }
 
 void Debugger::look_back(const Sought& sought) {
-    if (!session_->config().checkpoint_every) return void(message_ = "This session keeps no checkpoints, so it cannot go back.");
+    if (!session_->config().checkpoint_every) return void(message_ = tr("This session keeps no checkpoints, so it cannot go back."));
     journey_ = Journey{session_->position(), session_->position(), session_->position(), sought, BackSearch(*session_, sought)};
     go_on_travelling(kAtOnce);
 }
@@ -66,12 +67,12 @@ void Debugger::look_back(const Sought& sought) {
 void Debugger::go_on_travelling(u64 units) {
     if (journey_->search) {
         const auto state = journey_->search->advance(*session_, units);
-        if (state == BackSearch::State::Looking) return void(message_ = fmt::format("Looking back for {} ... Esc cancels.", describe(*journey_->sought)));
-        message_ = state == BackSearch::State::Found ? fmt::format("Back at {}.", describe(*journey_->sought))
-                                                     : fmt::format("There was no {} before; going back reaches to position {}.", describe(*journey_->sought).substr(2), session_->earliest());
+        if (state == BackSearch::State::Looking) return void(message_ = trf("Looking back for {} ... Esc cancels.", describe(*journey_->sought)));
+        message_ = state == BackSearch::State::Found ? trf("Back at {}.", describe(*journey_->sought))
+                                                     : trf("There was no {} before; going back reaches to position {}.", describe(*journey_->sought).substr(2), session_->earliest());
     } else {
         const auto there = session_->approach(journey_->target, units);
-        if (there && !there.value()) return void(message_ = fmt::format("On the way to position {} ... Esc cancels.", journey_->target));
+        if (there && !there.value()) return void(message_ = trf("On the way to position {} ... Esc cancels.", journey_->target));
         message_ = there ? "" : there.error();
     }
     journey_.reset();
@@ -82,20 +83,20 @@ void Debugger::cancel_journey() {
     const u64 origin = journey_->origin;
     journey_.reset();
     (void)session_->go_to(origin); // it was there, so it is reached
-    message_ = fmt::format("Cancelled: position {}, as before.", origin);
+    message_ = trf("Cancelled: position {}, as before.", origin);
     arrived(RunEnd::Budget);
-    message_ = fmt::format("Cancelled: position {}, as before.", origin);
+    message_ = trf("Cancelled: position {}, as before.", origin);
 }
 
 void Debugger::fork(const std::string& name) {
-    if (branches_.size() + 1 >= kMostBranches) return void(message_ = fmt::format("There are {} branches already.", kMostBranches));
+    if (branches_.size() + 1 >= kMostBranches) return void(message_ = trf("There are {} branches already.", kMostBranches));
     branches_.push_back({branch_, session_->fork()});
-    branch_ = name.empty() ? fmt::format("branch {}", ++forks_) : name;
-    message_ = fmt::format("This is \"{}\" now; \"{}\" is kept as it was at position {}. Ctrl+Shift+N switches.", branch_, branches_.back().name, session_->position());
+    branch_ = name.empty() ? trf("branch {}", ++forks_) : name;
+    message_ = trf("This is \"{}\" now; \"{}\" is kept as it was at position {}. Ctrl+Shift+N switches.", branch_, branches_.back().name, session_->position());
 }
 
 void Debugger::switch_branch(std::size_t index) {
-    if (index >= branches_.size()) return void(message_ = "There is no other branch; Ctrl+B begins one here.");
+    if (index >= branches_.size()) return void(message_ = tr("There is no other branch; Ctrl+B begins one here."));
     // The order goes round: what was shown comes last.
     Branch next = std::move(branches_[index]);
     branches_.erase(branches_.begin() + static_cast<std::ptrdiff_t>(index));
@@ -106,7 +107,7 @@ void Debugger::switch_branch(std::size_t index) {
     running_ = false;
     ++histories_;
     selected_exit_.reset(), selected_line_.reset();
-    message_ = fmt::format("This is \"{}\", at position {}.", branch_, session_->position());
+    message_ = trf("This is \"{}\", at position {}.", branch_, session_->position());
 }
 
 Result<void> Debugger::open_recording(const std::string& file, bool trusted) {
@@ -124,12 +125,12 @@ void Debugger::save_session(const std::string& name) {
     const auto recording = session_->record(true);
     if (!recording) return void(message_ = recording.error());
     const auto written = scenarios::replace_file(file, recording.value());
-    message_ = written ? fmt::format("Saved to {}; `trapeze debug --open {}` plays it again.", file, file) : written.error();
+    message_ = written ? trf("Saved to {}; `trapeze debug --open {}` plays it again.", file, file) : written.error();
 }
 
 void Debugger::offer(const std::string& file) {
     offered_ = file;
-    message_ = "A session was not closed when it ended. Ctrl+Shift+R opens it as it was.";
+    message_ = tr("A session was not closed when it ended. Ctrl+Shift+R opens it as it was.");
 }
 
 void Debugger::recover() {
@@ -137,7 +138,7 @@ void Debugger::recover() {
     if (const auto opened = open_recording(file, true); !opened) return say(opened);
     std::error_code failed;
     std::filesystem::remove(file, failed); // this process's own journal has it from now on
-    if (!journey_) message_ = "This is the session as it was.";
+    if (!journey_) message_ = tr("This is the session as it was.");
 }
 
 /// Carries out a command that goes back or is about branches; false: it is none.
@@ -153,33 +154,33 @@ bool Debugger::go_back(const Command& command) {
     case Action::BackToMemory: sought = Sought{Sought::Kind::Memory, command.number}; break;
     case Action::BackToPhysical: sought = Sought{Sought::Kind::Physical, command.number}; break;
     case Action::BackToOperand:
-        if (!insn.rs1) return message_ = "The next instruction reads no register.", true;
+        if (!insn.rs1) return message_ = tr("The next instruction reads no register."), true;
         sought = Sought{Sought::Kind::Register, insn.rs1};
         break;
     case Action::BackToCsr:
-        if (format != Format::Csr && format != Format::CsrI) return message_ = "The next instruction names no CSR.", true;
+        if (format != Format::Csr && format != Format::CsrI) return message_ = tr("The next instruction names no CSR."), true;
         sought = Sought{Sought::Kind::Csr, static_cast<u64>(insn.imm)};
         break;
     case Action::BackToStore:
     case Action::BackToEntry: {
         const auto address = touched(*session_);
-        if (!address) return message_ = "The next instruction neither loads nor stores.", true;
+        if (!address) return message_ = tr("The next instruction neither loads nor stores."), true;
         const auto entry = command.action == Action::BackToEntry ? entry_of(*session_, *address) : std::nullopt;
-        if (command.action == Action::BackToEntry && !entry) return message_ = "No page table translates that address.", true;
+        if (command.action == Action::BackToEntry && !entry) return message_ = tr("No page table translates that address."), true;
         sought = entry ? Sought{Sought::Kind::Physical, *entry} : Sought{Sought::Kind::Memory, *address};
         break;
     }
     case Action::SaveSession: return save_session(command.text), true;
     case Action::OpenSession: return say(open_recording(command.text, false)), true;
     case Action::RecoverSession:
-        if (offered_.empty()) return message_ = "No session was left behind.", true;
+        if (offered_.empty()) return message_ = tr("No session was left behind."), true;
         return recover(), true;
     case Action::Fork: return fork(command.text), true;
     case Action::NextBranch: return switch_branch(0), true;
     case Action::SwitchBranch: return switch_branch(command.number), true;
     case Action::CompareBranches:
-        if (branches_.empty()) return message_ = "There is no other branch; Ctrl+B begins one here.", true;
-        message_ = fmt::format("\"{}\" and \"{}\": {}", branch_, branches_[0].name, scenarios::compare_branches(*session_, branches_[0].session));
+        if (branches_.empty()) return message_ = tr("There is no other branch; Ctrl+B begins one here."), true;
+        message_ = trf("\"{}\" and \"{}\": {}", branch_, branches_[0].name, scenarios::compare_branches(*session_, branches_[0].session));
         return true;
     default: return false;
     }

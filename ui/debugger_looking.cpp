@@ -1,6 +1,7 @@
 // The commands that look around without moving the session: memory and page walks.
 #include "scenarios/walk.hpp"
 #include "ui/debugger.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -33,7 +34,7 @@ void Debugger::start_search(const std::string& text) {
     const MemoryPlace from = memory_place_.value_or(MemoryPlace{session_->guest_state().x[2], false});
     search_ = scenarios::MemorySearch{.at = from.address, .bytes = *bytes, .space = space_of(from.physical)};
     search_running_ = true;
-    say("Searching; any other search ends this one.");
+    say(tr("Searching; any other search ends this one."));
     go_on_searching();
 }
 
@@ -41,11 +42,11 @@ void Debugger::go_on_searching() {
     if (const auto found = search_->go_on(*session_, kPagesAtOnce)) {
         show_memory(*found, search_->space == scenarios::AddressSpace::Physical);
         search_running_ = false;
-        return say(fmt::format("Found at 0x{:x}; F3 looks for the next one.", *found));
+        return say(trf("Found at 0x{:x}; F3 looks for the next one.", *found));
     }
     if (search_->done()) {
         search_running_ = false;
-        say("Not found in the next GiB.");
+        say(tr("Not found in the next GiB."));
     }
 }
 
@@ -66,7 +67,7 @@ void Debugger::play_walk(double milliseconds) {
 }
 
 void Debugger::look_around(const Command& command) {
-    if (session_->kernel()) return say("Processes in containers are not looked into here.");
+    if (session_->kernel()) return say(tr("Processes in containers are not looked into here."));
     const auto resolved = [&](auto then) {
         auto address = session_->resolve(command.text);
         if (address) then(*address);
@@ -78,7 +79,7 @@ void Debugger::look_around(const Command& command) {
     case Action::GoToMemory: return resolved([&](u64 address) { show_memory(address, physical); });
     case Action::SearchMemory: return start_search(command.text);
     case Action::FindNext:
-        if (!search_) return say("There is no search to go on with; Ctrl+F begins one.");
+        if (!search_) return say(tr("There is no search to go on with; Ctrl+F begins one."));
         if (search_->done()) search_->left = u64{1} << 30;
         search_running_ = true;
         return go_on_searching();
@@ -86,12 +87,12 @@ void Debugger::look_around(const Command& command) {
         const MemoryPlace at = memory_place_.value_or(MemoryPlace{session_->guest_state().x[2], false});
         u64 pointer = 0;
         if (scenarios::read_guest_memory(*session_, 0, at.address, space_of(at.physical), std::span(reinterpret_cast<u8*>(&pointer), sizeof pointer)) != sizeof pointer)
-            return say(fmt::format("0x{:x}: no memory is mapped there, so it points nowhere.", at.address));
+            return say(trf("0x{:x}: no memory is mapped there, so it points nowhere.", at.address));
         memory_place_ = at;
         return show_memory(pointer, at.physical);
     }
     case Action::MemoryBack:
-        if (memory_past_.empty()) return say("The cursor has not been anywhere else.");
+        if (memory_past_.empty()) return say(tr("The cursor has not been anywhere else."));
         memory_place_ = memory_past_.back();
         memory_past_.pop_back();
         return show_panel(PanelId::Memory);
@@ -100,7 +101,7 @@ void Debugger::look_around(const Command& command) {
         if (!bytes) return say(bytes.error());
         auto written = scenarios::write_guest_memory(*session_, 0, command.number, space_of(physical), std::span(reinterpret_cast<const u8*>(bytes->data()), bytes->size()));
         ++histories_;
-        return say(written ? fmt::format("{} bytes written at 0x{:x}. Going back ends here.", bytes->size(), command.number) : written.error());
+        return say(written ? trf("{} bytes written at 0x{:x}. Going back ends here.", bytes->size(), command.number) : written.error());
     }
     case Action::MemoryGoTo: case Action::MemoryFind: case Action::MemoryEdit:
         text_wanted_ = command.action, ++text_requests_;

@@ -1,5 +1,6 @@
 // The Lua console's part of the debugger: what is typed there moves and changes the session that the panels show.
 #include "ui/debugger.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -8,8 +9,8 @@ namespace trapeze::ui {
 /// What the console has to do with a command. Returns whether nothing else has.
 bool Debugger::talk_lua(const Command& command) {
     const bool stops = command.action == Action::Pause || command.action == Action::Stop || command.action == Action::HideOverlay;
-    if (lua_busy() && stops) return console_->stop("It was stopped. Its variables stay as they are."), true;
-    if (lua_busy() && moves_session(command.action)) return say("The Lua console is at work; F6 or Esc stops it."), true;
+    if (lua_busy() && stops) return console_->stop(tr("It was stopped. Its variables stay as they are.")), true;
+    if (lua_busy() && moves_session(command.action)) return say(tr("The Lua console is at work; F6 or Esc stops it.")), true;
     switch (command.action) {
     case Action::ShowLua: show_panel(PanelId::Lua); return true;
     case Action::ClearLua: console_->clear(); return true;

@@ -115,6 +115,23 @@ std::string container_things(const Session& session, const PanelState& state) {
 
 } // namespace
 
+std::string things_of(const Thing& thing, const Debugger& debugger) {
+    const Session& session = debugger.session();
+    switch (thing.kind) {
+    case ThingKind::Csr: return csr_row(static_cast<u16>(thing.number)) ? csr_row(static_cast<u16>(thing.number))->name : "";
+    case ThingKind::Code: case ThingKind::Line: return instruction_at(session, thing.number);
+    case ThingKind::Exit:
+        if (session.vmm())
+            for (const vmm::ExitDossier& exit : session.vmm()->ledger())
+                if (exit.number == thing.number) return things_of(exit);
+        return {};
+    case ThingKind::Event: return thing.number >= session.trace().first() && thing.number < session.trace().total() ? things_of(session.trace(), session.trace().at(thing.number)) : std::string();
+    case ThingKind::Entry: case ThingKind::HostEntry: return "V\nR\nW\nX\nU\nG\nA\nD\nPPN";
+    case ThingKind::Process: case ThingKind::Container: return "pid\nuts\nmnt\nipc\nnet\nuser\ncgroup\ntime";
+    default: return {};
+    }
+}
+
 std::string focused_things(const Debugger& debugger, const PanelState& state) {
     const Session& session = debugger.session();
     const Trace& trace = session.trace();

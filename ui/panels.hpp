@@ -63,7 +63,8 @@ struct PanelState {
         std::string typed;                ///< kept while the history is looked through
         std::vector<std::string> words;   ///< that the word can become, after Tab
         std::optional<std::string> take;  ///< is to stand there from the next frame on
-        bool to_end = false, want = false, was_first = true, was_last = true;
+        bool want = false, was_first = true, was_last = true;
+        bool returning = false;           ///< the keyboard is on its way back to it, after Enter
         u64 seen = 0, asked = 0;
     } lua;
     PanelId drawn = PanelId::Code;             ///< the panel that is being drawn

@@ -45,7 +45,14 @@ std::string csv_line(const std::vector<std::string>& cells) {
 } // namespace
 
 std::size_t width_of(const std::string& text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+    std::size_t width = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto c = static_cast<unsigned char>(text[i]);
+        // Hangul syllables, U+AC00 to U+D7A3, are as wide as two letters.
+        const bool syllable = i + 1 < text.size() && ((c == 0xea && static_cast<unsigned char>(text[i + 1]) >= 0xb0) || c == 0xeb || c == 0xec || (c == 0xed && static_cast<unsigned char>(text[i + 1]) <= 0x9e));
+        width += (c & 0xc0) == 0x80 ? 0 : syllable ? 2 : 1;
+    }
+    return width;
 }
 
 std::string hex(u64 value) { return fmt::format("0x{:x}", value); }

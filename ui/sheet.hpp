@@ -33,7 +33,7 @@ class Sheet {
     std::vector<Part> parts_;
 };
 
-/// How many characters a text is wide: UTF-8 sequences count as one.
+/// How many characters a text is wide: UTF-8 sequences count as one, Hangul syllables as two.
 std::size_t width_of(const std::string& text);
 std::string hex(u64 value);        ///< "0x80200000"
 std::string hex_digits(u64 value); ///< all sixteen

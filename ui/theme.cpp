@@ -1,8 +1,10 @@
 #include "ui/theme.hpp"
 
+#include "scenarios/lesson.hpp"
 #include "ui/text.hpp"
 
 #include <filesystem>
+#include <fstream>
 
 namespace trapeze::ui {
 
@@ -110,12 +112,17 @@ std::string first_file(std::initializer_list<const char*> files) {
     return {};
 }
 
-/// The letters that the catalogue of the language uses: all 11,172 syllables would make the start slow.
-const ImWchar* letters_of(Language language) {
-    static ImVector<ImWchar> letters;
-    letters.clear();
+/// The letters that the Korean catalogue and lessons use: all 11,172 syllables would make the start slow.
+const ImWchar* korean_letters() {
+    static ImVector<ImWchar> letters; // Dear ImGui reads it when it draws the fonts, later than here
+    if (!letters.empty()) return letters.Data;
     ImFontGlyphRangesBuilder builder;
-    for (const auto& [english, text] : catalogue(language)) builder.AddText(text);
+    for (const auto& [english, text] : catalogue(Language::Korean)) builder.AddText(text);
+    for (const std::string& lesson : scenarios::shipped_lessons()) {
+        std::ifstream file(scenarios::lesson_in(lesson, language_code(Language::Korean)));
+        const std::string text{std::istreambuf_iterator<char>(file), {}};
+        builder.AddText(text.data(), text.data() + text.size());
+    }
     builder.BuildRanges(&letters);
     return letters.Data;
 }
@@ -133,7 +140,7 @@ static void add_letters(float pixels, const std::string& file) {
     config.MergeMode = true;
     config.PixelSnapH = true;
     config.OversampleH = 1;
-    ImGui::GetIO().Fonts->AddFontFromFileTTF(file.c_str(), pixels, &config, letters_of(Language::Korean));
+    ImGui::GetIO().Fonts->AddFontFromFileTTF(file.c_str(), pixels, &config, korean_letters());
 }
 
 Fonts load_fonts(float pixels) {

@@ -1,5 +1,6 @@
 #include "ui/things.hpp"
 
+#include "ui/focused.hpp"
 #include "ui/sheet.hpp"
 
 #include "container-sim/kernel.hpp"
@@ -44,7 +45,7 @@ std::vector<Offer> offers_for(const Thing& thing, const Debugger& debugger) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(Offer::Count); ++i) {
         const auto offer = static_cast<Offer>(i);
         if (!(offer_row(offer).kinds & static_cast<u16>(thing.kind))) continue;
-        const bool memory = offer == Offer::Follow || offer == Offer::Walk || offer == Offer::Watch || offer == Offer::WatchAll;
+        const bool memory = offer == Offer::LastWrite || offer == Offer::Follow || offer == Offer::Walk || offer == Offer::Watch || offer == Offer::WatchAll;
         if (memory && debugger.session().kernel()) continue; // programs in containers are not looked into here
         if (offer == Offer::ItsTerminal && !debugger.session().kernel()) continue;
         offers.push_back(offer);
@@ -62,6 +63,14 @@ Commands commands_of(Offer offer, const Thing& thing, const Debugger& debugger) 
     case Offer::RunHere: return {{Action::SelectLine, thing.number}, {Action::RunToLine}};
     case Offer::Watch: return {{Action::AddBreakpoint, 0, "write " + hex(thing.number)}};
     case Offer::WatchAll: return {{Action::AddBreakpoint, 0, "access " + hex(thing.number)}};
+    case Offer::LastWrite:
+        switch (thing.kind) {
+        case ThingKind::Register: return {{Action::BackToRegister, thing.number}};
+        case ThingKind::Csr: return {{Action::BackToCsrWrite, thing.number}};
+        case ThingKind::Address: return {{Action::BackToMemory, thing.number}};
+        default: return {{Action::BackToPhysical, thing.number}};
+        }
+    case Offer::Explain: return {{Action::ExplainThing, 0, things_of(thing, debugger)}};
     case Offer::Follow:
         if (thing.kind == ThingKind::Physical || thing.kind == ThingKind::Entry) return {{Action::ShowMemory, thing.number, "physical"}};
         return {{Action::ShowMemory, *address_of(thing)}};

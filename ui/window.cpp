@@ -102,16 +102,28 @@ std::string free_name(const std::string& name, const std::string& ending) {
 
 Result<std::string> write_text(const std::string& text, const std::string& name, const std::string& ending) {
     const std::string file = free_name(name, ending);
-    if (std::ofstream out(file, std::ios::binary); !(out << text) || !out.flush()) return Error{file + ": the table cannot be written there; check the current folder and its permissions"};
-    return "The table is in " + file + ".";
+    if (std::ofstream out(file, std::ios::binary); !(out << text) || !out.flush()) return Error{trf("{}: the table cannot be written there; check the current folder and its permissions", file)};
+    return trf("The table is in {}.", file);
 }
 
 /// By its code; empty: the environment's.
 void choose_language(const std::string& code) { set_language(language_by_code(code).value_or(language_of_environment())); }
 
+/// A lesson that nobody has begun is told in the window's language, where it stands in that.
+void tell_in_language(scenarios::Session& session, std::optional<scenarios::LessonRun>& lesson) {
+    if (!lesson || lesson->index() || lesson->answered() || lesson->complete()) return;
+    const std::string file = scenarios::lesson_in(lesson->lesson().file, language_code(language()));
+    auto loaded = file == lesson->lesson().file ? Result<scenarios::Lesson>(Error{""}) : scenarios::load_lesson(file);
+    std::optional<scenarios::Session> begun;
+    if (!loaded) return;
+    scenarios::LessonRun run(std::move(*loaded));
+    if (!run.start(begun) || !begun) return; // it stays English
+    session = std::move(*begun), lesson = std::move(run);
+}
+
 /// For want of letters.
 void speak_english(Debugger& debugger) {
-    debugger.say("There is no Korean font, so the window stays English; install fonts-nanum.");
+    debugger.say(tr("There is no Korean font, so the window stays English; install fonts-nanum."));
     set_language(Language::English);
 }
 
@@ -155,7 +167,7 @@ class App {
         switch (command.action) {
         case Action::CopyPanel:
             ImGui::SetClipboardText(panel_row(state_.focus).sheet(debugger_, state_).text().c_str());
-            debugger_.say(fmt::format("{}: the text is on the clipboard.", panel_title(state_.focus, debugger_)));
+            debugger_.say(trf("{}: the text is on the clipboard.", panel_title(state_.focus, debugger_)));
             break;
         case Action::Explain: command.text = focused_things(debugger_, state_), debugger_.apply(command); break;
         case Action::SaveTable: said(write_text(panel_row(state_.focus).sheet(debugger_, state_).csv(), panel_names(state_.focus).name, "csv")); break;
@@ -214,7 +226,7 @@ class App {
         stbi_write_force_png_filter = 0; // flat colours: unfiltered lines compress best
         stbi_write_png_compression_level = 20;
         if (!stbi_write_png(file.c_str(), width, height, 3, pixels.data(), width * 3))
-            return Error{file + ": the picture cannot be written there; check the folder and its permissions"};
+            return Error{trf("{}: the picture cannot be written there; check the folder and its permissions", file)};
         return {};
     }
 
@@ -256,7 +268,7 @@ class App {
     Result<std::string> save_picture() const {
         const std::string file = free_name("trapeze", "png");
         if (const auto written = write_picture(file); !written) return Error{written.error()};
-        return "The picture is in " + file + ".";
+        return trf("The picture is in {}.", file);
     }
 
     Window& window_;
@@ -439,6 +451,7 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     if (const auto keys = check_keys(key_rows()); !keys) return complain(keys.error());
     if (!options.text.empty()) {
         choose_language(options.language);
+        tell_in_language(session, lesson);
         Debugger debugger(std::move(session), std::move(lesson));
         if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
         if (auto opened = open_session_file(debugger, options); !opened) return complain(opened.error());
@@ -447,18 +460,21 @@ int run_debugger(scenarios::Session session, std::optional<scenarios::LessonRun>
     const bool picture = !options.screenshot.empty();
     auto window = Window::open(options.width, options.height, picture);
     if (!window) return complain(window.error());
-    Debugger debugger(std::move(session), std::move(lesson));
     // Pictures are the same for everybody; only the window is as its user has it.
     const auto loaded = picture ? Result<Settings>(Settings{}) : load_settings(settings_file());
     const Settings settings = loaded ? loaded.value() : Settings{};
+    choose_language(options.language.empty() ? settings.language : options.language);
+    const bool wanting = language() == Language::Korean && korean_font().empty();
+    if (wanting) set_language(Language::English);
+    tell_in_language(session, lesson);
+    Debugger debugger(std::move(session), std::move(lesson));
     debugger.set_light(options.light || settings.light);
     debugger.set_contrast(options.high_contrast || settings.contrast);
     debugger.set_reduced_motion(options.reduced_motion || settings.reduced_motion);
     debugger.set_first_scale(options.scale);
     if (options.scale == 1) debugger.set_own_scale(settings.scale);
-    choose_language(options.language.empty() ? settings.language : options.language);
     if (!loaded) debugger.say(loaded.error());
-    if (language() == Language::Korean && korean_font().empty()) speak_english(debugger);
+    if (wanting) speak_english(debugger);
     if (const auto begun = begin_script(debugger, options); !begun) return complain(begun.error());
     if (auto opened = open_session_file(debugger, options); !opened) return complain(opened.error());
     App app(*window.value(), debugger);

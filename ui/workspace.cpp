@@ -1,4 +1,5 @@
 #include "ui/workspace.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -102,7 +103,7 @@ void Workspace::show(PanelId panel, PanelId beside) {
 
 Result<void> Workspace::close(PanelId panel) {
     if (locked_ && contains(shipped_tree(layout_, wide_), panel))
-        return Error{fmt::format("The layout is locked, so {} stays; Ctrl+Shift+U unlocks it.", panel_names(panel).title)};
+        return Error{trf("The layout is locked, so {} stays; Ctrl+Shift+U unlocks it.", tr(panel_names(panel).title))};
     remove_panel(now(), panel);
     ++changes_;
     return {};

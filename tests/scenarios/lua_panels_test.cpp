@@ -65,7 +65,7 @@ TEST_CASE("An error in a draw function is told in the panel, with its line, afte
 }
 
 TEST_CASE("A draw function looks and cannot change the session; it ends, whatever it does") {
-    for (const char* body : {"set('a0', 1)", "write('sp', 'x')", "run(1)", "step()", "step_back()", "go_to(0)", "run_to_end()", "next_trap()", "type('x')", "break_on('cause', 'illegal instruction')",
+    for (const char* body : {"set('a0', 1)", "write(0x80200000, 'x')", "run(1)", "step()", "step_back()", "go_to(0)", "run_to_end()", "next_trap()", "type('x')", "break_on('cause', 'illegal instruction')",
                              "clear_breakpoints()", "session.open{guest = 'tiny-os'}", "panel{title = 'y', draw = function() end}"}) {
         CAPTURE(body);
         Defined defined("panel{title = 'x', draw = function(p) " + std::string(body) + " end}");

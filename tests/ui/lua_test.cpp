@@ -38,15 +38,15 @@ TEST_CASE("Lua typed in the debugger moves and changes the session that the pane
     const u64 there = debugger.session().position();
     CHECK(there > 0);
     CHECK(debugger.farthest() == there);
-    enter(debugger, "set('a0', 0x1234)");
-    CHECK(debugger.session().guest_state().x[10] == 0x1234);
-    CHECK(debugger.guest_before().x[10] != 0x1234); // marked as changed
     CHECK(enter(debugger, "break_on('csr', 'satp') return run()") == "= \"breakpoint\"");
     CHECK(debugger.session().breakpoints().size() == 1);
     const u64 histories = debugger.histories();
     CHECK(enter(debugger, "go_to(5)") == "");
     CHECK(debugger.session().position() == 5);
     CHECK(debugger.histories() > histories);
+    enter(debugger, "set('a0', 0x1234)");
+    CHECK(debugger.session().guest_state().x[10] == 0x1234);
+    CHECK(debugger.guest_before().x[10] != 0x1234); // marked as changed
     const std::string text = panel_text(debugger);
     CHECK(text.find("> set('a0', 0x1234)") != std::string::npos);
     CHECK(text.find("= \"breakpoint\"") != std::string::npos);

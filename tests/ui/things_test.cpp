@@ -111,6 +111,13 @@ TEST_CASE("What is offered for a thing does what its name says") {
     CHECK(newest_breakpoint(debugger) == std::string("exit ") + vmm::exit_reason_row(exit.reason).name);
     apply(debugger, Offer::Dossier, {ThingKind::Exit, debugger.session().vmm()->ledger().front().number, 0, ""});
     CHECK(debugger.selected_exit()->number == debugger.session().vmm()->ledger().front().number);
+    apply(debugger, Offer::Explain, {ThingKind::Csr, static_cast<u64>(Csr::satp), 0, ""});
+    CHECK(debugger.overlay() == Overlay::Explanation);
+    debugger.apply({Action::HideOverlay});
+    const u64 here = debugger.session().position();
+    apply(debugger, Offer::LastWrite, {ThingKind::Csr, static_cast<u64>(Csr::stvec), 0, ""});
+    while (debugger.busy()) debugger.tick(10);
+    CHECK(debugger.session().position() < here);
     CHECK(lua_of({ThingKind::Register, 10, 0, ""}) == "reg(\"a0\")");
     CHECK(lua_of({ThingKind::Csr, static_cast<u64>(Csr::satp), 0, ""}) == "csr(\"satp\")");
 }

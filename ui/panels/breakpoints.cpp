@@ -1,5 +1,6 @@
 // Breakpoints: all of them, whether they are on, how often they were met, what they are called; and a place to add one.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +10,7 @@ namespace trapeze::ui {
 
 namespace {
 
-constexpr const char* kNone = "No breakpoint. F9 sets one at the selected line; or type a place below.";
+constexpr const char* kNone = later("No breakpoint. F9 sets one at the selected line; or type a place below.");
 
 void draw_row(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, u64 index) {
     const Session& session = debugger.session();
@@ -18,7 +19,7 @@ void draw_row(const Debugger& debugger, const Theme& theme, PanelState& state, C
     ImGui::TableNextColumn();
     bool enabled = breakpoint.enabled;
     if (ImGui::Checkbox("##on", &enabled)) commands.push_back({Action::EnableBreakpoint, index, enabled ? "on" : "off"});
-    tooltip(theme, enabled ? "It stops the guest. Click to turn it off." : "It is off. Click to turn it on.");
+    tooltip(theme, enabled ? tr("It stops the guest. Click to turn it off.") : tr("It is off. Click to turn it on."));
     ImGui::TableNextColumn();
     const bool stopped = session.stopped_by() == &breakpoint && !debugger.running();
     ImGui::AlignTextToFramePadding();
@@ -36,13 +37,13 @@ void draw_row(const Debugger& debugger, const Theme& theme, PanelState& state, C
         char bytes[128] = "";
         std::strncpy(bytes, text.c_str(), sizeof bytes - 1);
         ImGui::SetNextItemWidth(-1);
-        ImGui::InputTextWithHint(label ? "##label" : "##condition", label ? "label" : "always", bytes, sizeof bytes);
-        if (!label) tooltip(theme, "A condition in Lua, such as reg(\"a0\") == 7: the guest stops only where it is true.");
+        ImGui::InputTextWithHint(label ? "##label" : "##condition", label ? tr("label") : tr("always"), bytes, sizeof bytes);
+        if (!label) tooltip(theme, tr("A condition in Lua, such as reg(\"a0\") == 7: the guest stops only where it is true."));
         if (ImGui::IsItemDeactivatedAfterEdit() && text != bytes) commands.push_back({label ? Action::LabelBreakpoint : Action::ConditionBreakpoint, index, bytes});
     }
     ImGui::TableNextColumn();
     if (ImGui::SmallButton("\u00d7")) commands.push_back({Action::RemoveBreakpoint, index});
-    tooltip(theme, "Remove this breakpoint.");
+    tooltip(theme, tr("Remove this breakpoint."));
 }
 
 } // namespace
@@ -50,14 +51,14 @@ void draw_row(const Debugger& debugger, const Theme& theme, PanelState& state, C
 void draw_breakpoints(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     const auto& breakpoints = debugger.session().breakpoints();
     const float line = ImGui::GetFrameHeightWithSpacing();
-    if (breakpoints.empty()) prose(theme, theme.text, kNone);
+    if (breakpoints.empty()) prose(theme, theme.text, tr(kNone));
     else if (ImGui::BeginTable("breakpoints", 6, ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit, {0, std::max(line, ImGui::GetContentRegionAvail().y - line)})) {
         ImGui::TableSetupScrollFreeze(0, 1);
-        ImGui::TableSetupColumn("on");
-        ImGui::TableSetupColumn("stops at");
-        ImGui::TableSetupColumn("hits");
-        ImGui::TableSetupColumn("label", ImGuiTableColumnFlags_WidthStretch);
-        ImGui::TableSetupColumn("if", ImGuiTableColumnFlags_WidthStretch);
+        ImGui::TableSetupColumn(tr("on"));
+        ImGui::TableSetupColumn(tr("stops at"));
+        ImGui::TableSetupColumn(tr("hits"));
+        ImGui::TableSetupColumn(tr("label"), ImGuiTableColumnFlags_WidthStretch);
+        ImGui::TableSetupColumn(tr("if"), ImGuiTableColumnFlags_WidthStretch);
         ImGui::TableSetupColumn("");
         ImGui::TableHeadersRow();
         for (u64 i = 0; i < breakpoints.size(); ++i) {
@@ -68,10 +69,10 @@ void draw_breakpoints(const Debugger& debugger, const Theme& theme, PanelState& 
         ImGui::EndTable();
     }
     ImGui::SetNextItemWidth(std::max(ImGui::GetFontSize() * 6, ImGui::GetContentRegionAvail().x - ImGui::GetFontSize() * 4));
-    const bool entered = ImGui::InputTextWithHint("##new", "main+8, csr satp, cause 13, exit csr access, write ADDRESS", state.breakpoint_text, sizeof state.breakpoint_text,
+    const bool entered = ImGui::InputTextWithHint("##new", tr("main+8, csr satp, cause 13, exit csr access, write ADDRESS"), state.breakpoint_text, sizeof state.breakpoint_text,
                                                   ImGuiInputTextFlags_EnterReturnsTrue);
     ImGui::SameLine();
-    if ((ImGui::Button("Add") || entered) && state.breakpoint_text[0]) {
+    if ((ImGui::Button(tr("Add")) || entered) && state.breakpoint_text[0]) {
         commands.push_back({Action::AddBreakpoint, 0, state.breakpoint_text});
         state.breakpoint_text[0] = 0;
     }
@@ -79,10 +80,10 @@ void draw_breakpoints(const Debugger& debugger, const Theme& theme, PanelState& 
 
 Sheet sheet_breakpoints(const Debugger& debugger, const PanelState&) {
     const Session& session = debugger.session();
-    if (session.breakpoints().empty()) return Sheet().say("There is no breakpoint.");
-    Table table{{"on", "stops at", "hits", "label", "condition"}};
+    if (session.breakpoints().empty()) return Sheet().say(tr("There is no breakpoint."));
+    Table table{{tr("on"), tr("stops at"), tr("hits"), tr("label"), tr("condition")}};
     for (const auto& breakpoint : session.breakpoints())
-        table.rows.push_back({breakpoint.enabled ? "yes" : "no", session.breakpoint_text(breakpoint), std::to_string(breakpoint.hits), breakpoint.label, breakpoint.condition});
+        table.rows.push_back({breakpoint.enabled ? tr("yes") : tr("no"), session.breakpoint_text(breakpoint), std::to_string(breakpoint.hits), breakpoint.label, breakpoint.condition});
     return Sheet().add(std::move(table));
 }
 

@@ -1,5 +1,6 @@
 // Guest code around the program counter, with two stripes: the privilege that the guest believes it has, and the one it really has.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -11,8 +12,8 @@ namespace trapeze::ui {
 namespace {
 
 const char* privilege_name(PrivMode mode) {
-    if (mode.virt) return mode.priv == Priv::U ? "VU, virtual user mode" : "VS, virtual supervisor mode";
-    return mode.priv == Priv::U ? "U, user mode" : mode.priv == Priv::S ? "S, supervisor mode" : "M, machine mode";
+    if (mode.virt) return mode.priv == Priv::U ? tr("VU, virtual user mode") : tr("VS, virtual supervisor mode");
+    return mode.priv == Priv::U ? tr("U, user mode") : mode.priv == Priv::S ? tr("S, supervisor mode") : tr("M, machine mode");
 }
 
 struct Columns {
@@ -43,8 +44,8 @@ void draw_line(const Debugger& debugger, const Theme& theme, PanelState& state, 
     const ImVec2 origin = ImGui::GetCursorScreenPos(), local = ImGui::GetCursorPos();
     ImDrawList* list = ImGui::GetWindowDrawList();
     const float width = ImGui::GetContentRegionAvail().x;
-    draw_stripe(origin, columns, theme, {line.believed}, "The guest believes that it is in");
-    draw_stripe({origin.x + columns.stripe + 2, origin.y}, columns, theme, line.real, "Really it is in");
+    draw_stripe(origin, columns, theme, {line.believed}, tr("The guest believes that it is in"));
+    draw_stripe({origin.x + columns.stripe + 2, origin.y}, columns, theme, line.real, tr("Really it is in"));
     if (line.current) {
         const ImVec2 low{origin.x + columns.text - 4, origin.y}, high{origin.x + width, origin.y + columns.height};
         list->AddRectFilled(low, high, ImGui::GetColorU32(theme.current_line), 3);
@@ -58,7 +59,7 @@ void draw_line(const Debugger& debugger, const Theme& theme, PanelState& state, 
     }
     ImGui::PopID();
     context_menu(state, {ThingKind::Line, line.pc, 0, fmt::format("{:x} {}", line.pc, line.text)});
-    if (line.sensitive) tooltip(theme, "Sensitive (Popek and Goldberg): it depends on the privilege, or it changes the machine's resources.");
+    if (line.sensitive) tooltip(theme, tr("Sensitive (Popek and Goldberg): it depends on the privilege, or it changes the machine's resources."));
     const float baseline = local.y + (columns.height - ImGui::GetTextLineHeight()) / 2;
     ImGui::SetCursorPos({local.x + columns.text, baseline});
     ImGui::TextColored(theme.bad, "%s", has_breakpoint(debugger, line.pc) ? "\u25cf" : " ");
@@ -74,13 +75,13 @@ void draw_line(const Debugger& debugger, const Theme& theme, PanelState& state, 
 void draw_code(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     {
         const WithFont font(theme.fonts.prose);
-        ImGui::TextColored(theme.dim, "stripes: believed, real    ! sensitive    \u25cf breakpoint (F9)");
+        ImGui::TextColored(theme.dim, "%s", tr("stripes: believed, real    ! sensitive    \u25cf breakpoint (F9)"));
     }
     ImGui::BeginChild("lines", {0, 0}, false, ImGuiWindowFlags_NoScrollbar);
     ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, {ImGui::GetStyle().ItemSpacing.x, std::round(ImGui::GetFontSize() * 0.15f)});
     const auto rows = static_cast<unsigned>(std::max(4.0f, ImGui::GetContentRegionAvail().y / ImGui::GetTextLineHeightWithSpacing()));
     const auto lines = debugger.session().code(rows * 2 / 5, rows);
-    if (lines.empty()) prose(theme, theme.text, fmt::format("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
+    if (lines.empty()) prose(theme, theme.text, trf("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
     // Symbols take lines of their own: as many lines go at the top as keep the current one where it would be.
     unsigned before = 0, names = 0;
     for (const auto& line : lines) {
@@ -101,12 +102,12 @@ void draw_code(const Debugger& debugger, const Theme& theme, PanelState& state, 
 
 Sheet sheet_code(const Debugger& debugger, const PanelState&) {
     constexpr unsigned kBefore = 12, kAfter = 24;
-    Table table{{"", "believed", "real", "address", "symbol", "instruction", ""}};
+    Table table{{"", tr("believed"), tr("real"), tr("address"), tr("symbol"), tr("instruction"), ""}};
     for (const auto& line : debugger.session().code(kBefore, kAfter))
         table.rows.push_back({line.current ? ">" : has_breakpoint(debugger, line.pc) ? "*" : "", std::string(1, priv_letter(line.believed)), mode_text(line.real), hex(line.pc), line.symbol,
-                              line.text, line.sensitive ? "sensitive" : ""});
-    if (table.rows.empty()) return Sheet().say(fmt::format("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
-    return Sheet().say("> the next instruction, * a breakpoint").add(std::move(table));
+                              line.text, line.sensitive ? tr("sensitive") : ""});
+    if (table.rows.empty()) return Sheet().say(trf("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
+    return Sheet().say(tr("> the next instruction, * a breakpoint")).add(std::move(table));
 }
 
 } // namespace trapeze::ui

@@ -1,5 +1,6 @@
 // The console: what the guest printed, and a place to type; with containers, each has its own. And the timeline.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 #include "container-sim/kernel.hpp"
 
 #include <fmt/format.h>
@@ -58,7 +59,7 @@ bool draw_terminals(const Debugger& debugger, const Theme& theme, PanelState& st
         ImGui::TableNextColumn();
         ImGui::PushID(static_cast<int>(i));
         const bool typing = debugger.typing() && state.terminal == i;
-        prose(theme, typing ? theme.good : theme.accent, fmt::format("{} (container {})", session.config().containers[i - 1].hostname, i));
+        prose(theme, typing ? theme.good : theme.accent, trf("{} (container {})", session.config().containers[i - 1].hostname, i));
         if (draw_output(session.console_of(i), typing, fresh, {0, std::max(height, ImGui::GetTextLineHeight())})) state.terminal = i, clicked = true;
         ImGui::PopID();
     }
@@ -72,7 +73,7 @@ void draw_timeline_slider(const Debugger& debugger, const Theme& theme, PanelSta
     const double farthest = static_cast<double>(std::max<u64>(debugger.farthest(), 1));
     float place = state.drag_position >= 0 ? state.drag_position : static_cast<float>(static_cast<double>(debugger.session().position()) / farthest);
     if (ImGui::SliderFloat("##timeline", &place, 0, 1, "")) state.drag_position = place;
-    tooltip(theme, "The run so far. Drag to go back, or forward again.");
+    tooltip(theme, tr("The run so far. Drag to go back, or forward again."));
     if (ImGui::IsItemDeactivated() && state.drag_position >= 0) {
         commands.push_back({Action::GoTo, static_cast<u64>(static_cast<double>(state.drag_position) * farthest)});
         state.drag_position = -1;
@@ -89,7 +90,7 @@ void draw_console(const Debugger& debugger, const Theme& theme, PanelState& stat
     const bool clicked = draw_terminals(debugger, theme, state, fresh, hint);
     const bool leave = debugger.typing() && (ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_Escape)) || (ImGui::IsMouseClicked(0) && !clicked));
     if ((clicked && !debugger.typing()) || leave) commands.push_back({Action::ToggleTyping});
-    prose(theme, debugger.typing() ? theme.good : theme.dim, debugger.typing() ? "\u25cf Keys go to the guest. Esc leaves." : "Click here, or Ctrl+T, to type to the guest.");
+    prose(theme, debugger.typing() ? theme.good : theme.dim, debugger.typing() ? tr("\u25cf Keys go to the guest. Esc leaves.") : tr("Click here, or Ctrl+T, to type to the guest."));
     if (debugger.typing() && !leave && debugger.overlay() == Overlay::None) take_keys(commands, state.terminal);
 }
 
@@ -99,24 +100,24 @@ void draw_timeline(const Debugger& debugger, const Theme& theme, PanelState& sta
     const float em = ImGui::GetFontSize();
     ImGui::AlignTextToFramePadding();
     const bool travels = debugger.progress().has_value();
-    const char* how = travels ? "\u25c0 on its way" : debugger.running() ? "\u25b6 running" : session.halted() ? "\u25a0 ended" : "\u2016 paused";
+    const char* how = travels ? tr("\u25c0 on its way") : debugger.running() ? tr("\u25b6 running") : session.halted() ? tr("\u25a0 ended") : tr("\u2016 paused");
     ImGui::TextColored(debugger.running() || travels ? theme.good : theme.accent, "%s", how);
     ImGui::SameLine(em * 6.5f);
-    std::string summary = fmt::format("step {}", session.position());
-    if (session.vmm()) summary += fmt::format("   exits {}", session.vmm()->exits());
-    if (session.kernel()) summary += fmt::format("   system calls {}", session.kernel()->system_calls());
+    std::string summary = trf("step {}", session.position());
+    if (session.vmm()) summary += trf("   exits {}", session.vmm()->exits());
+    if (session.kernel()) summary += trf("   system calls {}", session.kernel()->system_calls());
     if (!debugger.branches().empty()) summary += fmt::format("   {}", debugger.branch());
     ImGui::TextUnformatted(summary.c_str());
     ImGui::SameLine(0, em);
-    ImGui::TextColored(theme.dim, "timeline");
+    ImGui::TextColored(theme.dim, "%s", tr("timeline"));
     ImGui::SameLine(0, em * 0.5f);
     const float width = std::max(em * 6, ImGui::GetContentRegionAvail().x * 0.34f);
     if (travels) {
         ImGui::ProgressBar(*debugger.progress(), {width, 0});
-        tooltip(theme, "How much of the way is gone. Esc or F6 cancels it.");
+        tooltip(theme, tr("How much of the way is gone. Esc or F6 cancels it."));
     } else draw_timeline_slider(debugger, theme, state, commands, width);
     ImGui::SameLine(0, em);
-    if (debugger.message().empty()) ImGui::TextColored(theme.dim, "Shift+F10 goes back one step. F1 explains what has the focus, Shift+F1 keys and colours.");
+    if (debugger.message().empty()) ImGui::TextColored(theme.dim, "%s", tr("Shift+F10 goes back one step. F1 explains what has the focus, Shift+F1 keys and colours."));
     else ImGui::TextColored(theme.text, "%s", debugger.message().c_str());
 }
 
@@ -126,16 +127,16 @@ Sheet sheet_console(const Debugger& debugger, const PanelState&) {
     const std::size_t containers = session.config().containers.size();
     if (containers < 2) return Sheet().say(printable(session.console(), kMost));
     Sheet sheet;
-    for (u32 i = 1; i <= containers; ++i) sheet.say(fmt::format("--- container {}, {}", i, session.config().containers[i - 1].hostname)).say(printable(session.console_of(i), kMost));
+    for (u32 i = 1; i <= containers; ++i) sheet.say(trf("--- container {}, {}", i, session.config().containers[i - 1].hostname)).say(printable(session.console_of(i), kMost));
     return sheet;
 }
 
 Sheet sheet_timeline(const Debugger& debugger, const PanelState&) {
     const Session& session = debugger.session();
-    Table table{{"step", "farthest", "cycles", "exits", "system calls"}};
+    Table table{{tr("step"), tr("farthest"), tr("cycles"), tr("exits"), tr("system calls")}};
     table.rows.push_back({std::to_string(session.position()), std::to_string(debugger.farthest()), std::to_string(session.machine().cycles()),
                           session.vmm() ? std::to_string(session.vmm()->exits()) : "-", session.kernel() ? std::to_string(session.kernel()->system_calls()) : "-"});
-    return Sheet().say(debugger.running() ? "running" : session.halted() ? "ended" : "paused").add(std::move(table));
+    return Sheet().say(debugger.running() ? tr("running") : session.halted() ? tr("ended") : tr("paused")).add(std::move(table));
 }
 
 } // namespace trapeze::ui

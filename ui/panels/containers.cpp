@@ -1,6 +1,7 @@
 // The process x namespace matrix: who lives in which namespace, and what each sees as its pid, host name and root.
 #include "container-sim/kernel.hpp"
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -10,14 +11,14 @@ namespace {
 
 using container::NamespaceKind;
 
-constexpr const char* kNoContainers = "This session has no containers: a guest owns the machine. `trapeze container debug` opens one with them.";
+constexpr const char* kNoContainers = later("This session has no containers: a guest owns the machine. `trapeze container debug` opens one with them.");
 
 /// The same letter and colour for the same namespace.
 void namespace_cell(const Theme& theme, const container::Kernel& kernel, NamespaceKind kind, u32 index) {
     ImGui::TableNextColumn();
     const ImVec4 colours[] = {theme.user, theme.supervisor, theme.machine, theme.hardware, theme.hypervisor};
     const ImVec4 colour = index == 0 ? theme.dim : colours[(index - 1) % 5];
-    const std::string letter = index == 0 ? "host" : std::string(1, static_cast<char>('A' + (index - 1) % 26)) + (index > 26 ? std::to_string((index - 1) / 26) : "");
+    const std::string letter = index == 0 ? tr("host") : std::string(1, static_cast<char>('A' + (index - 1) % 26)) + (index > 26 ? std::to_string((index - 1) / 26) : "");
     const ImVec2 at = ImGui::GetCursorScreenPos(), size = ImGui::CalcTextSize(letter.c_str());
     const float pad = ImGui::GetFontSize() * 0.4f;
     ImGui::GetWindowDrawList()->AddRectFilled(at, {at.x + size.x + pad * 2, at.y + size.y}, ImGui::GetColorU32(ImVec4(colour.x, colour.y, colour.z, 0.26f)), 4);
@@ -51,16 +52,16 @@ void process_row(const Theme& theme, PanelState& state, const container::Kernel&
 
 void draw_containers(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
     const container::Kernel* kernel = debugger.session().kernel();
-    if (!kernel) return prose(theme, theme.text, kNoContainers);
-    prose(theme, theme.dim, fmt::format("One kernel for all. The same letter is the same namespace: processes that share it see the same there.   {} system calls, {} pages in use",
+    if (!kernel) return prose(theme, theme.text, tr(kNoContainers));
+    prose(theme, theme.dim, trf("One kernel for all. The same letter is the same namespace: processes that share it see the same there.   {} system calls, {} pages in use",
                                         kernel->system_calls(), kernel->frames_used()));
     const auto processes = kernel->processes_seen();
-    if (processes.empty()) return prose(theme, theme.text, "Every process has ended. Shift+F10 goes back a step, Ctrl+Shift+F5 to the start.");
+    if (processes.empty()) return prose(theme, theme.text, tr("Every process has ended. Shift+F10 goes back a step, Ctrl+Shift+F5 to the start."));
     constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_BordersInnerV;
     if (!ImGui::BeginTable("processes", 9, kFlags)) return;
     ImGui::TableSetupScrollFreeze(0, 1);
-    for (const char* title : {"pid outside", "inside", "program", "state", "host name", "pid namespace", "uts namespace", "mnt namespace"}) ImGui::TableSetupColumn(title);
-    ImGui::TableSetupColumn("root folder", ImGuiTableColumnFlags_WidthStretch);
+    for (const char* title : {tr("pid outside"), tr("inside"), tr("program"), tr("state"), tr("host name"), tr("pid namespace"), tr("uts namespace"), tr("mnt namespace")}) ImGui::TableSetupColumn(title);
+    ImGui::TableSetupColumn(tr("root folder"), ImGuiTableColumnFlags_WidthStretch);
     ImGui::TableHeadersRow();
     for (const container::ProcessView& view : processes) process_row(theme, state, *kernel, view);
     ImGui::EndTable();
@@ -68,13 +69,13 @@ void draw_containers(const Debugger& debugger, const Theme& theme, PanelState& s
 
 Sheet sheet_containers(const Debugger& debugger, const PanelState&) {
     const container::Kernel* kernel = debugger.session().kernel();
-    if (!kernel) return Sheet().say(kNoContainers);
-    Table table{{"pid outside", "inside", "program", "state", "host name", "pid namespace", "uts namespace", "mnt namespace", "root folder"}};
+    if (!kernel) return Sheet().say(tr(kNoContainers));
+    Table table{{tr("pid outside"), tr("inside"), tr("program"), tr("state"), tr("host name"), tr("pid namespace"), tr("uts namespace"), tr("mnt namespace"), tr("root folder")}};
     const auto inode = [&](NamespaceKind kind, u32 index) { return std::to_string(kernel->namespace_inode(kind, index)); };
     for (const container::ProcessView& view : kernel->processes_seen())
         table.rows.push_back({std::to_string(view.pid), std::to_string(view.pids.back()), view.name, view.state, view.hostname, inode(NamespaceKind::Pid, view.namespaces.pid),
                               inode(NamespaceKind::Uts, view.namespaces.uts), inode(NamespaceKind::Mnt, view.namespaces.mnt), view.root});
-    return Sheet().say(fmt::format("{} system calls, {} pages in use", kernel->system_calls(), kernel->frames_used())).add(std::move(table));
+    return Sheet().say(trf("{} system calls, {} pages in use", kernel->system_calls(), kernel->frames_used())).add(std::move(table));
 }
 
 } // namespace trapeze::ui

@@ -1,6 +1,7 @@
 // The event log: everything on the trace that the filters take. Rows are made for what is in view alone, and filters look at the trace piece by
 // piece, so ten million events cost a frame no more than ten.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -18,10 +19,10 @@ struct ClassName {
     EventClass event_class;
     const char* name;
 };
-constexpr ClassName kClasses[] = {{EventClass::Trap, "trap"}, {EventClass::Csr, "CSR"}, {EventClass::Input, "input"}, {EventClass::Exit, "exit"}, {EventClass::Paging, "paging"},
-                                  {EventClass::Syscall, "system call"}, {EventClass::Namespace, "namespace"}, {EventClass::Process, "process"}};
+constexpr ClassName kClasses[] = {{EventClass::Trap, later("trap")}, {EventClass::Csr, "CSR"}, {EventClass::Input, later("input")}, {EventClass::Exit, later("exit")}, {EventClass::Paging, later("paging")},
+                                  {EventClass::Syscall, later("system call")}, {EventClass::Namespace, later("namespace")}, {EventClass::Process, later("process")}};
 
-const char* class_name(EventClass event_class) { return kClasses[static_cast<std::size_t>(event_class)].name; }
+const char* class_name(EventClass event_class) { return tr(kClasses[static_cast<std::size_t>(event_class)].name); }
 
 /// Events of a class so far; counters are kept by the trace.
 u64 counted(const Trace& trace, EventClass event_class) {
@@ -48,7 +49,7 @@ void draw_filters(const Trace& trace, const Theme& theme, PanelState& state) {
     for (const ClassName& row : kClasses) {
         const u64 count = counted(trace, row.event_class);
         if (!count) continue;
-        const std::string label = fmt::format("{} {}", row.name, count);
+        const std::string label = fmt::format("{} {}", tr(row.name), count);
         if (!first) ImGui::SameLine();
         first = false;
         if (ImGui::GetCursorScreenPos().x + ImGui::CalcTextSize(label.c_str()).x + ImGui::GetFrameHeight() * 1.5f > right) ImGui::NewLine();
@@ -57,13 +58,13 @@ void draw_filters(const Trace& trace, const Theme& theme, PanelState& state) {
         if (ImGui::Checkbox(label.c_str(), &on)) state.events.classes ^= class_bit(row.event_class);
         ImGui::PopStyleColor();
         if (ImGui::IsItemHovered() && ImGui::IsMouseClicked(1)) state.events.classes = class_bit(row.event_class);
-        tooltip(theme, fmt::format("Show events of the class {}. A right click shows them alone.", row.name));
+        tooltip(theme, trf("Show events of the class {}. A right click shows them alone.", tr(row.name)));
     }
     ImGui::SetNextItemWidth(std::min(ImGui::GetFontSize() * 18, ImGui::GetContentRegionAvail().x * 0.5f));
-    if (ImGui::InputTextWithHint("##text", "only with this text", state.events_text, sizeof state.events_text)) state.events.text = state.events_text;
+    if (ImGui::InputTextWithHint("##text", tr("only with this text"), state.events_text, sizeof state.events_text)) state.events.text = state.events_text;
     ImGui::SameLine();
-    if (ImGui::SmallButton("all")) state.events = {}, state.events_text[0] = 0;
-    tooltip(theme, "Show all events.");
+    if (ImGui::SmallButton(tr("all"))) state.events = {}, state.events_text[0] = 0;
+    tooltip(theme, tr("Show all events."));
 }
 
 void draw_event(const Debugger& debugger, const Theme& theme, const Event& event, u64 index, bool chosen, ImVec2 at, float width) {
@@ -127,11 +128,11 @@ void draw_events(const Debugger& debugger, const Theme& theme, PanelState& state
     EventIndex& index = state.event_index;
     index.advance(trace, state.events, debugger.histories(), kLooksAFrame);
     ImGui::SameLine();
-    if (index.done() < 1) ImGui::ProgressBar(index.done(), {ImGui::GetFontSize() * 8, 0}, "looking");
+    if (index.done() < 1) ImGui::ProgressBar(index.done(), {ImGui::GetFontSize() * 8, 0}, tr("looking"));
     else
-        prose(theme, theme.dim, fmt::format("{} of {}{}", index.size(), trace.total(), trace.first() ? fmt::format("; the trace holds the newest {}", trace.total() - trace.first()) : ""));
+        prose(theme, theme.dim, trf("{} of {}{}", index.size(), trace.total(), trace.first() ? trf("; the trace holds the newest {}", trace.total() - trace.first()) : ""));
     state.moving = state.moving || index.done() < 1;
-    if (index.size() == 0) return prose(theme, theme.text, trace.total() ? "No event passes the filters." : "Nothing has happened yet. F5 runs, F7 runs to the next trap.");
+    if (index.size() == 0) return prose(theme, theme.text, trace.total() ? tr("No event passes the filters.") : tr("Nothing has happened yet. F5 runs, F7 runs to the next trap."));
     draw_list(debugger, theme, state);
 }
 
@@ -139,12 +140,12 @@ Sheet sheet_events(const Debugger& debugger, const PanelState& state) {
     const Trace& trace = debugger.session().trace();
     EventIndex index;
     index.advance(trace, state.events, 0, ~u64{0} >> 8);
-    Table table{{"cycle", "class", "kind", "event"}};
+    Table table{{tr("cycle"), tr("class"), tr("kind"), tr("event")}};
     for (u64 i = index.size() - std::min(index.size(), kMostOfText); i < index.size(); ++i) {
         const Event& event = trace.at(index.at(i));
         table.rows.push_back({std::to_string(event.time), class_name(event_row(event.kind).event_class), event_row(event.kind).name, event_text(trace, event)});
     }
-    return Sheet().say(fmt::format("{} events of {}; the newest {}. `trapeze trace` writes all.", index.size(), trace.total(), table.rows.size())).add(std::move(table));
+    return Sheet().say(trf("{} events of {}; the newest {}. `trapeze trace` writes all.", index.size(), trace.total(), table.rows.size())).add(std::move(table));
 }
 
 } // namespace trapeze::ui

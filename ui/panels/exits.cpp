@@ -1,5 +1,6 @@
 // The histogram of exits: how often each reason came, as bars, and what one of them cost among the newest.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 #include "ui/table_view.hpp"
 
 #include <fmt/format.h>
@@ -37,14 +38,14 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState&, Comma
     const vmm::Vmm* vmm = debugger.session().vmm();
     if (!vmm) return;
     const auto counts = counted(*vmm);
-    if (counts.empty()) return prose(theme, theme.text, "No exit yet. F5 runs, F7 runs to the next one.");
-    prose(theme, theme.dim, fmt::format("{} exits. Cost: the mean of those in the ledger, in cycles. A click stops at the next one of its kind.", vmm->exits()));
+    if (counts.empty()) return prose(theme, theme.text, tr("No exit yet. F5 runs, F7 runs to the next one."));
+    prose(theme, theme.dim, trf("{} exits. Cost: the mean of those in the ledger, in cycles. A click stops at the next one of its kind.", vmm->exits()));
     if (!ImGui::BeginTable("histogram", 4, ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_RowBg)) return;
     ImGui::TableSetupScrollFreeze(0, 1);
-    ImGui::TableSetupColumn("why");
-    ImGui::TableSetupColumn("exits");
+    ImGui::TableSetupColumn(tr("why"));
+    ImGui::TableSetupColumn(tr("exits"));
     ImGui::TableSetupColumn("", ImGuiTableColumnFlags_WidthStretch);
-    ImGui::TableSetupColumn("cost");
+    ImGui::TableSetupColumn(tr("cost"));
     ImGui::TableHeadersRow();
     for (const ReasonCount& reason : counts) {
         const vmm::ExitReasonRow& row = vmm::exit_reason_row(reason.reason);
@@ -53,7 +54,7 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState&, Comma
             const WithFont font(theme.fonts.prose);
             if (ImGui::Selectable(row.name, false, ImGuiSelectableFlags_SpanAllColumns)) commands.push_back({Action::AddBreakpoint, 0, fmt::format("exit {}", row.name)});
         }
-        tooltip(theme, fmt::format("{} ({})", row.sentence, row.section));
+        tooltip(theme, fmt::format("{} ({})", tr(row.sentence), row.section));
         ImGui::TableNextColumn();
         ImGui::Text("%8llu", static_cast<unsigned long long>(reason.count));
         ImGui::TableNextColumn();
@@ -74,14 +75,14 @@ void draw_exits(const Debugger& debugger, const Theme& theme, PanelState&, Comma
 
 Sheet sheet_exits(const Debugger& debugger, const PanelState&) {
     const vmm::Vmm* vmm = debugger.session().vmm();
-    if (!vmm) return Sheet().say("Without a hypervisor there are no exits.");
-    Table table{{"why", "exits", "share", "mean cost", "section"}};
+    if (!vmm) return Sheet().say(tr("Without a hypervisor there are no exits."));
+    Table table{{tr("why"), tr("exits"), tr("share"), tr("mean cost"), tr("section")}};
     for (const ReasonCount& reason : counted(*vmm)) {
         const vmm::ExitReasonRow& row = vmm::exit_reason_row(reason.reason);
         table.rows.push_back({row.name, std::to_string(reason.count), fmt::format("{:.1f}%", 100.0 * static_cast<double>(reason.count) / static_cast<double>(vmm->exits())), cost_text(reason),
                               row.section});
     }
-    return Sheet().say(fmt::format("{} exits", vmm->exits())).add(std::move(table));
+    return Sheet().say(trf("{} exits", vmm->exits())).add(std::move(table));
 }
 
 } // namespace trapeze::ui

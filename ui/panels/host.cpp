@@ -1,6 +1,7 @@
 // What the debugger itself costs its host: time of a frame, speed of the guest, memory. The only panel about the host; nothing of it is part of
 // the session.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 #include "ui/table_view.hpp"
 
 #include <fmt/format.h>
@@ -14,16 +15,16 @@ namespace {
 Table table_of(const Debugger& debugger, const PanelState& state) {
     const HostFigures& host = state.host;
     const Trace& trace = debugger.session().trace();
-    Table table{{"figure", "value"}};
+    Table table{{tr("figure"), tr("value")}};
     const auto measured = [](double value, const char* unit) { return value > 0 ? fmt::format("{:.2f} {}", value, unit) : std::string("-"); };
-    table.rows = {{"guest's speed", measured(debugger.units_per_second() / 1e6, "million units a second")},
-                  {"frame, processor time", measured(host.frame_ms, "ms")},
-                  {"slowest of the last 120", measured(*std::max_element(host.frames.begin(), host.frames.end()), "ms")},
-                  {"start to first frame", measured(host.start_ms, "ms")},
-                  {"memory of the process", host.resident_bytes ? fmt::format("{} MiB", host.resident_bytes >> 20) : "-"},
-                  {"memory of the guest", fmt::format("{} MiB touched", debugger.session().machine().ram.touched_pages() >> 8)},
-                  {"events on the trace", fmt::format("{} of {} ever", trace.total() - trace.first(), trace.total())},
-                  {"checkpoints", std::to_string(debugger.session().checkpoints())}};
+    table.rows = {{tr("guest's speed"), measured(debugger.units_per_second() / 1e6, tr("million units a second"))},
+                  {tr("frame, processor time"), measured(host.frame_ms, "ms")},
+                  {tr("slowest of the last 120"), measured(*std::max_element(host.frames.begin(), host.frames.end()), "ms")},
+                  {tr("start to first frame"), measured(host.start_ms, "ms")},
+                  {tr("memory of the process"), host.resident_bytes ? fmt::format("{} MiB", host.resident_bytes >> 20) : "-"},
+                  {tr("memory of the guest"), trf("{} MiB touched", debugger.session().machine().ram.touched_pages() >> 8)},
+                  {tr("events on the trace"), trf("{} of {} ever", trace.total() - trace.first(), trace.total())},
+                  {tr("checkpoints"), std::to_string(debugger.session().checkpoints())}};
     return table;
 }
 
@@ -33,7 +34,7 @@ void draw_host(const Debugger& debugger, const Theme& theme, PanelState& state, 
     const float height = std::min(ImGui::GetFontSize() * 4, ImGui::GetContentRegionAvail().y * 0.3f);
     const float most = std::max(8.0f, *std::max_element(state.host.frames.begin(), state.host.frames.end()) * 1.1f);
     ImGui::PushStyleColor(ImGuiCol_PlotHistogram, theme.accent);
-    ImGui::PlotHistogram("##frames", state.host.frames.data(), static_cast<int>(state.host.frames.size()), static_cast<int>(state.host.next), fmt::format("ms a frame, to {:.0f}", most).c_str(), 0, most,
+    ImGui::PlotHistogram("##frames", state.host.frames.data(), static_cast<int>(state.host.frames.size()), static_cast<int>(state.host.next), trf("ms a frame, to {:.0f}", most).c_str(), 0, most,
                          {ImGui::GetContentRegionAvail().x, height});
     ImGui::PopStyleColor();
     TableLook look;

@@ -1,5 +1,6 @@
 // Swim lanes: who had the hart, stretch by stretch. Each stretch has the same width, whatever it took; its time is in the tooltip.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -12,7 +13,7 @@ namespace {
 struct LaneRow {
     const char *name, *letter;
 };
-constexpr LaneRow kRows[] = {{"guest user", "u"}, {"guest kernel", "k"}, {"hypervisor", "H"}, {"firmware", "F"}};
+constexpr LaneRow kRows[] = {{later("guest user"), "u"}, {later("guest kernel"), "k"}, {later("hypervisor"), "H"}, {later("firmware"), "F"}};
 constexpr int kLanes = 4;
 
 void centred(ImDrawList* list, ImVec2 low, ImVec2 high, const ImVec4& colour, const char* text) {
@@ -28,7 +29,7 @@ void draw_lanes(const Debugger& debugger, const Theme& theme, PanelState&, Comma
     ImDrawList* list = ImGui::GetWindowDrawList();
     const float em = ImGui::GetFontSize();
     const ImVec2 origin = ImGui::GetCursorScreenPos(), room = ImGui::GetContentRegionAvail();
-    const float label = ImGui::CalcTextSize("guest kernel").x + em, lane_height = std::clamp(room.y / kLanes, em, em * 2.2f);
+    const float label = std::max(ImGui::CalcTextSize(tr("guest kernel")).x, ImGui::CalcTextSize(tr("guest user")).x) + em, lane_height = std::clamp(room.y / kLanes, em, em * 2.2f);
     const float step = em * 1.5f;
     const std::size_t fit = static_cast<std::size_t>(std::max(1.0f, (room.x - label) / step));
     const std::size_t first = changes.size() > fit ? changes.size() - fit : 0;
@@ -36,7 +37,7 @@ void draw_lanes(const Debugger& debugger, const Theme& theme, PanelState&, Comma
         const float y = origin.y + lane_height * static_cast<float>(lane);
         const bool now = static_cast<int>(session.lane()) == lane;
         if (now) list->AddRectFilled({origin.x - 4, y}, {origin.x + room.x, y + lane_height}, ImGui::GetColorU32(theme.current_line), 3);
-        list->AddText({origin.x, y + (lane_height - ImGui::GetTextLineHeight()) / 2}, ImGui::GetColorU32(now ? theme.text : theme.dim), kRows[lane].name);
+        list->AddText({origin.x, y + (lane_height - ImGui::GetTextLineHeight()) / 2}, ImGui::GetColorU32(now ? theme.text : theme.dim), tr(kRows[lane].name));
         if (lane) list->AddLine({origin.x, y}, {origin.x + room.x, y}, ImGui::GetColorU32(ImGuiCol_Border));
     }
     const auto box = [&](std::size_t i) {
@@ -58,7 +59,7 @@ void draw_lanes(const Debugger& debugger, const Theme& theme, PanelState&, Comma
         if (newest) list->AddRect({low.x - 2, low.y - 2}, {high.x + 2, high.y + 2}, ImGui::GetColorU32(theme.text), 4, 0, 2);
         if (!ImGui::IsWindowHovered() || !ImGui::IsMouseHoveringRect(low, high)) continue;
         const u64 end = newest ? session.machine().cycles() : changes[i + 1].time;
-        ImGui::SetTooltip("%s", fmt::format("{} for {} cycles, from pc 0x{:x} {}", kRows[static_cast<int>(change.lane)].name, end - change.time, change.pc,
+        ImGui::SetTooltip("%s", trf("{} for {} cycles, from pc 0x{:x} {}", tr(kRows[static_cast<int>(change.lane)].name), end - change.time, change.pc,
                                             session.guest().elf.describe(change.pc)).c_str());
     }
     ImGui::Dummy({room.x, lane_height * kLanes - ImGui::GetStyle().ItemSpacing.y});
@@ -68,13 +69,13 @@ Sheet sheet_lanes(const Debugger& debugger, const PanelState&) {
     constexpr std::size_t kMost = 1000;
     const Session& session = debugger.session();
     const auto& changes = session.lanes();
-    Table table{{"from cycle", "cycles", "lane", "pc", "place"}};
+    Table table{{tr("from cycle"), tr("cycles"), tr("lane"), "pc", tr("place")}};
     for (std::size_t i = changes.size() - std::min(changes.size(), kMost); i < changes.size(); ++i) {
         const u64 end = i + 1 == changes.size() ? session.machine().cycles() : changes[i + 1].time;
-        table.rows.push_back({std::to_string(changes[i].time), std::to_string(end - changes[i].time), kRows[static_cast<int>(changes[i].lane)].name, hex(changes[i].pc),
+        table.rows.push_back({std::to_string(changes[i].time), std::to_string(end - changes[i].time), tr(kRows[static_cast<int>(changes[i].lane)].name), hex(changes[i].pc),
                               session.guest().elf.describe(changes[i].pc)});
     }
-    return Sheet().say(fmt::format("Now: {}", kRows[static_cast<int>(session.lane())].name)).add(std::move(table));
+    return Sheet().say(trf("Now: {}", tr(kRows[static_cast<int>(session.lane())].name))).add(std::move(table));
 }
 
 } // namespace trapeze::ui

@@ -1,6 +1,7 @@
 // The panels in their places: each leaf of the layout a window with its title, or with tabs. With the layout unlocked, titles can be
 // dragged onto another leaf (its middle: a tab with it; an edge: beside it) and borders moved.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -66,7 +67,7 @@ struct Strip {
         if (ImGui::InvisibleButton("close", {place.width, place.height})) commands.push_back({Action::ClosePanel, static_cast<u64>(leaf.front)});
         ImGui::GetWindowDrawList()->AddText({place.x + (place.width - ImGui::CalcTextSize("\u00d7").x) / 2, place.y + (place.height - ImGui::GetFontSize()) / 2},
                                             ImGui::GetColorU32(ImGui::IsItemHovered() ? theme.bad : theme.dim), "\u00d7");
-        tooltip(theme, "Take this panel out of the layout (Ctrl+W). Ctrl+Shift+P finds it again.");
+        tooltip(theme, tr("Take this panel out of the layout (Ctrl+W). Ctrl+Shift+P finds it again."));
     }
 
     void draw(bool focused) {

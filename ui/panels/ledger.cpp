@@ -1,5 +1,6 @@
 // The trap ledger: every exit with who handled it and what it cost; without a hypervisor, every trap. And the dossier of one exit.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -12,15 +13,15 @@ std::string instruction_text(const vmm::ExitDossier& exit) { return exit.word ? 
 void draw_exit_rows(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     const vmm::Vmm& vmm = *debugger.session().vmm();
     if (vmm.ledger().empty())
-        return prose(theme, theme.text, vmm.mode() == vmm::Mode::Interpret ? "An interpreted guest never runs on the hart, so it never exits."
-                                                                           : "No exit yet. F7 runs to the next one.");
+        return prose(theme, theme.text, vmm.mode() == vmm::Mode::Interpret ? tr("An interpreted guest never runs on the hart, so it never exits.")
+                                                                           : tr("No exit yet. F7 runs to the next one."));
     constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_Hideable;
     const bool roomy = ImGui::GetContentRegionAvail().x > ImGui::GetFontSize() * 22;
     if (!ImGui::BeginTable("exits", 5, kFlags)) return;
     ImGui::TableSetColumnEnabled(1, roomy); // the dossier says it as well
     ImGui::TableSetupScrollFreeze(0, 1);
-    for (const char* title : {"no.", "from > to", "why", "instruction", "cost"})
-        ImGui::TableSetupColumn(title, title == std::string("instruction") ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed);
+    for (const char* title : {tr("no."), tr("from > to"), tr("why"), tr("instruction"), tr("cost")})
+        ImGui::TableSetupColumn(title, std::string_view(title) == tr("instruction") ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed);
     ImGui::TableHeadersRow();
     ImGuiListClipper clipper;
     clipper.Begin(static_cast<int>(vmm.ledger().size()));
@@ -34,8 +35,8 @@ void draw_exit_rows(const Debugger& debugger, const Theme& theme, PanelState& st
             context_menu(state, {ThingKind::Exit, exit.number, 0, fmt::format("{} {} {} {}", exit.number, vmm::exit_reason_row(exit.reason).name, hex(exit.guest_pc), instruction_text(exit))});
             ImGui::TableNextColumn();
             ImGui::TextColored(theme.privilege(exit.believed), "%c(%s)", priv_letter(exit.believed), mode_text(exit.real));
-            tooltip(theme, fmt::format("The guest ran in {} and believed to be in {}. {}", mode_text(exit.real), priv_letter(exit.believed),
-                                       exit.injected ? "The hypervisor passed the trap on to the guest's own kernel." : "The hypervisor handled it."));
+            tooltip(theme, trf("The guest ran in {} and believed to be in {}. {}", mode_text(exit.real), priv_letter(exit.believed),
+                                       exit.injected ? tr("The hypervisor passed the trap on to the guest's own kernel.") : tr("The hypervisor handled it.")));
             ImGui::SameLine(0, 0);
             ImGui::TextColored(theme.hypervisor, exit.injected ? ">H>g" : ">H");
             ImGui::TableNextColumn();
@@ -47,7 +48,7 @@ void draw_exit_rows(const Debugger& debugger, const Theme& theme, PanelState& st
             ImGui::TextUnformatted(instruction_text(exit).c_str());
             ImGui::TableNextColumn();
             if (exit.complete) ImGui::Text("%llu", static_cast<unsigned long long>(exit.cost));
-            else ImGui::TextColored(theme.hypervisor, "now");
+            else ImGui::TextColored(theme.hypervisor, "%s", tr("now"));
         }
     // The table knows its new height a frame later.
     if (state.ledger_seen != vmm.exits()) state.ledger_follow = 2;
@@ -83,7 +84,7 @@ void draw_traps(const Debugger& debugger, const Theme& theme, PanelState& state)
     const Trace& trace = debugger.session().trace();
     ImGui::BeginChild("traps");
     const auto shown = newest(trace, is_trap);
-    if (shown.empty()) prose(theme, theme.text, "No trap yet. F7 runs to the next one.");
+    if (shown.empty()) prose(theme, theme.text, tr("No trap yet. F7 runs to the next one."));
     ImGui::PushTextWrapPos(0);
     for (const u64 index : shown) {
         ImGui::TextColored(trace.at(index).kind == EventKind::TrapTaken ? theme.text : theme.dim, "%s", event_text(trace, trace.at(index)).c_str());
@@ -99,7 +100,7 @@ void draw_calls(const Debugger& debugger, const Theme& theme, PanelState& state)
     const Trace& trace = debugger.session().trace();
     ImGui::BeginChild("calls");
     const auto shown = newest(trace, is_call);
-    if (shown.empty()) prose(theme, theme.text, "No system call yet. F7 runs to the next one, F5 runs on.");
+    if (shown.empty()) prose(theme, theme.text, tr("No system call yet. F7 runs to the next one, F5 runs on."));
     ImGui::PushTextWrapPos(0);
     for (const u64 index : shown) {
         const Event* event = &trace.at(index);
@@ -114,8 +115,8 @@ void draw_calls(const Debugger& debugger, const Theme& theme, PanelState& state)
 }
 
 void field(const Theme& theme, const char* name, const std::string& value) {
-    ImGui::TextColored(theme.dim, "%-9s", name);
-    ImGui::SameLine();
+    ImGui::TextColored(theme.dim, "%s", name);
+    ImGui::SameLine(ImGui::GetFontSize() * 6);
     ImGui::PushTextWrapPos(0);
     ImGui::TextUnformatted(value.c_str());
     ImGui::PopTextWrapPos();
@@ -136,23 +137,23 @@ void draw_exit(const Debugger& debugger, const Theme& theme, PanelState& state, 
     const vmm::ExitReasonRow& reason = vmm::exit_reason_row(exit.reason);
     {
         const WithFont font(theme.fonts.bold);
-        ImGui::TextColored(theme.hypervisor, "Exit %llu: %s", static_cast<unsigned long long>(exit.number), reason.name);
+        ImGui::TextColored(theme.hypervisor, "%s", trf("Exit {}: {}", exit.number, reason.name).c_str());
     }
-    prose(theme, theme.text, reason.sentence);
+    prose(theme, theme.text, tr(reason.sentence));
     prose(theme, theme.dim, reason.section);
     ImGui::Separator();
-    field(theme, "hardware", fmt::format("{}, value 0x{:x}", cause_name(exit.hardware.cause), exit.hardware.tval));
-    field(theme, "guest", fmt::format("{} at 0x{:x} {}", instruction_text(exit), exit.guest_pc, debugger.session().guest().elf.describe(exit.guest_pc)));
+    field(theme, tr("hardware"), trf("{}, value 0x{:x}", cause_name(exit.hardware.cause), exit.hardware.tval));
+    field(theme, tr("guest"), trf("{} at 0x{:x} {}", instruction_text(exit), exit.guest_pc, debugger.session().guest().elf.describe(exit.guest_pc)));
     context_menu(state, {ThingKind::Code, exit.guest_pc, 0, hex(exit.guest_pc)});
-    field(theme, "privilege", fmt::format("believed {}, really {}", priv_letter(exit.believed), mode_text(exit.real)));
+    field(theme, tr("privilege"), trf("believed {}, really {}", priv_letter(exit.believed), mode_text(exit.real)));
     for (const vmm::CsrChange& change : exit.changes) {
         const char* name = csr_row(change.number) ? csr_row(change.number)->name : "?";
-        field(theme, "virtual", fmt::format("{}: 0x{:x} \u2192 0x{:x}", name, change.before, change.after));
+        field(theme, tr("virtual"), fmt::format("{}: 0x{:x} \u2192 0x{:x}", name, change.before, change.after));
         context_menu(state, {ThingKind::Csr, change.number, change.after, fmt::format("{} = {}", name, hex(change.after))});
     }
     ImGui::Separator();
-    if (!exit.complete) prose(theme, theme.hypervisor, "Not handled yet. F11 lets the hypervisor do it.");
-    else prose(theme, theme.accent, fmt::format("What it cost: {} cycles (cost model \"{}\")", exit.cost, debugger.session().config().costs.name));
+    if (!exit.complete) prose(theme, theme.hypervisor, tr("Not handled yet. F11 lets the hypervisor do it."));
+    else prose(theme, theme.accent, trf("What it cost: {} cycles (cost model \"{}\")", exit.cost, debugger.session().config().costs.name));
     for (const vmm::DossierStep& step : exit.steps) draw_step(theme, step, exit.cost);
 }
 
@@ -168,8 +169,8 @@ void draw_dossier(const Debugger& debugger, const Theme& theme, PanelState& stat
     ImGui::BeginChild("dossier");
     const vmm::ExitDossier* exit = debugger.selected_exit();
     if (exit) draw_exit(debugger, theme, state, *exit);
-    else prose(theme, theme.text, debugger.session().vmm() ? "Every exit has a dossier: what the hart saw, what the guest believed, what the hypervisor did. There is none yet."
-                                                           : "Without a hypervisor there are no exits: traps go to the guest's own kernel.");
+    else prose(theme, theme.text, debugger.session().vmm() ? tr("Every exit has a dossier: what the hart saw, what the guest believed, what the hypervisor did. There is none yet.")
+                                                           : tr("Without a hypervisor there are no exits: traps go to the guest's own kernel."));
     if (exit && state.dossier_seen != exit->number) ImGui::SetScrollY(0);
     state.dossier_seen = exit ? exit->number : 0;
     ImGui::EndChild();
@@ -179,33 +180,33 @@ Sheet sheet_ledger(const Debugger& debugger, const PanelState&) {
     const Session& session = debugger.session();
     Table table;
     if (session.vmm()) {
-        table.columns = {"no.", "believed", "real", "to", "why", "instruction", "pc", "cost"};
+        table.columns = {tr("no."), tr("believed"), tr("real"), tr("to"), tr("why"), tr("instruction"), "pc", tr("cost")};
         for (const vmm::ExitDossier& exit : session.vmm()->ledger())
-            table.rows.push_back({std::to_string(exit.number), std::string(1, priv_letter(exit.believed)), mode_text(exit.real), exit.injected ? "hypervisor, guest" : "hypervisor",
-                                  vmm::exit_reason_row(exit.reason).name, instruction_text(exit), hex(exit.guest_pc), exit.complete ? std::to_string(exit.cost) : "now"});
-        return Sheet().say(fmt::format("{} exits; the newest {}:", session.vmm()->exits(), table.rows.size())).add(std::move(table));
+            table.rows.push_back({std::to_string(exit.number), std::string(1, priv_letter(exit.believed)), mode_text(exit.real), exit.injected ? tr("hypervisor, guest") : tr("hypervisor"),
+                                  vmm::exit_reason_row(exit.reason).name, instruction_text(exit), hex(exit.guest_pc), exit.complete ? std::to_string(exit.cost) : tr("now")});
+        return Sheet().say(trf("{} exits; the newest {}:", session.vmm()->exits(), table.rows.size())).add(std::move(table));
     }
     const Trace& trace = session.trace();
     const bool containers = session.kernel() != nullptr;
-    table.columns = {"cycle", "event", "what"};
+    table.columns = {tr("cycle"), tr("event"), tr("what")};
     for (const u64 index : newest(trace, [&](const Event& e) { return containers ? is_call(e) : is_trap(e); }))
         table.rows.push_back({std::to_string(trace.at(index).time), event_row(trace.at(index).kind).name, event_text(trace, trace.at(index))});
-    return Sheet().say(containers ? "System calls, and what namespaces decided:" : "Traps and returns:").add(std::move(table));
+    return Sheet().say(containers ? tr("System calls, and what namespaces decided:") : tr("Traps and returns:")).add(std::move(table));
 }
 
 Sheet sheet_dossier(const Debugger& debugger, const PanelState&) {
     const vmm::ExitDossier* exit = debugger.selected_exit();
-    if (!exit) return Sheet().say("There is no exit to tell of.");
+    if (!exit) return Sheet().say(tr("There is no exit to tell of."));
     const vmm::ExitReasonRow& reason = vmm::exit_reason_row(exit->reason);
     Sheet sheet;
-    sheet.say(fmt::format("Exit {}: {}", exit->number, reason.name)).say(reason.sentence).say(reason.section);
-    sheet.say(fmt::format("hardware: {}, value 0x{:x}", cause_name(exit->hardware.cause), exit->hardware.tval));
-    sheet.say(fmt::format("guest: {} at 0x{:x} {}", instruction_text(*exit), exit->guest_pc, debugger.session().guest().elf.describe(exit->guest_pc)));
-    sheet.say(fmt::format("privilege: believed {}, really {}", priv_letter(exit->believed), mode_text(exit->real)));
+    sheet.say(trf("Exit {}: {}", exit->number, reason.name)).say(tr(reason.sentence)).say(reason.section);
+    sheet.say(trf("hardware: {}, value 0x{:x}", cause_name(exit->hardware.cause), exit->hardware.tval));
+    sheet.say(trf("guest: {} at 0x{:x} {}", instruction_text(*exit), exit->guest_pc, debugger.session().guest().elf.describe(exit->guest_pc)));
+    sheet.say(trf("privilege: believed {}, really {}", priv_letter(exit->believed), mode_text(exit->real)));
     for (const vmm::CsrChange& change : exit->changes)
-        sheet.say(fmt::format("virtual {}: 0x{:x} -> 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
-    sheet.say(exit->complete ? fmt::format("cost: {} cycles (cost model \"{}\")", exit->cost, debugger.session().config().costs.name) : "not handled yet");
-    Table table{{"cost", "step"}};
+        sheet.say(trf("virtual {}: 0x{:x} -> 0x{:x}", csr_row(change.number) ? csr_row(change.number)->name : "?", change.before, change.after));
+    sheet.say(exit->complete ? trf("cost: {} cycles (cost model \"{}\")", exit->cost, debugger.session().config().costs.name) : tr("not handled yet"));
+    Table table{{tr("cost"), tr("step")}};
     for (const vmm::DossierStep& step : exit->steps) table.rows.push_back({std::to_string(step.cost), vmm::step_text(step)});
     return sheet.add(std::move(table));
 }

@@ -1,5 +1,6 @@
 // The lesson: the step's text, its question, and what has happened.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -16,9 +17,9 @@ struct AnswerLook {
 AnswerLook look_of(const LessonRun& lesson, const Theme& theme, std::size_t i) {
     const bool chosen = lesson.answered() == i, right = i == lesson.step().right;
     if (!lesson.answered()) return {theme.accent, std::to_string(i + 1), ""};
-    if (!lesson.complete()) return {chosen ? theme.accent : theme.dim, chosen ? "\u25b6" : std::to_string(i + 1), chosen ? "  (your prediction)" : ""};
-    if (right) return {theme.good, "\u2713", chosen ? "  (right: your prediction)" : "  (right)"};
-    return {chosen ? theme.bad : theme.dim, chosen ? "\u2717" : std::to_string(i + 1), chosen ? "  (your prediction: wrong)" : ""};
+    if (!lesson.complete()) return {chosen ? theme.accent : theme.dim, chosen ? "\u25b6" : std::to_string(i + 1), chosen ? tr("  (your prediction)") : ""};
+    if (right) return {theme.good, "\u2713", chosen ? tr("  (right: your prediction)") : tr("  (right)")};
+    return {chosen ? theme.bad : theme.dim, chosen ? "\u2717" : std::to_string(i + 1), chosen ? tr("  (your prediction: wrong)") : ""};
 }
 
 /// One answer: a button as wide as the panel, with its number, and wrapped text. Returns whether it was pressed.
@@ -45,7 +46,7 @@ bool draw_answer(const Theme& theme, const AnswerLook& look, const std::string& 
 
 void draw_question(const LessonRun& lesson, const Theme& theme, Commands& commands) {
     const auto& step = lesson.step();
-    if (!step.answers.empty() && !lesson.answered()) prose(theme, theme.accent, fmt::format("Your prediction? Click one, or press 1 to {}.", step.answers.size()));
+    if (!step.answers.empty() && !lesson.answered()) prose(theme, theme.accent, trf("Your prediction? Click one, or press 1 to {}.", step.answers.size()));
     for (std::size_t i = 0; i < step.answers.size(); ++i) {
         ImGui::PushID(static_cast<int>(i));
         if (draw_answer(theme, look_of(lesson, theme, i), step.answers[i], !lesson.answered())) commands.push_back({Action::Answer, i});
@@ -62,11 +63,11 @@ bool big_button(const Theme& theme, const char* text) {
 void draw_prompt(const LessonRun& lesson, const Theme& theme, Commands& commands) {
     if (!lesson.step().answers.empty() && !lesson.answered()) return;
     if (!lesson.complete()) {
-        if (big_button(theme, "Let it happen  (Enter)")) commands.push_back({Action::LessonAct});
+        if (big_button(theme, tr("Let it happen  (Enter)"))) commands.push_back({Action::LessonAct});
         ImGui::SameLine();
         ImGui::AlignTextToFramePadding();
-        prose(theme, theme.dim, "or F7 next trap, F11 step");
-    } else if (big_button(theme, lesson.index() + 1 == lesson.lesson().steps.size() ? "Finish  (Enter)" : "Next step  (Enter)")) {
+        prose(theme, theme.dim, tr("or F7 next trap, F11 step"));
+    } else if (big_button(theme, lesson.index() + 1 == lesson.lesson().steps.size() ? tr("Finish  (Enter)") : tr("Next step  (Enter)"))) {
         commands.push_back({Action::LessonNext});
     }
 }
@@ -87,9 +88,9 @@ void draw_step(const LessonRun& lesson, const Theme& theme, Commands& commands) 
 
 void draw_end(const LessonRun& lesson, const Theme& theme, Commands& commands) {
     ImGui::Spacing();
-    prose(theme, theme.text, fmt::format("Done: {} of {} predictions were right.", lesson.right(), lesson.questions()));
-    prose(theme, theme.dim, "Everything here can still be stepped, back and forth.");
-    if (big_button(theme, "What next?  (Ctrl+N)")) commands.push_back({Action::ShowStart});
+    prose(theme, theme.text, trf("Done: {} of {} predictions were right.", lesson.right(), lesson.questions()));
+    prose(theme, theme.dim, tr("Everything here can still be stepped, back and forth."));
+    if (big_button(theme, tr("What next?  (Ctrl+N)"))) commands.push_back({Action::ShowStart});
 }
 
 /// Digits answer, Enter goes on: the lesson can be played without the mouse.
@@ -116,7 +117,7 @@ void draw_lesson(const Debugger& debugger, const Theme& theme, PanelState& state
         const WithFont font(theme.fonts.bold);
         ImGui::PushTextWrapPos(0);
         const std::size_t steps = lesson.lesson().steps.size();
-        ImGui::TextColored(theme.accent, "%s", lesson.finished() ? lesson.lesson().title.c_str() : fmt::format("{} of {}  {}", lesson.index() + 1, steps, lesson.step().title).c_str());
+        ImGui::TextColored(theme.accent, "%s", lesson.finished() ? lesson.lesson().title.c_str() : trf("{} of {}  {}", lesson.index() + 1, steps, lesson.step().title).c_str());
         ImGui::PopTextWrapPos();
     }
     ImGui::Separator();
@@ -130,11 +131,11 @@ void draw_lesson(const Debugger& debugger, const Theme& theme, PanelState& state
 }
 
 Sheet sheet_lesson(const Debugger& debugger, const PanelState&) {
-    if (!debugger.lesson()) return Sheet().say("There is no lesson in this session.");
+    if (!debugger.lesson()) return Sheet().say(tr("There is no lesson in this session."));
     const LessonRun& lesson = *debugger.lesson();
     Sheet sheet;
-    if (lesson.finished()) return sheet.say(fmt::format("{}: done, {} of {} predictions were right.", lesson.lesson().title, lesson.right(), lesson.questions()));
-    sheet.say(fmt::format("{}, step {} of {}: {}", lesson.lesson().title, lesson.index() + 1, lesson.lesson().steps.size(), lesson.step().title));
+    if (lesson.finished()) return sheet.say(trf("{}: done, {} of {} predictions were right.", lesson.lesson().title, lesson.right(), lesson.questions()));
+    sheet.say(trf("{}, step {} of {}: {}", lesson.lesson().title, lesson.index() + 1, lesson.lesson().steps.size(), lesson.step().title));
     for (const std::string& text : lesson.step().paragraphs) sheet.say(text);
     for (std::size_t i = 0; i < lesson.step().answers.size(); ++i)
         sheet.say(fmt::format("{} {}. {}", lesson.answered() == i ? ">" : " ", i + 1, lesson.step().answers[i]));

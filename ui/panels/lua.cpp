@@ -1,6 +1,7 @@
 // The Lua console: what was entered and what came of it, and a prompt. Enter runs, Ctrl+Enter makes a line more (as Enter does where a statement is not
 // whole yet), Tab completes, up and down at the first and the last line bring back what was entered before.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -13,7 +14,7 @@ namespace {
 
 using scenarios::LuaConsole;
 
-constexpr const char* kHint = "Lua: reg(\"a0\"), memory(\"sp\"), run(), break_on(\"csr\", \"satp\"). Tab completes.";
+constexpr const char* kHint = later("Lua: reg(\"a0\"), memory(reg(\"sp\")), run(), break_on(\"csr\", \"satp\"). Tab completes.");
 
 /// What the callback of the prompt works on.
 struct Editing {
@@ -61,7 +62,6 @@ int edit(ImGuiInputTextCallbackData* data) {
     PanelState::Prompt& prompt = editing.prompt;
     if (data->EventFlag == ImGuiInputTextFlags_CallbackCompletion) return complete(*data, editing), 0;
     if (prompt.take) put(*data, *std::exchange(prompt.take, std::nullopt));
-    if (std::exchange(prompt.to_end, false)) data->CursorPos = data->BufTextLen, data->ClearSelection();
     // The cursor as it was before the key: a key that had nowhere to move it goes through the history.
     if (prompt.was_first && ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_UpArrow))) recall(*data, editing, prompt.entry + 1);
     else if (prompt.was_last && prompt.entry > 0 && ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_DownArrow))) recall(*data, editing, prompt.entry - 1);
@@ -78,7 +78,7 @@ void draw_entry(const Theme& theme, PanelState::Prompt& prompt, const LuaConsole
     ImGui::PushTextWrapPos(0);
     const std::string shown = fmt::format("{} {}", entry.file ? "\u25b6" : ">", entry.input);
     ImGui::TextColored(theme.accent, "%s", shown.c_str());
-    tooltip(theme, entry.file ? "A file that was run." : "Click to have it at the prompt again.");
+    tooltip(theme, entry.file ? tr("A file that was run.") : tr("Click to have it at the prompt again."));
     if (!entry.file && ImGui::IsItemClicked()) prompt.take = entry.input, prompt.want = true;
     for (const std::string& line : entry.output) ImGui::TextUnformatted(line.c_str());
     if (!entry.error.empty()) ImGui::TextColored(theme.bad, "! %s", entry.error.c_str());
@@ -88,7 +88,7 @@ void draw_entry(const Theme& theme, PanelState::Prompt& prompt, const LuaConsole
 void draw_transcript(const Debugger& debugger, const Theme& theme, PanelState::Prompt& prompt, float below) {
     const LuaConsole& console = debugger.lua_console();
     ImGui::BeginChild("transcript", {0, -below});
-    if (console.entries().empty()) prose(theme, theme.dim, kHint);
+    if (console.entries().empty()) prose(theme, theme.dim, tr(kHint));
     for (const LuaConsole::Entry& entry : console.entries()) draw_entry(theme, prompt, entry);
     if (std::exchange(prompt.seen, console.changes()) != console.changes()) ImGui::SetScrollHereY(1.0f);
     ImGui::EndChild();
@@ -106,7 +106,7 @@ std::string offered(const std::vector<std::string>& words, float width) {
 
 void enter(const Debugger& debugger, PanelState::Prompt& prompt, Commands& commands) {
     std::string text = prompt.text;
-    prompt.want = true, prompt.words.clear();
+    prompt.want = prompt.returning = true, prompt.words.clear();
     if (text.find_first_not_of(" \t\n") == std::string::npos) return;
     if (debugger.lua_console().incomplete(text) && text.size() + 2 < sizeof prompt.text) {
         prompt.take = text + "\n";
@@ -117,6 +117,12 @@ void enter(const Debugger& debugger, PanelState::Prompt& prompt, Commands& comma
     prompt.take = "";
 }
 
+void keep_typed(PanelState::Prompt& prompt) {
+    const ImGuiIO& io = ImGui::GetIO();
+    for (int i = 0; i < io.InputQueueCharacters.Size; ++i)
+        if (io.InputQueueCharacters[i] >= 0x20 && io.InputQueueCharacters[i] < 0x7f) prompt.take = prompt.take.value_or(prompt.text) + static_cast<char>(io.InputQueueCharacters[i]);
+}
+
 void draw_prompt(const Debugger& debugger, const Theme& theme, PanelState::Prompt& prompt, Commands& commands, float height) {
     if (std::exchange(prompt.asked, debugger.focus_requests()) != debugger.focus_requests() && debugger.focus_wanted() == PanelId::Lua) prompt.want = true;
     ImGui::AlignTextToFramePadding();
@@ -125,7 +131,10 @@ void draw_prompt(const Debugger& debugger, const Theme& theme, PanelState::Promp
     if (std::exchange(prompt.want, false)) ImGui::SetKeyboardFocusHere();
     Editing editing{prompt, debugger};
     constexpr ImGuiInputTextFlags kFlags = ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_CtrlEnterForNewLine | ImGuiInputTextFlags_CallbackCompletion | ImGuiInputTextFlags_CallbackAlways;
-    if (ImGui::InputTextMultiline("##lua", prompt.text, sizeof prompt.text, {-1, height}, kFlags, edit, &editing)) enter(debugger, prompt, commands);
+    if (ImGui::InputTextMultiline("##lua", prompt.text, sizeof prompt.text, {-1, height}, kFlags, edit, &editing)) return enter(debugger, prompt, commands);
+    // Between Enter and the keyboard's return some frames pass, in which what is typed would be lost.
+    if (ImGui::IsItemActive()) prompt.returning = false;
+    else if (prompt.returning) keep_typed(prompt);
 }
 
 } // namespace
@@ -137,7 +146,7 @@ void draw_lua(const Debugger& debugger, const Theme& theme, PanelState& state, C
     const float height = ImGui::GetTextLineHeight() * std::min(lines_of(prompt.text), kMostLines) + style.FramePadding.y * 2;
     const bool hint = debugger.lua_busy() || !prompt.words.empty();
     draw_transcript(debugger, theme, prompt, height + style.ItemSpacing.y + (hint ? ImGui::GetTextLineHeightWithSpacing() : 0));
-    if (debugger.lua_busy()) prose(theme, theme.changed, "At work. F6 or Esc stops it.");
+    if (debugger.lua_busy()) prose(theme, theme.changed, tr("At work. F6 or Esc stops it."));
     else if (hint) ImGui::TextColored(theme.dim, "%s", offered(prompt.words, ImGui::GetContentRegionAvail().x).c_str());
     draw_prompt(debugger, theme, prompt, commands, height);
 }
@@ -151,7 +160,7 @@ Sheet sheet_lua(const Debugger& debugger, const PanelState&) {
         for (const std::string& line : entry.output) sheet.say(line.empty() ? " " : line);
         if (!entry.error.empty()) sheet.say("! " + entry.error);
     }
-    return sheet.empty() ? sheet.say(kHint) : sheet;
+    return sheet.empty() ? sheet.say(tr(kHint)) : sheet;
 }
 
 } // namespace trapeze::ui

@@ -1,6 +1,7 @@
 // Memory: bytes around a place, what they could mean there, search, and edits by hand.
 #include "scenarios/guest_memory.hpp"
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -15,7 +16,7 @@ namespace {
 using scenarios::AddressSpace;
 
 constexpr std::size_t kMostShown = 4096; // bytes
-constexpr const char* kOfContainers = "Programs in containers are not looked into here.";
+constexpr const char* kOfContainers = later("Programs in containers are not looked into here.");
 
 AddressSpace space_of(const Debugger::MemoryPlace& place) { return place.physical ? AddressSpace::Physical : AddressSpace::Virtual; }
 
@@ -59,8 +60,8 @@ template <class T> T value_of(const std::array<u8, 8>& bytes) {
 Table typed(const Session& session, const Debugger::MemoryPlace& place) {
     std::array<u8, 8> bytes{};
     const std::size_t got = scenarios::read_guest_memory(session, 0, place.address, space_of(place), bytes);
-    Table table{{"as", "value"}};
-    const auto add = [&](const char* type, std::size_t size, const std::string& value) { table.rows.push_back({type, got >= size ? value : "not mapped"}); };
+    Table table{{tr("as"), tr("value")}};
+    const auto add = [&](const char* type, std::size_t size, const std::string& value) { table.rows.push_back({type, got >= size ? value : tr("not mapped")}); };
     add("u8 / i8", 1, fmt::format("{} / {}", bytes[0], value_of<i8>(bytes)));
     add("u16 / i16", 2, fmt::format("{} / {}", value_of<u16>(bytes), value_of<i16>(bytes)));
     add("u32 / i32", 4, fmt::format("{} / {}", value_of<u32>(bytes), value_of<i32>(bytes)));
@@ -69,19 +70,19 @@ Table typed(const Session& session, const Debugger::MemoryPlace& place) {
     add("float", 4, fmt::format("{}", value_of<float>(bytes)));
     add("double", 8, fmt::format("{}", value_of<double>(bytes)));
     const std::string symbol = session.guest().elf.describe(value_of<u64>(bytes));
-    add("pointer to", 8, symbol.empty() ? "no symbol" : symbol);
+    add(tr("pointer to"), 8, symbol.empty() ? tr("no symbol") : symbol);
     const u32 word = value_of<u32>(bytes);
-    add("instruction", is_long(static_cast<u16>(word)) ? 4 : 2, disassemble(is_long(static_cast<u16>(word)) ? word : word & 0xffff, place.address));
+    add(tr("instruction"), is_long(static_cast<u16>(word)) ? 4 : 2, disassemble(is_long(static_cast<u16>(word)) ? word : word & 0xffff, place.address));
     return table;
 }
 
 std::string place_text(const Session& session, const Debugger::MemoryPlace& place) {
-    std::string text = fmt::format("{} {}", place.physical ? "guest physical" : "virtual", hex(place.address));
+    std::string text = fmt::format("{} {}", place.physical ? tr("guest physical") : tr("virtual"), hex(place.address));
     const std::string symbol = place.physical ? "" : session.guest().elf.describe(place.address);
     if (!symbol.empty()) text += " " + symbol;
     if (place.physical) return text;
     const auto at = scenarios::ram_address(session, 0, place.address, AddressSpace::Virtual);
-    return text + (at ? fmt::format(" at physical {}", hex(*at)) : std::string(", not mapped"));
+    return text + (at ? trf(" at physical {}", hex(*at)) : std::string(tr(", not mapped")));
 }
 
 struct Grid {
@@ -189,28 +190,28 @@ void draw_fields(const Debugger& debugger, const Theme& theme, PanelState& state
         if (state.text_wanted == wanted) ImGui::SetKeyboardFocusHere(), state.text_wanted.reset();
         return ImGui::InputTextWithHint(id, hint, text, size, ImGuiInputTextFlags_EnterReturnsTrue) && text[0];
     };
-    if (field("##go", "go to: main+8 (Ctrl+G)", state.memory_text, sizeof state.memory_text, 14, Action::MemoryGoTo)) commands.push_back({Action::GoToMemory, 0, state.memory_text});
+    if (field("##go", tr("go to: main+8 (Ctrl+G)"), state.memory_text, sizeof state.memory_text, 14, Action::MemoryGoTo)) commands.push_back({Action::GoToMemory, 0, state.memory_text});
     beside(em * 16);
-    if (field("##find", "find: de ad, 0x1234, \"text\"", state.search_text, sizeof state.search_text, 16, Action::MemoryFind)) commands.push_back({Action::SearchMemory, 0, state.search_text});
+    if (field("##find", tr("find: de ad, 0x1234, \"text\""), state.search_text, sizeof state.search_text, 16, Action::MemoryFind)) commands.push_back({Action::SearchMemory, 0, state.search_text});
     beside(em * 6);
     bool physical = place.physical;
-    if (ImGui::Checkbox("physical", &physical)) commands.push_back({Action::ShowMemory, place.address, physical ? "physical" : ""});
-    tooltip(theme, "Guest physical addresses, instead of those that the guest's software uses.");
+    if (ImGui::Checkbox(tr("physical"), &physical)) commands.push_back({Action::ShowMemory, place.address, physical ? "physical" : ""});
+    tooltip(theme, tr("Guest physical addresses, instead of those that the guest's software uses."));
     beside(em * 4);
-    if (ImGui::Button("Follow")) commands.push_back({Action::FollowPointer});
-    tooltip(theme, "Go where the eight bytes at the cursor point to (Ctrl+Shift+O).");
+    if (ImGui::Button(tr("Follow"))) commands.push_back({Action::FollowPointer});
+    tooltip(theme, tr("Go where the eight bytes at the cursor point to (Ctrl+Shift+O)."));
     beside(em * 3);
-    if (ImGui::Button("Back")) commands.push_back({Action::MemoryBack});
-    tooltip(theme, "Where the cursor was before (Ctrl+Shift+B).");
+    if (ImGui::Button(tr("Back"))) commands.push_back({Action::MemoryBack});
+    tooltip(theme, tr("Where the cursor was before (Ctrl+Shift+B)."));
     beside(em * 14);
-    if (field("##edit", "write here: de ad (Ctrl+E)", state.edit_text, sizeof state.edit_text, 14, Action::MemoryEdit)) commands.push_back({Action::WriteMemory, place.address, state.edit_text}), state.edit_text[0] = 0;
-    tooltip(theme, "Bytes to write at the cursor. The log of input does not know edits by hand, so going back ends here.");
+    if (field("##edit", tr("write here: de ad (Ctrl+E)"), state.edit_text, sizeof state.edit_text, 14, Action::MemoryEdit)) commands.push_back({Action::WriteMemory, place.address, state.edit_text}), state.edit_text[0] = 0;
+    tooltip(theme, tr("Bytes to write at the cursor. The log of input does not know edits by hand, so going back ends here."));
 }
 
 } // namespace
 
 void draw_memory(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
-    if (debugger.session().kernel()) return prose(theme, theme.text, kOfContainers);
+    if (debugger.session().kernel()) return prose(theme, theme.text, tr(kOfContainers));
     const Debugger::MemoryPlace place = place_of(debugger);
     draw_fields(debugger, theme, state, commands, place);
     prose(theme, theme.accent, place_text(debugger.session(), place));
@@ -233,11 +234,11 @@ void draw_memory(const Debugger& debugger, const Theme& theme, PanelState& state
 }
 
 Sheet sheet_memory(const Debugger& debugger, const PanelState&) {
-    if (debugger.session().kernel()) return Sheet().say(kOfContainers);
+    if (debugger.session().kernel()) return Sheet().say(tr(kOfContainers));
     constexpr std::size_t kRows = 24, kAcross = 16;
     const Debugger::MemoryPlace place = place_of(debugger);
     const Rows rows = read_rows(debugger.session(), (place.address - std::min<u64>(place.address, 4 * kAcross)) & ~u64{kAcross - 1}, kRows * kAcross, space_of(place));
-    Table table{{"address", "bytes", "text"}};
+    Table table{{tr("address"), tr("bytes"), tr("text")}};
     for (std::size_t row = 0; row < kRows; ++row) {
         std::string bytes, text;
         for (std::size_t i = row * kAcross; i < (row + 1) * kAcross; ++i) {

@@ -1,5 +1,6 @@
 // The menu of a thing: what offers.def has for it. Opened by a right click on the thing, or by a key for the one that has the focus.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 #include "ui/things.hpp"
 
 #include <fmt/format.h>
@@ -26,7 +27,9 @@ void note_thing(PanelState& state, const Thing& thing, bool hovered) {
 void context_menu(PanelState& state, const Thing& thing) { note_thing(state, thing, ImGui::IsItemHovered()); }
 
 std::optional<Thing> focused_thing(const Debugger& debugger, const PanelState& state) {
-    if (state.thing && state.thing_panel == state.focus) return state.thing;
+    // What is selected by other means as well is the panel's own; the rest is what was clicked there.
+    const bool own = state.thing && (state.thing->kind == ThingKind::Line || state.thing->kind == ThingKind::Exit || state.thing->kind == ThingKind::Event || state.focus == PanelId::Csrs);
+    if (state.thing && state.thing_panel == state.focus && !own) return state.thing;
     const Session& session = debugger.session();
     switch (state.focus) {
     case PanelId::Memory:
@@ -69,17 +72,22 @@ void take_offer(Offer offer, const Thing& thing, const Debugger& debugger, Panel
     for (Command& command : commands_of(offer, thing, debugger)) commands.push_back(std::move(command));
 }
 
+/// The popup's rows. The font goes before the popup ends.
+static void draw_offers(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, const Thing& thing) {
+    constexpr std::size_t kMostText = 60;
+    const WithFont font(theme.fonts.prose);
+    ImGui::TextColored(theme.dim, "%s", thing.text.substr(0, kMostText).c_str());
+    ImGui::Separator();
+    for (const Offer offer : offers_for(thing, debugger)) {
+        if (ImGui::MenuItem(tr(offer_row(offer).name))) take_offer(offer, thing, debugger, state, commands);
+        tooltip(theme, tr(offer_row(offer).sentence));
+    }
+}
+
 void draw_menu_of_thing(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     if (std::exchange(state.menu_wanted, false) && state.thing) ImGui::OpenPopup(kPopup);
     if (!state.thing || !ImGui::BeginPopup(kPopup)) return;
-    const WithFont font(theme.fonts.prose);
-    const Thing thing = *state.thing;
-    ImGui::TextColored(theme.dim, "%s", thing.text.substr(0, 60).c_str());
-    ImGui::Separator();
-    for (const Offer offer : offers_for(thing, debugger)) {
-        if (ImGui::MenuItem(offer_row(offer).name)) take_offer(offer, thing, debugger, state, commands);
-        tooltip(theme, offer_row(offer).sentence);
-    }
+    draw_offers(debugger, theme, state, commands, Thing(*state.thing));
     ImGui::EndPopup();
 }
 

@@ -1,6 +1,7 @@
 // Page tables as trees: the guest's own, and the one that the machine's hart walks for it. Leaves that follow each other are one line.
 #include "scenarios/page_tables.hpp"
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -12,9 +13,9 @@ using scenarios::PageTable;
 using scenarios::TableLine;
 
 constexpr std::size_t kMostLines = 4000; // of the text
-constexpr const char* kOfContainers = "Processes have page tables in the machine's memory; `trapeze container` shows what is shared. This panel is for guests.";
+constexpr const char* kOfContainers = later("Processes have page tables in the machine's memory; `trapeze container` shows what is shared. This panel is for guests.");
 
-const char* unit_of(const PageTable& table) { return table.root_entries > 512 ? "guest physical" : "virtual"; }
+const char* unit_of(const PageTable& table) { return table.root_entries > 512 ? tr("guest physical") : tr("virtual"); }
 
 std::string range_text(const TableLine& line) {
     const u64 bytes = line.count * line.size();
@@ -22,8 +23,8 @@ std::string range_text(const TableLine& line) {
 }
 
 std::string what_text(const TableLine& line) {
-    if (!line.leaf()) return fmt::format("table at {}", hex(line.target()));
-    return fmt::format("{} x {} to {}{}", line.count, scenarios::entry_size_name(line.size()), hex(line.target()), line.level ? ", superpage" : "");
+    if (!line.leaf()) return trf("table at {}", hex(line.target()));
+    return trf("{} x {} to {}{}", line.count, scenarios::entry_size_name(line.size()), hex(line.target()), line.level ? tr(", superpage") : "");
 }
 
 struct Tree {
@@ -43,14 +44,14 @@ struct Tree {
         else
             context_menu(state, {table.owner == scenarios::TableOwner::Machine ? ThingKind::HostEntry : ThingKind::Entry, line.entry_address, line.va,
                                  fmt::format("{} {} {}", range_text(line), scenarios::entry_letters(line.entry), what_text(line))});
-        tooltip(theme, fmt::format("Entry at {} is {}. A click shows the walk of this address.", hex(line.entry_address), hex(line.entry)));
+        tooltip(theme, trf("Entry at {} is {}. A click shows the walk of this address.", hex(line.entry_address), hex(line.entry)));
         cells(line);
     }
     void cells(const TableLine& line) {
         const bool valid = line.entry & pte::V;
         ImGui::TableNextColumn();
         ImGui::TextColored(valid ? theme.text : theme.bad, "%s", scenarios::entry_letters(line.entry).c_str());
-        tooltip(theme, "V valid, R readable, W writable, X executable, U for user mode, G global, A accessed, D dirty");
+        tooltip(theme, tr("V valid, R readable, W writable, X executable, U for user mode, G global, A accessed, D dirty"));
         ImGui::TableNextColumn();
         ImGui::TextColored(line.leaf() && line.level ? theme.changed : line.leaf() ? theme.text : theme.dim, "%s", what_text(line).c_str());
     }
@@ -72,16 +73,16 @@ struct Tree {
 };
 
 void draw_table_tree(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, const PageTable& table) {
-    if (debugger.session().kernel()) return prose(theme, theme.text, kOfContainers);
-    if (!table.levels) return prose(theme, theme.text, table.off);
-    prose(theme, theme.accent, fmt::format("{}: Sv{}{}, root at {} {}", table.name, table.levels * 9 + 12, table.root_entries > 512 ? "x4" : "",
-                                           table.owner == scenarios::TableOwner::Machine ? "machine" : "guest physical", hex(table.root)));
+    if (debugger.session().kernel()) return prose(theme, theme.text, tr(kOfContainers));
+    if (!table.levels) return prose(theme, theme.text, tr(table.off));
+    prose(theme, theme.accent, trf("{}: Sv{}{}, root at {} {}", tr(table.name), table.levels * 9 + 12, table.root_entries > 512 ? "x4" : "",
+                                           table.owner == scenarios::TableOwner::Machine ? tr("machine") : tr("guest physical"), hex(table.root)));
     constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_ScrollY | ImGuiTableFlags_ScrollX | ImGuiTableFlags_RowBg | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_Resizable;
     if (!ImGui::BeginTable("tree", 3, kFlags)) return;
     ImGui::TableSetupScrollFreeze(0, 1);
-    ImGui::TableSetupColumn(fmt::format("{} addresses", unit_of(table)).c_str());
-    ImGui::TableSetupColumn("bits");
-    ImGui::TableSetupColumn("maps");
+    ImGui::TableSetupColumn(trf("{} addresses", unit_of(table)).c_str());
+    ImGui::TableSetupColumn(tr("bits"));
+    ImGui::TableSetupColumn(tr("maps"));
     ImGui::TableHeadersRow();
     Tree{debugger.session(), theme, table, commands, state}.lines(table.root, table.levels - 1, 0);
     ImGui::EndTable();
@@ -96,14 +97,14 @@ void add_rows(const Session& session, const PageTable& table, u64 address, unsig
 }
 
 Sheet table_sheet(const Debugger& debugger, const PageTable& table) {
-    if (debugger.session().kernel()) return Sheet().say(kOfContainers);
-    if (!table.levels) return Sheet().say(table.off);
-    Table rows{{"level", fmt::format("{} addresses", unit_of(table)), "bits", "maps", "entry at"}};
+    if (debugger.session().kernel()) return Sheet().say(tr(kOfContainers));
+    if (!table.levels) return Sheet().say(tr(table.off));
+    Table rows{{tr("level"), trf("{} addresses", unit_of(table)), tr("bits"), tr("maps"), tr("entry at")}};
     add_rows(debugger.session(), table, table.root, table.levels - 1, 0, rows);
     const bool cut = rows.rows.size() >= kMostLines;
     Sheet sheet;
-    sheet.say(fmt::format("{}: Sv{}{}, root at {}", table.name, table.levels * 9 + 12, table.root_entries > 512 ? "x4" : "", hex(table.root))).add(std::move(rows));
-    return cut ? sheet.say(fmt::format("... and more: the first {} lines are listed.", kMostLines)) : sheet;
+    sheet.say(trf("{}: Sv{}{}, root at {}", tr(table.name), table.levels * 9 + 12, table.root_entries > 512 ? "x4" : "", hex(table.root))).add(std::move(rows));
+    return cut ? sheet.say(trf("... and more: the first {} lines are listed.", kMostLines)) : sheet;
 }
 
 } // namespace

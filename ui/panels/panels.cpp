@@ -1,5 +1,6 @@
 // The table of panels, the menu bar with its tool buttons, and how all are put into the window.
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -23,8 +24,8 @@ const KeyRow& row_of(Action action) {
 
 void menu_item(const Theme& theme, Action action, Commands& commands) {
     const KeyRow& row = row_of(action);
-    if (ImGui::MenuItem(row.name, row.chord)) commands.push_back({action});
-    tooltip(theme, row.sentence);
+    if (ImGui::MenuItem(tr(row.name), row.chord)) commands.push_back({action});
+    tooltip(theme, tr(row.sentence));
 }
 
 void menu(const Theme& theme, const char* name, std::initializer_list<Action> actions, Commands& commands) {
@@ -35,7 +36,7 @@ void menu(const Theme& theme, const char* name, std::initializer_list<Action> ac
 
 std::string what_runs(const Session& session) {
     const auto& config = session.config();
-    if (!config.containers.empty()) return fmt::format("{} container{}, one kernel", config.containers.size(), config.containers.size() == 1 ? "" : "s");
+    if (!config.containers.empty()) return trf(config.containers.size() == 1 ? later("{} container, one kernel") : later("{} containers, one kernel"), config.containers.size());
     return fmt::format("{} / {}", config.guest.substr(config.guest.find_last_of('/') + 1), vmm::mode_row(config.mode).name);
 }
 
@@ -44,21 +45,21 @@ void tool_buttons(const Theme& theme, bool running, float end, Commands& command
     const ImGuiStyle& style = ImGui::GetStyle();
     for (Action action : {running ? Action::Pause : Action::Run, Action::NextTrap, Action::Step, Action::StepBack, Action::ToReturn, Action::StepOver, Action::ToggleBreakpoint}) {
         const KeyRow& row = row_of(action);
-        const std::string text = fmt::format("{}  {}", row.chord, row.name);
+        const std::string text = fmt::format("{}  {}", row.chord, tr(row.name));
         if (ImGui::GetCursorPosX() + ImGui::CalcTextSize(text.c_str()).x + style.FramePadding.x * 2 > end) return;
         if (ImGui::SmallButton(text.c_str())) commands.push_back({action});
-        tooltip(theme, row.sentence);
+        tooltip(theme, tr(row.sentence));
         ImGui::SameLine(0, style.ItemSpacing.x / 2);
     }
 }
 
 /// The layouts, and what changes the one that is shown.
 void layout_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
-    if (!ImGui::BeginMenu("Layout")) return;
+    if (!ImGui::BeginMenu(tr("Layout"))) return;
     for (std::size_t i = 0; i < kLayouts; ++i) {
         const KeyRow& row = row_of(static_cast<Action>(static_cast<std::size_t>(Action::LayoutTrap) + i));
-        if (ImGui::MenuItem(layout_row(static_cast<LayoutId>(i)).title, row.chord, debugger.workspace().layout() == static_cast<LayoutId>(i))) commands.push_back({row.action});
-        tooltip(theme, row.sentence);
+        if (ImGui::MenuItem(tr(layout_row(static_cast<LayoutId>(i)).title), row.chord, debugger.workspace().layout() == static_cast<LayoutId>(i))) commands.push_back({row.action});
+        tooltip(theme, tr(row.sentence));
     }
     ImGui::Separator();
     for (Action action : {Action::ToggleLock, Action::ResetLayout, Action::NextPanel, Action::PreviousPanel, Action::GrowPanel, Action::ShrinkPanel, Action::MovePanelOn,
@@ -68,14 +69,14 @@ void layout_menu(const Debugger& debugger, const Theme& theme, Commands& command
 }
 
 void panel_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
-    if (!ImGui::BeginMenu("Panel")) return;
+    if (!ImGui::BeginMenu(tr("Panel"))) return;
     for (Action action : {Action::CopyPanel, Action::SaveTable, Action::SavePicture}) menu_item(theme, action, commands);
     ImGui::Separator();
     for (std::size_t i = 0; i < kPanels; ++i) {
         const auto panel = static_cast<PanelId>(i);
         if (panel == PanelId::Timeline) continue;
         if (ImGui::MenuItem(panel_title(panel, debugger), nullptr, contains(debugger.workspace().tree(), panel), debugger.shows(panel))) commands.push_back({Action::ShowPanel, i});
-        tooltip(theme, panel_names(panel).sentence);
+        tooltip(theme, tr(panel_names(panel).sentence));
     }
     ImGui::EndMenu();
 }
@@ -85,37 +86,37 @@ void panel_menu(const Debugger& debugger, const Theme& theme, Commands& commands
 const char* panel_title(PanelId id, const Debugger& debugger) {
     const Session& session = debugger.session();
     if (const auto index = Debugger::scripted(id); index && *index < debugger.lua_console().panels().size()) return debugger.lua_console().panels()[*index].title.c_str();
-    if (id == PanelId::Ledger && session.kernel()) return "System calls, and what namespaces decided";
-    if (id == PanelId::Csrs && session.vmm()) return "CSRs: real beside virtual";
-    if (id == PanelId::Registers && session.vmm()) return "Registers of the guest";
-    return panel_names(id).title;
+    if (id == PanelId::Ledger && session.kernel()) return tr("System calls, and what namespaces decided");
+    if (id == PanelId::Csrs && session.vmm()) return tr("CSRs: real beside virtual");
+    if (id == PanelId::Registers && session.vmm()) return tr("Registers of the guest");
+    return tr(panel_names(id).title);
 }
 
 float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
     const WithFont font(theme.fonts.prose);
     if (!ImGui::BeginMainMenuBar()) return 0;
-    menu(theme, "Start", {Action::ShowStart, Action::SaveSession, Action::RecoverSession, Action::Reset, Action::Quit}, commands);
-    menu(theme, "Go",
+    menu(theme, tr("Start"), {Action::ShowStart, Action::SaveSession, Action::RecoverSession, Action::Reset, Action::Quit}, commands);
+    menu(theme, tr("Go"),
          {Action::Run, Action::Pause, Action::Stop, Action::NextTrap, Action::ToReturn, Action::Step, Action::StepOver, Action::StepOut, Action::RunToLine,
           Action::ToggleBreakpoint, Action::ToggleTyping},
          commands);
-    menu(theme, "Back",
+    menu(theme, tr("Back"),
          {Action::StepBack, Action::BackToTrap, Action::ReverseRun, Action::BackToOperand, Action::BackToCsr, Action::BackToStore, Action::BackToEntry, Action::Fork, Action::NextBranch,
           Action::CompareBranches},
          commands);
-    menu(theme, "View", {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::NextLanguage, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
+    menu(theme, tr("View"), {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::NextLanguage, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
     layout_menu(debugger, theme, commands);
     panel_menu(debugger, theme, commands);
-    menu(theme, "Help", {Action::Explain, Action::ShowHelp}, commands);
+    menu(theme, tr("Help"), {Action::Explain, Action::ShowHelp}, commands);
     const bool locked = debugger.workspace().locked();
     const std::string what = what_runs(debugger.session());
-    const float lock = ImGui::CalcTextSize("Unlock layout").x + ImGui::GetStyle().FramePadding.x * 2 + ImGui::GetFontSize();
+    const float lock = ImGui::CalcTextSize(tr("Unlock layout")).x + ImGui::GetStyle().FramePadding.x * 2 + ImGui::GetFontSize();
     const float place = ImGui::GetWindowWidth() - ImGui::CalcTextSize(what.c_str()).x - ImGui::GetStyle().WindowPadding.x * 2;
     ImGui::SameLine(0, ImGui::GetFontSize() * 1.5f);
     tool_buttons(theme, debugger.running(), place - lock - ImGui::GetFontSize(), commands);
     if (ImGui::GetCursorPosX() < place - lock) {
         ImGui::SetCursorPosX(place - lock);
-        if (ImGui::SmallButton(locked ? "Unlock layout" : "Lock layout")) commands.push_back({Action::ToggleLock});
+        if (ImGui::SmallButton(locked ? tr("Unlock layout") : tr("Lock layout"))) commands.push_back({Action::ToggleLock});
         tooltip(theme, row_of(Action::ToggleLock).sentence);
     }
     if (ImGui::GetCursorPosX() < place) {

@@ -2,6 +2,7 @@
 // step changed is marked.
 #include "emulator/isa/csr_fields.hpp"
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -34,7 +35,7 @@ std::string fields(Csr csr, u64 value) {
         if (meaning == "-") continue;
         text += (text.empty() ? "" : ", ") + std::string(field.name) + (meaning == "set" ? "" : " " + meaning);
     }
-    return text.empty() && !csr_fields(csr).empty() ? "none set" : text;
+    return text.empty() && !csr_fields(csr).empty() ? tr("none set") : text;
 }
 
 /// The fields of the selected register, a row each, with what they mean now.
@@ -44,18 +45,18 @@ void draw_fields(const Theme& theme, Csr csr, u64 real, u64 guest, bool is_virtu
     prose(theme, theme.dim, fmt::format("{} (0x{:03x}): {}", row.name, static_cast<u16>(csr), row.sentence));
     const auto rows = csr_fields(csr);
     if (rows.empty()) return;
-    if (csr == Csr::scause || csr == Csr::mcause || csr == Csr::vscause) prose(theme, theme.text, is_virtual ? fmt::format("real: {}; virtual: {}", cause_name(real), cause_name(guest)) : cause_name(real));
+    if (csr == Csr::scause || csr == Csr::mcause || csr == Csr::vscause) prose(theme, theme.text, is_virtual ? trf("real: {}; virtual: {}", cause_name(real), cause_name(guest)) : cause_name(real));
     if (!ImGui::BeginTable("fields", is_virtual ? 4 : 3, ImGuiTableFlags_ScrollY | ImGuiTableFlags_SizingFixedFit | ImGuiTableFlags_RowBg)) return;
     ImGui::TableSetupScrollFreeze(0, 1);
-    for (const char* title : {"bits", "field", is_virtual ? "real" : "value"}) ImGui::TableSetupColumn(title);
-    if (is_virtual) ImGui::TableSetupColumn("virtual");
+    for (const char* title : {tr("bits"), tr("field"), is_virtual ? tr("real") : tr("value")}) ImGui::TableSetupColumn(title);
+    if (is_virtual) ImGui::TableSetupColumn(tr("virtual"));
     ImGui::TableHeadersRow();
     for (const CsrField& field : rows) {
         ImGui::TableNextColumn();
         ImGui::TextColored(theme.dim, "%s", field.high == field.low ? fmt::format("{}", field.high).c_str() : fmt::format("{}:{}", field.high, field.low).c_str());
         ImGui::TableNextColumn();
         ImGui::Selectable(field.name, false, ImGuiSelectableFlags_SpanAllColumns);
-        tooltip(theme, fmt::format("{}.{}: {}{}", row.name, field.name, field.sentence, *field.values ? fmt::format(" Values: {}.", field.values) : ""));
+        tooltip(theme, fmt::format("{}.{}: {}{}", row.name, field.name, field.sentence, *field.values ? trf(" Values: {}.", field.values) : ""));
         ImGui::TableNextColumn();
         const std::string here = field.meaning(real), there = field.meaning(guest);
         ImGui::TextColored(here == "-" ? theme.dim : theme.text, "%s", here.c_str());
@@ -68,7 +69,7 @@ void draw_fields(const Theme& theme, Csr csr, u64 real, u64 guest, bool is_virtu
 
 void privilege_row(const Theme& theme, Priv real, Priv guest, bool is_virtual) {
     ImGui::TableNextColumn();
-    ImGui::TextColored(theme.dim, "privilege");
+    ImGui::TextColored(theme.dim, "%s", tr("privilege"));
     ImGui::TableNextColumn();
     ImGui::TextColored(theme.privilege(real), "%c", priv_letter(real));
     if (!is_virtual) return;
@@ -112,8 +113,8 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
     if (!ImGui::BeginTable("csrs", is_virtual ? 3 : 2, flags, {0, with_details ? room - details : 0})) return;
     ImGui::TableSetupScrollFreeze(1, 1);
     ImGui::TableSetupColumn("CSR");
-    ImGui::TableSetupColumn(is_virtual ? "real (hart)" : "value");
-    if (is_virtual) ImGui::TableSetupColumn("virtual (guest)");
+    ImGui::TableSetupColumn(is_virtual ? tr("real (hart)") : tr("value"));
+    if (is_virtual) ImGui::TableSetupColumn(tr("virtual (guest)"));
     ImGui::TableHeadersRow();
     if (room > ImGui::GetFontSize() * 6) privilege_row(theme, real.priv, guest.priv, is_virtual); // the stripes beside the code say it too
     const auto line = [&](Csr csr) {
@@ -141,7 +142,7 @@ void draw_csrs(const Debugger& debugger, const Theme& theme, PanelState& state, 
 Sheet sheet_registers(const Debugger& debugger, const PanelState&) {
     const HartState now = debugger.session().guest_state();
     const HartState& before = debugger.guest_before();
-    Table table{{"register", "value", "changed"}};
+    Table table{{tr("register"), tr("value"), tr("changed")}};
     table.rows.push_back({"pc", hex_digits(now.pc), ""});
     for (unsigned i = 1; i < 32; ++i) table.rows.push_back({register_name(i), hex_digits(now.x[i]), now.x[i] != before.x[i] ? "*" : ""});
     return Sheet().add(std::move(table));
@@ -151,14 +152,14 @@ Sheet sheet_csrs(const Debugger& debugger, const PanelState&) {
     const Session& session = debugger.session();
     const HartState guest = session.guest_state(), real = session.real_state();
     const bool is_virtual = session.vmm() != nullptr;
-    Table table{is_virtual ? std::vector<std::string>{"CSR", "real", "virtual", "changed", "fields"} : std::vector<std::string>{"CSR", "value", "changed", "fields"}};
+    Table table{is_virtual ? std::vector<std::string>{"CSR", tr("real"), tr("virtual"), tr("changed"), tr("fields")} : std::vector<std::string>{"CSR", tr("value"), tr("changed"), tr("fields")}};
     const auto add = [&](Csr csr) {
         const u64 value = session.csr(real, csr), guests = session.csr(guest, csr);
         const bool changed = real[csr] != debugger.real_before()[csr] || (is_virtual && guest[csr] != debugger.guest_before()[csr]);
         std::vector<std::string> row{csr_row(static_cast<u16>(csr))->name, hex_digits(value)};
         if (is_virtual) row.push_back(hex_digits(guests));
         row.push_back(changed ? "*" : "");
-        row.push_back(is_virtual && !fields(csr, value).empty() ? "real: " + fields(csr, value) + "; virtual: " + fields(csr, guests) : fields(csr, value));
+        row.push_back(is_virtual && !fields(csr, value).empty() ? trf("real: {}; virtual: {}", fields(csr, value), fields(csr, guests)) : fields(csr, value));
         table.rows.push_back(std::move(row));
     };
     for (Csr csr : kSupervisor) add(csr);
@@ -167,7 +168,7 @@ Sheet sheet_csrs(const Debugger& debugger, const PanelState&) {
     if (session.config().mode == vmm::Mode::HardwareAssisted && is_virtual)
         for (Csr csr : kHypervisor) add(csr);
     return Sheet()
-        .say(is_virtual ? fmt::format("privilege: real {}, virtual {}", priv_letter(real.priv), priv_letter(guest.priv)) : fmt::format("privilege: {}", priv_letter(real.priv)))
+        .say(is_virtual ? trf("privilege: real {}, virtual {}", priv_letter(real.priv), priv_letter(guest.priv)) : trf("privilege: {}", priv_letter(real.priv)))
         .add(std::move(table));
 }
 

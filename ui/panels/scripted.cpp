@@ -1,5 +1,6 @@
 // The panels that scripts define: texts, tables and plots that their draw functions have said (scenarios/lua_panels.hpp).
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 #include "ui/table_view.hpp"
 
 #include <fmt/format.h>
@@ -13,7 +14,7 @@ namespace {
 using scenarios::LuaPanel;
 using scenarios::LuaPanelPart;
 
-constexpr const char* kNothing = "It shows nothing yet.";
+constexpr const char* kNothing = later("It shows nothing yet.");
 
 const LuaPanel* panel_at(const Debugger& debugger, std::size_t index) {
     const auto& panels = debugger.lua_console().panels();
@@ -21,9 +22,9 @@ const LuaPanel* panel_at(const Debugger& debugger, std::size_t index) {
 }
 
 std::string plot_title(const LuaPanelPart& part) {
-    if (part.values.empty()) return fmt::format("{}: no value", part.text);
+    if (part.values.empty()) return trf("{}: no value", part.text);
     const auto [least, most] = std::minmax_element(part.values.begin(), part.values.end());
-    return fmt::format("{}: {} values, {:.6g} to {:.6g}", part.text, part.values.size(), *least, *most);
+    return trf("{}: {} values, {:.6g} to {:.6g}", part.text, part.values.size(), *least, *most);
 }
 
 void draw_plot(const Theme& theme, const LuaPanelPart& part) {
@@ -61,10 +62,10 @@ void draw_part(const Theme& theme, const LuaPanelPart& part, bool last) {
 
 void draw_scripted(const Debugger& debugger, const Theme& theme, std::size_t index) {
     const LuaPanel* panel = panel_at(debugger, index);
-    if (!panel) return prose(theme, theme.text, kNothing);
+    if (!panel) return prose(theme, theme.text, tr(kNothing));
     ImGui::BeginChild("parts");
     if (!panel->error.empty()) prose(theme, theme.bad, "! " + panel->error);
-    if (panel->parts.empty() && panel->error.empty()) prose(theme, theme.dim, kNothing);
+    if (panel->parts.empty() && panel->error.empty()) prose(theme, theme.dim, tr(kNothing));
     for (std::size_t i = 0; i < panel->parts.size(); ++i) {
         ImGui::PushID(static_cast<int>(i));
         draw_part(theme, panel->parts[i], i + 1 == panel->parts.size());
@@ -76,7 +77,7 @@ void draw_scripted(const Debugger& debugger, const Theme& theme, std::size_t ind
 Sheet scripted_sheet(const Debugger& debugger, std::size_t index) {
     constexpr std::size_t kColumns = 64; // of a plot
     const LuaPanel* panel = panel_at(debugger, index);
-    if (!panel) return Sheet().say("No script has defined this panel; docs/scripts.md tells how.");
+    if (!panel) return Sheet().say(tr("No script has defined this panel; docs/scripts.md tells how."));
     Sheet sheet;
     sheet.say(panel->title);
     for (const LuaPanelPart& part : panel->parts) {

@@ -2,6 +2,7 @@
 // became.
 #include "scenarios/translation_listing.hpp"
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 #include "ui/table_view.hpp"
 
 #include <fmt/format.h>
@@ -10,7 +11,7 @@ namespace trapeze::ui {
 
 namespace {
 
-constexpr const char* kOtherMode = "Only in mode translate the guest's kernel runs as a translated copy; in this session nothing is translated.";
+constexpr const char* kOtherMode = later("Only in mode translate the guest's kernel runs as a translated copy; in this session nothing is translated.");
 
 const vmm::TranslationCache* cache_of(const Debugger& debugger) {
     const Session& session = debugger.session();
@@ -19,7 +20,7 @@ const vmm::TranslationCache* cache_of(const Debugger& debugger) {
 
 std::string counts_text(const vmm::TranslationCache& cache) {
     const auto& c = cache.counts;
-    return fmt::format("{} blocks translated, {} instructions to {} words; {} links, {} dispatches, {} misses of indirect jumps, {} call-outs; {} dropped, emptied {} times", c.blocks, c.instructions,
+    return trf("{} blocks translated, {} instructions to {} words; {} links, {} dispatches, {} misses of indirect jumps, {} call-outs; {} dropped, emptied {} times", c.blocks, c.instructions,
                        c.words, c.chained, c.dispatches, c.misses, c.call_outs, c.invalidated, c.emptied);
 }
 
@@ -37,7 +38,7 @@ std::vector<std::string> block_row(const Session& session, const vmm::Translatio
     return {std::to_string(index), scenarios::place_text(session, block.pc), std::to_string(block.instructions), std::to_string(block.words), fmt::format("{}/{}", linked, block.exits),
             std::to_string(block.space)};
 }
-const std::vector<std::string> kColumns{"block", "guest pc", "instructions", "words", "linked", "space"};
+std::vector<std::string> columns() { return {tr("block"), tr("guest pc"), tr("instructions"), tr("words"), tr("linked"), tr("space")}; }
 
 /// The selected block; else the one in which the guest is; else the newest.
 std::size_t selected_block(const Debugger& debugger, const PanelState& state, const vmm::TranslationCache& cache, const std::vector<std::size_t>& alive) {
@@ -49,7 +50,7 @@ std::size_t selected_block(const Debugger& debugger, const PanelState& state, co
 }
 
 Table listing(const Session& session, const vmm::CodeBlock& block) {
-    Table table{{"guest", "translated"}};
+    Table table{{tr("guest"), tr("translated")}};
     for (const scenarios::ListedLine& line : scenarios::list_block(session, block)) {
         table.rows.push_back({line.original, line.translated.empty() ? "" : line.translated.front()});
         for (std::size_t i = 1; i < line.translated.size(); ++i) table.rows.push_back({"", line.translated[i]});
@@ -61,16 +62,16 @@ Table listing(const Session& session, const vmm::CodeBlock& block) {
 
 void draw_translations(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
     const vmm::TranslationCache* cache = cache_of(debugger);
-    if (!cache) return prose(theme, theme.text, kOtherMode);
+    if (!cache) return prose(theme, theme.text, tr(kOtherMode));
     prose(theme, theme.dim, counts_text(*cache));
     const auto alive = alive_blocks(*cache);
-    if (alive.empty()) return prose(theme, theme.text, "No block is translated yet. F5 runs, F7 runs to the next exit.");
+    if (alive.empty()) return prose(theme, theme.text, tr("No block is translated yet. F5 runs, F7 runs to the next exit."));
     const std::size_t selected = selected_block(debugger, state, *cache, alive);
     TableLook look{.clickable = true};
     for (std::size_t i = 0; i < alive.size(); ++i)
         if (alive[i] == selected) look.selected = i;
     look.height = ImGui::GetContentRegionAvail().y * 0.36f;
-    if (const auto row = draw_rows(theme, "blocks", kColumns, alive.size(), [&](std::size_t i) { return block_row(debugger.session(), *cache, alive[i]); }, look)) state.block = alive[*row];
+    if (const auto row = draw_rows(theme, "blocks", columns(), alive.size(), [&](std::size_t i) { return block_row(debugger.session(), *cache, alive[i]); }, look)) state.block = alive[*row];
     const Table lines = listing(debugger.session(), cache->blocks()[selected]);
     const u64 pc = debugger.session().guest_state().pc;
     const std::string here = fmt::format("{:x} ", pc);
@@ -84,15 +85,15 @@ void draw_translations(const Debugger& debugger, const Theme& theme, PanelState&
 
 Sheet sheet_translations(const Debugger& debugger, const PanelState& state) {
     const vmm::TranslationCache* cache = cache_of(debugger);
-    if (!cache) return Sheet().say(kOtherMode);
+    if (!cache) return Sheet().say(tr(kOtherMode));
     Sheet sheet;
     sheet.say(counts_text(*cache));
     const auto alive = alive_blocks(*cache);
     if (alive.empty()) return sheet;
-    Table blocks{kColumns};
+    Table blocks{columns()};
     for (std::size_t i : alive) blocks.rows.push_back(block_row(debugger.session(), *cache, i));
     const std::size_t selected = selected_block(debugger, state, *cache, alive);
-    return sheet.add(std::move(blocks)).say(fmt::format("block {}:", selected)).add(listing(debugger.session(), cache->blocks()[selected]));
+    return sheet.add(std::move(blocks)).say(trf("block {}:", selected)).add(listing(debugger.session(), cache->blocks()[selected]));
 }
 
 } // namespace trapeze::ui

@@ -1,6 +1,7 @@
 // The virtual machines of this session, one beside the other: memory, what they have had of the hart, devices.
 #include "scenarios/looking.hpp"
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 #include "ui/table_view.hpp"
 
 #include <fmt/format.h>
@@ -12,7 +13,7 @@ namespace {
 std::string bytes_text(u64 bytes) {
     if (bytes >= u64{1} << 30 && bytes % (u64{1} << 30) == 0) return fmt::format("{} GiB", bytes >> 30);
     if (bytes >= u64{10} << 20) return fmt::format("{} MiB", bytes >> 20);
-    return bytes >= 1024 ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} bytes", bytes);
+    return bytes >= 1024 ? fmt::format("{} KiB", bytes >> 10) : trf("{} bytes", bytes);
 }
 
 /// Pages of a part of the RAM that were ever written.
@@ -24,9 +25,9 @@ u64 touched(const Ram& ram, u64 offset, u64 bytes) {
 
 Table bare_table(const Session& session) {
     const Machine& machine = session.machine();
-    Table table{{"machine", "value"}};
-    table.rows = {{"memory", bytes_text(machine.ram.size())}, {"touched", bytes_text(machine.ram.touched_pages() << kPageShift)}, {"harts", std::to_string(machine.harts.size())},
-                  {"cycles", std::to_string(machine.cycles())}, {"instructions", std::to_string(machine.hart().state.retired)}};
+    Table table{{tr("machine"), tr("value")}};
+    table.rows = {{tr("memory"), bytes_text(machine.ram.size())}, {tr("touched"), bytes_text(machine.ram.touched_pages() << kPageShift)}, {"harts", std::to_string(machine.harts.size())},
+                  {tr("cycles"), std::to_string(machine.cycles())}, {tr("instructions"), std::to_string(machine.hart().state.retired)}};
     return table;
 }
 
@@ -37,21 +38,21 @@ Table vm_table(const Session& session, const vmm::Vmm& vmm) {
     for (const Board::Attached& attached : vmm.board().devices())
         if (std::string(attached.device->name()) != "virtio") devices += (devices.empty() ? "" : ", ") + std::string(attached.device->name());
     Table table{{"VM", fmt::format("{}", vmm.config().place.id)}};
-    table.rows = {{"mode", vmm::mode_row(vmm.mode()).name},
-                  {"memory", bytes_text(vmm.config().ram_bytes)},
-                  {"where in the machine", fmt::format("{} to {}", hex(host), hex(host + vmm.config().ram_bytes))},
-                  {"touched by the guest", bytes_text(touched(machine.ram, host - kRamBase, vmm.config().ram_bytes) << kPageShift)},
-                  {"taken by the hypervisor", bytes_text(vmm.vmm_bytes())},
-                  {"machine's memory", bytes_text(machine.ram.size())},
-                  {"instructions of the guest", std::to_string(guest)},
-                  {"of them by the hypervisor", fmt::format("{} ({:.2f}%)", vmm.interpreted(), guest ? 100.0 * static_cast<double>(vmm.interpreted()) / static_cast<double>(guest) : 0.0)},
-                  {"exits", std::to_string(vmm.exits())},
-                  {"exits in 1000 instructions", fmt::format("{:.3f}", guest ? 1000.0 * static_cast<double>(vmm.exits()) / static_cast<double>(guest) : 0.0)},
-                  {"machine's cycles", std::to_string(machine.cycles())},
-                  {"stolen", "0: it has the hart alone"},
-                  {"shadow entries filled", std::to_string(vmm.shadow_fills())},
-                  {"G-stage pages (4K, 2M, 1G)", fmt::format("{}, {}, {}", vmm.gstage().mapped()[0], vmm.gstage().mapped()[1], vmm.gstage().mapped()[2])},
-                  {"devices", devices}};
+    table.rows = {{tr("mode"), vmm::mode_row(vmm.mode()).name},
+                  {tr("memory"), bytes_text(vmm.config().ram_bytes)},
+                  {tr("where in the machine"), trf("{} to {}", hex(host), hex(host + vmm.config().ram_bytes))},
+                  {tr("touched by the guest"), bytes_text(touched(machine.ram, host - kRamBase, vmm.config().ram_bytes) << kPageShift)},
+                  {tr("taken by the hypervisor"), bytes_text(vmm.vmm_bytes())},
+                  {tr("machine's memory"), bytes_text(machine.ram.size())},
+                  {tr("instructions of the guest"), std::to_string(guest)},
+                  {tr("of them by the hypervisor"), fmt::format("{} ({:.2f}%)", vmm.interpreted(), guest ? 100.0 * static_cast<double>(vmm.interpreted()) / static_cast<double>(guest) : 0.0)},
+                  {tr("exits"), std::to_string(vmm.exits())},
+                  {tr("exits in 1000 instructions"), fmt::format("{:.3f}", guest ? 1000.0 * static_cast<double>(vmm.exits()) / static_cast<double>(guest) : 0.0)},
+                  {tr("machine's cycles"), std::to_string(machine.cycles())},
+                  {tr("stolen"), tr("0: it has the hart alone")},
+                  {tr("shadow entries filled"), std::to_string(vmm.shadow_fills())},
+                  {tr("G-stage pages (4K, 2M, 1G)"), fmt::format("{}, {}, {}", vmm.gstage().mapped()[0], vmm.gstage().mapped()[1], vmm.gstage().mapped()[2])},
+                  {tr("devices"), devices}};
     return table;
 }
 
@@ -69,7 +70,7 @@ const Table& remembered(const Debugger& debugger, PanelState& state) {
 } // namespace
 
 void draw_vms(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
-    prose(theme, theme.dim, debugger.session().vmm() ? "This session has one VM. `trapeze vms` runs several, with weights and stolen time." : "No VM: whoever runs here has the machine.");
+    prose(theme, theme.dim, debugger.session().vmm() ? tr("This session has one VM. `trapeze vms` runs several, with weights and stolen time.") : tr("No VM: whoever runs here has the machine."));
     TableLook look;
     look.colour = [&](std::size_t, std::size_t column) { return column == 0 ? std::optional(theme.dim) : std::nullopt; };
     draw_table(theme, "vms", remembered(debugger, state), look);

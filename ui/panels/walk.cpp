@@ -4,6 +4,7 @@
 #include "scenarios/page_tables.hpp"
 #include "scenarios/walk.hpp"
 #include "ui/panels.hpp"
+#include "ui/text.hpp"
 
 #include <fmt/format.h>
 
@@ -13,7 +14,7 @@ namespace trapeze::ui {
 
 namespace {
 
-constexpr const char* kOfContainers = "Containers' page tables are not walked here.";
+constexpr const char* kOfContainers = later("Containers' page tables are not walked here.");
 
 u64 address_of(const Debugger& debugger) { return debugger.walk_address().value_or(debugger.session().guest_state().pc); }
 
@@ -34,19 +35,19 @@ std::string step_name(const PageWalk::Step& step) { return fmt::format("{}{}", s
 
 std::string end_text(const PageWalk& walk, u64 address) {
     switch (walk.outcome) {
-    case PageWalk::Outcome::Ok: return walk.steps ? fmt::format("{} is physical {}, in a page of {}", hex(address), hex(walk.physical), scenarios::entry_size_name(walk.page_size))
-                                                  : fmt::format("{} is physical: no translation is in force", hex(address));
-    case PageWalk::Outcome::PageFault: return fmt::format("{}: a load is a page fault", hex(address));
-    case PageWalk::Outcome::GuestPageFault: return fmt::format("{}: a load is a guest-page fault at guest physical {}", hex(address), hex(walk.guest_physical));
-    case PageWalk::Outcome::AccessFault: return fmt::format("{}: a load is an access fault", hex(address));
+    case PageWalk::Outcome::Ok: return walk.steps ? trf("{} is physical {}, in a page of {}", hex(address), hex(walk.physical), scenarios::entry_size_name(walk.page_size))
+                                                  : trf("{} is physical: no translation is in force", hex(address));
+    case PageWalk::Outcome::PageFault: return trf("{}: a load is a page fault", hex(address));
+    case PageWalk::Outcome::GuestPageFault: return trf("{}: a load is a guest-page fault at guest physical {}", hex(address), hex(walk.guest_physical));
+    case PageWalk::Outcome::AccessFault: return trf("{}: a load is an access fault", hex(address));
     }
     return {};
 }
 
 std::string count_text(const PageWalk& walk, unsigned shown) {
     const auto second = static_cast<unsigned>(std::count_if(walk.read.begin(), walk.read.begin() + walk.steps, [](const auto& step) { return step.second; }));
-    std::string text = shown < walk.steps ? fmt::format("{} of {} reads", shown, walk.steps) : fmt::format("{} read{}", walk.steps, walk.steps == 1 ? "" : "s");
-    if (second) text += fmt::format(": {} of the guest's table, {} of the G-stage", walk.steps - second, second);
+    std::string text = shown < walk.steps ? trf("{} of {} reads", shown, walk.steps) : trf(walk.steps == 1 ? later("{} read") : later("{} reads"), walk.steps);
+    if (second) text += trf(": {} of the guest's table, {} of the G-stage", walk.steps - second, second);
     return text;
 }
 
@@ -79,8 +80,8 @@ struct Picture {
         ImGui::PopID();
         const bool guests = !machine && !step.second;
         context_menu(state, {guests ? ThingKind::Entry : ThingKind::HostEntry, step.entry_address, address, fmt::format("entry at {}: {}", hex(step.entry_address), hex(step.entry))});
-        tooltip(theme, fmt::format("Read {}: {}, level {}. The entry at {} is {}: {} {}.", index + 1, step.second ? "G-stage" : "first stage", step.level, hex(step.entry_address), hex(step.entry),
-                                   pte::is_leaf(step.entry) ? "a page at" : "a table at", hex(pte::address(step.entry))));
+        tooltip(theme, trf("Read {}: {}, level {}. The entry at {} is {}: {} {}.", index + 1, step.second ? tr("G-stage") : tr("first stage"), step.level, hex(step.entry_address), hex(step.entry),
+                                   pte::is_leaf(step.entry) ? tr("a page at") : tr("a table at"), hex(pte::address(step.entry))));
     }
 
     void draw() {
@@ -112,51 +113,51 @@ void draw_walk_of(const Theme& theme, PanelState& state, Commands& commands, con
     ImGui::PopID();
     if (shown > 0 && shown <= walk.steps) {
         const PageWalk::Step& step = walk.read[shown - 1];
-        prose(theme, theme.dim, fmt::format("{} at {}: {} {}, {}", step_name(step), hex(step.entry_address), hex(step.entry), scenarios::entry_letters(step.entry),
-                                            pte::is_leaf(step.entry) ? "a page at " + hex(pte::address(step.entry)) : step.entry & pte::V ? "the next table at " + hex(pte::address(step.entry)) : "not valid"));
+        prose(theme, theme.dim, trf("{} at {}: {} {}, {}", step_name(step), hex(step.entry_address), hex(step.entry), scenarios::entry_letters(step.entry),
+                                            pte::is_leaf(step.entry) ? trf("a page at {}", hex(pte::address(step.entry))) : step.entry & pte::V ? trf("the next table at {}", hex(pte::address(step.entry))) : tr("not valid")));
     }
     if (shown == walk.steps) prose(theme, walk.outcome == PageWalk::Outcome::Ok ? theme.text : theme.bad, end_text(walk, address));
     ImGui::Spacing();
 }
 
 Table walk_table(const PageWalk& walk) {
-    Table table{{"read", "stage", "level", "entry at", "entry", "bits"}};
+    Table table{{tr("read"), tr("stage"), tr("level"), tr("entry at"), tr("entry"), tr("bits")}};
     for (unsigned i = 0; i < walk.steps; ++i) {
         const PageWalk::Step& step = walk.read[i];
-        table.rows.push_back({std::to_string(i + 1), step.second ? "G-stage" : "first", std::to_string(step.level), hex(step.entry_address), hex(step.entry), scenarios::entry_letters(step.entry)});
+        table.rows.push_back({std::to_string(i + 1), step.second ? tr("G-stage") : tr("first"), std::to_string(step.level), hex(step.entry_address), hex(step.entry), scenarios::entry_letters(step.entry)});
     }
     return table;
 }
 
-const char* machine_title(const Session& session) { return session.config().mode == vmm::Mode::HardwareAssisted ? "The hart, in two stages" : "The hart, in the hypervisor's table"; }
+const char* machine_title(const Session& session) { return session.config().mode == vmm::Mode::HardwareAssisted ? tr("The hart, in two stages") : tr("The hart, in the hypervisor's table"); }
 
 } // namespace
 
 void draw_walk(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
     const Session& session = debugger.session();
-    if (session.kernel()) return prose(theme, theme.text, kOfContainers);
+    if (session.kernel()) return prose(theme, theme.text, tr(kOfContainers));
     const u64 address = address_of(debugger);
     const float em = ImGui::GetFontSize();
     ImGui::SetNextItemWidth(std::min(em * 13, ImGui::GetContentRegionAvail().x * 0.4f));
-    if (ImGui::InputTextWithHint("##walk", "walk of: main+8, 0x80400000", state.walk_text, sizeof state.walk_text, ImGuiInputTextFlags_EnterReturnsTrue) && state.walk_text[0])
+    if (ImGui::InputTextWithHint("##walk", tr("walk of: main+8, 0x80400000"), state.walk_text, sizeof state.walk_text, ImGuiInputTextFlags_EnterReturnsTrue) && state.walk_text[0])
         commands.push_back({Action::GoToWalk, 0, state.walk_text});
     const std::pair<const char*, Action> kButtons[] = {{"\u2190", Action::WalkBack}, {"\u2192", Action::WalkNext}, {debugger.walk_playing() ? "\u2016" : "\u25b6", Action::WalkPlay}};
     for (const auto& [text, action] : kButtons) {
         ImGui::SameLine();
         if (ImGui::Button(text)) commands.push_back({action});
-        tooltip(theme, action == Action::WalkPlay ? "Show the reads one after the other (Ctrl+Shift+.)" : action == Action::WalkNext ? "One read more (Ctrl+.)" : "One read less (Ctrl+,)");
+        tooltip(theme, action == Action::WalkPlay ? tr("Show the reads one after the other (Ctrl+Shift+.)") : action == Action::WalkNext ? tr("One read more (Ctrl+.)") : tr("One read less (Ctrl+,)"));
     }
     ImGui::SameLine();
-    prose(theme, theme.text, fmt::format("a load at {} {}", hex(address), session.guest().elf.describe(address)));
+    prose(theme, theme.text, trf("a load at {} {}", hex(address), session.guest().elf.describe(address)));
     ImGui::BeginChild("walks");
-    draw_walk_of(theme, state, commands, session.vmm() ? "The guest's own table" : "The page table", scenarios::guest_walk(session, 0, address), address, debugger.walk_reads(), false);
+    draw_walk_of(theme, state, commands, session.vmm() ? tr("The guest's own table") : tr("The page table"), scenarios::guest_walk(session, 0, address), address, debugger.walk_reads(), false);
     if (has_machine_walk(session)) draw_walk_of(theme, state, commands, machine_title(session), scenarios::machine_walk(session, address), address, debugger.walk_reads(), true);
     ImGui::EndChild();
 }
 
 Sheet sheet_walk(const Debugger& debugger, const PanelState&) {
     const Session& session = debugger.session();
-    if (session.kernel()) return Sheet().say(kOfContainers);
+    if (session.kernel()) return Sheet().say(tr(kOfContainers));
     const u64 address = address_of(debugger);
     Sheet sheet;
     const auto add = [&](const char* title, const PageWalk& walk) {
@@ -164,7 +165,7 @@ Sheet sheet_walk(const Debugger& debugger, const PanelState&) {
         if (walk.steps) sheet.add(walk_table(walk));
         sheet.say(end_text(walk, address));
     };
-    add(session.vmm() ? "The guest's own table" : "The page table", scenarios::guest_walk(session, 0, address));
+    add(session.vmm() ? tr("The guest's own table") : tr("The page table"), scenarios::guest_walk(session, 0, address));
     if (has_machine_walk(session)) add(machine_title(session), scenarios::machine_walk(session, address));
     return sheet;
 }
