@@ -1,6 +1,8 @@
-// The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run; and each mode against bare (modes.hpp).
+// The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run; each mode against bare (modes.hpp); frames (frames.hpp); and
+// going back (back.hpp).
 //
 // Usage: ./trapeze bench [--json] [FILTER]
+#include "tests/bench/back.hpp"
 #include "tests/bench/frames.hpp"
 #include "tests/bench/modes.hpp"
 
@@ -97,6 +99,24 @@ void measure_dossiers(benchmark::State& state, const ModeWorkload& workload, vmm
     state.SetLabel(workload.what);
 }
 
+void measure_going_back(benchmark::State& state, const BackWorkload& workload) {
+    const std::string name = fmt::format("back_{}", workload.name);
+    for (auto _ : state) {
+        auto result = measure_back(workload);
+        if (!result) return fail(state, name, result.error());
+        state.SetIterationTime(result->jump.median / 1e3);
+        state.counters["recording"] = result->recording.median;
+        state.counters["recording_min"] = result->recording.least;
+        state.counters["recording_max"] = result->recording.most;
+        state.counters["jump_ms"] = result->jump.median;
+        state.counters["jump_ms_max"] = result->jump.most;
+        state.counters["step_back_ms"] = result->step.median;
+        state.counters["step_back_ms_max"] = result->step.most;
+        state.counters["MiB"] = result->mebibytes;
+    }
+    state.SetLabel(workload.what);
+}
+
 /// One line for each benchmark.
 class Table final : public benchmark::BenchmarkReporter {
   public:
@@ -131,6 +151,11 @@ class Table final : public benchmark::BenchmarkReporter {
                        target ? fmt::format(", wanted at most {:g}", target) : "", run.report_label);
         } else if (run.counters.count("frame_ms")) {
             fmt::print("{:<26} {:>7.2f} ms of CPU ({:.2f} .. {:.2f}): {}\n", name, counter("frame_ms"), counter("frame_ms_min"), counter("frame_ms_max"), run.report_label);
+        } else if (run.counters.count("recording")) {
+            fmt::print("{:<26} recording {:.2f} times without ({:.2f} .. {:.2f}), wanted under 1.1; {:.0f} MiB; to any place {:.1f} ms, worst {:.1f}; a step back {:.1f}, worst {:.1f}; "
+                       "wanted 50, worst 250: {}\n",
+                       name, counter("recording"), counter("recording_min"), counter("recording_max"), counter("MiB"), counter("jump_ms"), counter("jump_ms_max"),
+                       counter("step_back_ms"), counter("step_back_ms_max"), run.report_label);
         } else if (run.counters.count("over_none")) {
             fmt::print("{:<40} {:>7.2f} times without dossiers ({:.2f} .. {:.2f}), wanted at most {:g}: {}\n", name, counter("over_none"), counter("over_none_min"),
                        counter("over_none_max"), counter("target"), run.report_label);
@@ -158,6 +183,10 @@ void add_benchmarks() {
             benchmark::RegisterBenchmark(fmt::format("dossier_{}_{}", workload.name, vmm::mode_row(mode).name).c_str(), [&workload, mode](benchmark::State& state) {
                 measure_dossiers(state, workload, mode);
             })->Iterations(1)->UseManualTime();
+    for (const BackWorkload& workload : kBackWorkloads)
+        benchmark::RegisterBenchmark(fmt::format("back_{}", workload.name).c_str(), [&workload](benchmark::State& state) {
+            measure_going_back(state, workload);
+        })->Iterations(1)->UseManualTime();
     constexpr u64 kEvents = 10'000'000;
     const auto frame = [](const char* name, Result<Spread> (*measure)(), const char* what) {
         benchmark::RegisterBenchmark(name, [=](benchmark::State& state) { measure_frame(state, name, measure, what); })->Iterations(1)->UseManualTime();
