@@ -22,6 +22,12 @@ constexpr unsigned kStackPointer = 2;
 /// Of nothing more it stays what it was: zlib would begin anew where there are no bytes.
 u32 checksum(u32 before, const std::vector<u8>& bytes) { return bytes.empty() ? before : static_cast<u32>(crc32_z(before, bytes.data(), bytes.size())); }
 
+/// Under a VMM a unit can be an exit, which takes a thousand times as long as an instruction.
+u64 checkpoint_interval(const SessionConfig& config) {
+    if (config.checkpoint_every != SessionConfig::kByMode) return config.checkpoint_every;
+    return config.mode == Mode::Bare || !config.containers.empty() ? 2'000'000 : 200'000;
+}
+
 } // namespace
 
 Result<Session> Session::create_containers(const SessionConfig& config) {
@@ -31,7 +37,7 @@ Result<Session> Session::create_containers(const SessionConfig& config) {
     auto machine = Machine::create(board);
     if (!machine) return Error{machine.error()};
     Session session(std::move(*machine));
-    session.config_ = config;
+    session.config_ = config, session.config_.checkpoint_every = checkpoint_interval(config);
     Machine& own = session.now_.machine;
     own.trace.record(config.record);
     auto kernel = container::Kernel::boot(own);
@@ -90,7 +96,7 @@ Result<Session> Session::create(const SessionConfig& config) {
     if (!machine) return Error{machine.error()};
 
     Session session(std::move(*machine));
-    session.config_ = config;
+    session.config_ = config, session.config_.checkpoint_every = checkpoint_interval(config);
     session.disks_ = std::move(disks);
     session.disk_bytes_ = disk_bytes(*devices);
     for (const DiskConfig& disk : devices->disks) session.disk_checksum_ = checksum(session.disk_checksum_, *disk.image);

@@ -52,7 +52,8 @@ struct SessionConfig {
     std::vector<container::ContainerSpec> containers; ///< when not empty the container kernel sits in the seat; guest and mode are not used
     std::vector<std::shared_ptr<const container::RunConfig>> runs; ///< of the containers, by their order: what the engine is to make of them; null or missing: the kernel starts it by itself
     container::WhenIdle when_idle = container::WhenIdle::PassTime;
-    u64 checkpoint_every = 2'000'000; ///< units of progress between checkpoints; 0: none, and no going back
+    static constexpr u64 kByMode = ~u64{0};
+    u64 checkpoint_every = kByMode; ///< units of progress between checkpoints; 0: none, and no going back; kByMode: as many as run in a fraction of a frame
     /// Contents of the files named above, by those names: used in place of reading them. Null: they are read.
     std::shared_ptr<const std::map<std::string, std::vector<u8>>> files;
 };
