@@ -84,7 +84,7 @@ Json host_config_of(const Container& container) {
     for (const std::string& place : config.tmpfs) tmpfs[place.substr(0, place.find(':'))] = place.find(':') == std::string::npos ? "" : place.substr(place.find(':') + 1);
     if (!tmpfs.empty()) json["Tmpfs"] = tmpfs;
     json["UTSMode"] = config.uts, json["UsernsMode"] = config.userns, json["Runtime"] = "trapeze", json["CpuShares"] = config.cpu_shares, json["Memory"] = config.memory;
-    json["NanoCpus"] = config.nano_cpus, json["CgroupParent"] = "", json["MemorySwap"] = config.memory_swap, json["OomKillDisable"] = false;
+    json["NanoCpus"] = config.nano_cpus, json["CgroupParent"] = "", json["MemorySwap"] = config.memory, json["OomKillDisable"] = false;
     json["PidsLimit"] = config.pids_limit ? Json(config.pids_limit) : Json(), json["Ulimits"] = limits;
     json["MaskedPaths"] = container.spec.masked, json["ReadonlyPaths"] = container.spec.read_only_paths;
     return json;

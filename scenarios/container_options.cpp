@@ -82,6 +82,12 @@ Result<void> read_resources(const DockerOptions& options, RunConfig& config) {
         if (bytes.value() < kLeast) return Error{fmt::format("--memory {}: give at least 6m", options.memory)};
         config.memory = bytes.value();
     }
+    if (!options.memory_swap.empty()) {
+        auto bytes = parse_bytes(options.memory_swap, "--memory-swap");
+        if (!bytes || !config.memory || bytes.value() != config.memory)
+            return Error{fmt::format("--memory-swap {}: this machine has no swap space; give the same as --memory, or leave it out", options.memory_swap)};
+        config.memory_swap = config.memory;
+    }
     if (!options.cpus.empty()) {
         char* end = nullptr;
         const double cpus = std::strtod(options.cpus.c_str(), &end);
@@ -159,6 +165,7 @@ void DockerOptions::add_to(CLI::App& verb) {
     text("-u,--user", user, "USER or USER:GROUP, by names or numbers");
     text("--entrypoint", entrypoint, "program in place of the image's entry point");
     text("-m,--memory", memory, "memory that it may use, as in 64m");
+    text("--memory-swap", memory_swap, "memory and swap together: only the same as --memory, for there is no swap");
     text("--cpus", cpus, "processor time that it may use, as in 0.5");
     text("--cpu-shares", cpu_shares, "its share of the processor beside others; 1024 is the usual one");
     text("--pids-limit", pids_limit, "processes and threads that it may have");
@@ -186,7 +193,7 @@ void DockerOptions::add_to(CLI::App& verb) {
 bool DockerOptions::is_plain() const {
     DockerOptions plain;
     plain.hostname = hostname, plain.environment = environment, plain.terminal = terminal, plain.interactive = interactive;
-    const auto texts = [](const DockerOptions& o) { return std::tie(o.name, o.memory, o.cpus, o.pids_limit, o.cpu_shares, o.network, o.user, o.working_dir, o.entrypoint, o.pid, o.ipc, o.uts, o.cgroupns, o.userns, o.bundle, o.stop_signal); };
+    const auto texts = [](const DockerOptions& o) { return std::tie(o.name, o.memory, o.memory_swap, o.cpus, o.pids_limit, o.cpu_shares, o.network, o.user, o.working_dir, o.entrypoint, o.pid, o.ipc, o.uts, o.cgroupns, o.userns, o.bundle, o.stop_signal); };
     const auto lists = [](const DockerOptions& o) { return std::tie(o.publish, o.volumes, o.cap_add, o.cap_drop, o.security, o.environment_files, o.tmpfs, o.labels, o.ulimits, o.detach, o.remove, o.read_only, o.privileged, o.rootfs); };
     return texts(*this) == texts(plain) && lists(*this) == lists(plain);
 }

@@ -12,7 +12,7 @@ namespace trapeze::scenarios {
 inline constexpr const char* kUlimitNames[] = {"cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as"};
 
 struct DockerOptions {
-    std::string name, hostname, memory, cpus, pids_limit, cpu_shares, network = "bridge", user, working_dir, entrypoint, pid, ipc, uts, cgroupns, userns, bundle, stop_signal;
+    std::string name, hostname, memory, memory_swap, cpus, pids_limit, cpu_shares, network = "bridge", user, working_dir, entrypoint, pid, ipc, uts, cgroupns, userns, bundle, stop_signal;
     std::vector<std::string> publish, volumes, cap_add, cap_drop, security, environment, environment_files, tmpfs, labels, ulimits;
     bool detach = false, interactive = false, terminal = false, remove = false, read_only = false, privileged = false, rootfs = false;
 

@@ -165,6 +165,8 @@ int ContainerShell::execute(std::vector<std::string> words, const std::optional<
     add_view_commands(app, *this, status);
     add_inspect_command(app, *this, status, "");
     add_image_verbs(app, status);
+    const auto named = app.get_subcommands([&](const CLI::App* one) { return one->check_name(words[0]); });
+    if (!words[0].starts_with('-') && named.empty()) return complain(fmt::format("there is no command \"{}\"; help lists them", words[0]), kUsage);
     typed_ = typed;
     engine.record(explains);
     std::reverse(words.begin(), words.end());

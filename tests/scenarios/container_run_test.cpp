@@ -19,6 +19,7 @@ TEST_CASE("container run: images run by name, with Docker's options and statuses
     CHECK(contains(unknown.err, "lost"));
     CHECK(store.run({"run", "tiny", "lost"}).status == 127);
     CHECK(store.run({"run", "-m", "1m", "tiny", "true"}).status == 2);
+    CHECK(contains(store.run({"run", "-m", "64m", "--memory-swap", "128m", "tiny", "true"}).err, "this machine has no swap space"));
     CHECK(contains(store.run({"run", "-d", "tiny"}).err, "container shell"));
     const Ended explained = store.run({"run", "--explain", "--network", "none", "tiny", "true"});
     CHECK(explained.status == 0);
@@ -41,6 +42,7 @@ TEST_CASE("container shell: one machine, several containers, Docker's commands a
     CHECK(out.ends_with("web\nonce\n"));
     const Ended wrong = store.run({"shell"}, "docker fly\nrun lost\nstop lost\n'open\n");
     CHECK(wrong.status == 2);
+    CHECK(contains(wrong.err, "there is no command \"fly\"; help lists them"));
     CHECK(contains(wrong.err, "lost: there is no such container"));
     CHECK(contains(wrong.err, "is open at the end of the line"));
 }
