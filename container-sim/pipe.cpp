@@ -1,5 +1,6 @@
 // Pipes (pipe(7)).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/file_operations.hpp"
 
 #include <algorithm>
@@ -120,7 +121,7 @@ i64 Call::set_pipe_size(const OpenFile& file, u64 wanted) const {
     if (!pipe) return -kEBADF;
     if (static_cast<u32>(wanted) > u32{1} << 31) return -kEINVAL;
     const u64 size = std::bit_ceil(std::max<u64>(static_cast<u32>(wanted), kPageSize));
-    const bool privileged = kernel.capable(task(), 0, Capability::SysResource);
+    const bool privileged = asks_capable(*this, 0, Capability::SysResource);
     if (size > pipe->capacity && !privileged && (size > kMostPipeBytes || kernel.pipe_bytes - pipe->capacity + size > kManyPipeBytes)) return -kEPERM;
     if (kernel.pipe_bytes - pipe->capacity + size > std::max(kManyPipeBytes, kernel.frame_users.size() * kPageSize / 4)) return -kENOMEM;
     if (pipe->buffer.size() > size) return -kEBUSY;

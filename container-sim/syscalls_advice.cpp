@@ -1,5 +1,6 @@
 // System calls about pages that are mapped: madvise, mlock and its siblings, mincore, msync; another process's memory.
 #include "container-sim/page_tables.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/fs/proc.hpp"
 #include "container-sim/syscalls.hpp"
 
@@ -99,7 +100,7 @@ Attempt Call::mlock2() const { return arg(2) & ~u64{1} ? Attempt(-kEINVAL) : loc
 Attempt Call::lock_range(u64 flags) const {
     constexpr u64 kOnFault = 1;
     const u64 begin = arg(0) & ~kPageMask, end = round_up(arg(0) + arg(1));
-    if (!kernel.process_of(task()).limits[kLimitLocked].current && !kernel.capable(task(), 0, Capability::IpcLock)) return -kEPERM;
+    if (!kernel.process_of(task()).limits[kLimitLocked].current && !asks_capable(*this, 0, Capability::IpcLock)) return -kEPERM;
     u64 more = 0;
     if (end < begin) return -kEINVAL;
     if (begin == end) return 0;
@@ -125,7 +126,7 @@ Attempt Call::mlockall() const {
     AddressSpace& memory = kernel.memory_of(task());
     if (!arg(0) || arg(0) & ~(kCurrent | kFuture | kOnFault) || arg(0) == kOnFault) return -kEINVAL;
     const u64 limit = kernel.process_of(task()).limits[kLimitLocked].current;
-    const bool capable = kernel.capable(task(), 0, Capability::IpcLock);
+    const bool capable = asks_capable(*this, 0, Capability::IpcLock);
     if (!limit && !capable) return -kEPERM;
     if (arg(0) & kCurrent && kernel.size_of_space(memory).all > limit && !capable) return -kENOMEM;
     memory.lock_future = arg(0) & kFuture;

@@ -1,5 +1,6 @@
 // System calls on who a process is: ids, groups, capabilities, prctl (credentials(7), capabilities(7)).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/syscalls.hpp"
 
 #include <fmt/format.h>
@@ -27,9 +28,9 @@ constexpr u64 kFileCapabilities = bit(Capability::Chown) | bit(Capability::DacOv
 } // namespace
 
 // Ids as arguments are those of the caller's user namespace; -1 leaves one as it is.
-u32 Call::kernel_uid(u32 inside) const { return inside == kNoId ? kNoId : map_into_kernel(kernel.user_namespaces[task().credentials.user_namespace].uids, inside); }
-u32 Call::kernel_gid(u32 inside) const { return inside == kNoId ? kNoId : map_into_kernel(kernel.user_namespaces[task().credentials.user_namespace].gids, inside); }
-bool Call::has(Capability capability) const { return kernel.capable(task(), task().credentials.user_namespace, capability); }
+u32 Call::kernel_uid(u32 inside) const { return note_named(*this, "uid", inside, map_into_kernel(kernel.user_namespaces[task().credentials.user_namespace].uids, inside)); }
+u32 Call::kernel_gid(u32 inside) const { return note_named(*this, "gid", inside, map_into_kernel(kernel.user_namespaces[task().credentials.user_namespace].gids, inside)); }
+bool Call::has(Capability capability) const { return asks_capable(*this, task().credentials.user_namespace, capability); }
 
 i64 Call::note_id(const char* call, u32 kernel_id, u32 seen) const {
     if (task().credentials.user_namespace)
@@ -43,12 +44,14 @@ Attempt Call::getegid() const { return note_id("getegid", task().credentials.egi
 
 Attempt Call::getresuid() const {
     const Credentials& own = task().credentials;
+    note_id("getresuid", own.euid, kernel.uid_in(task(), own.euid));
     for (unsigned i = 0; i < 3; ++i)
         if (!write_user(arg(i), kernel.uid_in(task(), i == 0 ? own.uid : i == 1 ? own.euid : own.suid))) return -kEFAULT;
     return 0;
 }
 Attempt Call::getresgid() const {
     const Credentials& own = task().credentials;
+    note_id("getresgid", own.egid, kernel.gid_in(task(), own.egid));
     for (unsigned i = 0; i < 3; ++i)
         if (!write_user(arg(i), kernel.gid_in(task(), i == 0 ? own.gid : i == 1 ? own.egid : own.sgid))) return -kEFAULT;
     return 0;
@@ -162,8 +165,11 @@ Attempt Call::getgroups() const {
     if (int_arg(0) < 0) return -kEINVAL;
     if (int_arg(0) == 0) return static_cast<i64>(groups.size());
     if (static_cast<std::size_t>(int_arg(0)) < groups.size()) return -kEINVAL;
-    for (std::size_t i = 0; i < groups.size(); ++i)
-        if (!write_user(arg(1) + i * 4, kernel.gid_in(task(), groups[i]))) return -kEFAULT;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        const u32 seen = kernel.gid_in(task(), groups[i]);
+        if (seen != groups[i]) note_id("getgroups", groups[i], seen);
+        if (!write_user(arg(1) + i * 4, seen)) return -kEFAULT;
+    }
     return static_cast<i64>(groups.size());
 }
 

@@ -1,5 +1,6 @@
 // System calls that give an address space its areas: brk, mmap, munmap, mprotect, mremap.
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/syscalls.hpp"
 
 #include <algorithm>
@@ -36,7 +37,7 @@ bool Call::may_add(u64 bytes, bool data, bool reserved) const {
 /// RLIMIT_MEMLOCK would be passed by so many bytes more.
 bool Call::locks_too_much(u64 bytes) const {
     const u64 limit = kernel.process_of(task()).limits[kLimitLocked].current;
-    return kernel.size_of_space(kernel.memory_of(task())).locked + bytes > limit && !kernel.capable(task(), 0, Capability::IpcLock);
+    return kernel.size_of_space(kernel.memory_of(task())).locked + bytes > limit && !asks_capable(*this, 0, Capability::IpcLock);
 }
 
 Attempt Call::brk() const {
@@ -114,7 +115,7 @@ Attempt Call::mmap() const {
     if (flags & kGrowsDown && shared) return -kEINVAL;
     const bool data = vma.prot & kProtWrite && !shared, reserved = !(flags & kNoReserve);
     if (!may_add(bytes, data, reserved) || (shared && !vma.inode && reserved && bytes > machine.ram.size())) return -kENOMEM;
-    if (flags & kLocked && !kernel.process_of(task()).limits[kLimitLocked].current && !kernel.capable(task(), 0, Capability::IpcLock)) return -kEPERM;
+    if (flags & kLocked && !kernel.process_of(task()).limits[kLimitLocked].current && !asks_capable(*this, 0, Capability::IpcLock)) return -kEPERM;
     if ((flags & kLocked || memory.lock_future) && locks_too_much(bytes)) return -kEAGAIN;
     if (const i64 error = place_area(vma, bytes, flags)) return error;
     if (flags & kGrowsDown) vma.flags |= area::kGrowsDown;

@@ -1,5 +1,6 @@
 // System calls on namespaces: unshare(2), setns(2), and the id maps of user namespaces (user_namespaces(7)).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/file_operations.hpp"
 
 #include <fmt/format.h>
@@ -124,7 +125,7 @@ Attempt Call::unshare() const {
 /// Whether the caller may enter it, and that it is possible at all (setns(2), ERRORS).
 i64 Call::check_entry(NamespaceKind kind, u32 target) const {
     const bool threaded = kernel.process_of(task()).threads.size() > 1;
-    const auto needs = [&](u32 owner, Capability capability) { return kernel.capable(task(), owner, capability); };
+    const auto needs = [&](u32 owner, Capability capability) { return asks_capable(*this, owner, capability); };
     const u32 own_user = task().credentials.user_namespace;
     if (kind == NamespaceKind::User) {
         if (target == own_user) return -kEINVAL;

@@ -1,5 +1,6 @@
 // System calls on processes: birth, programs, death, waiting; process groups and sessions; limits.
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/fs/types.hpp"
 #include "container-sim/syscalls.hpp"
 
@@ -82,10 +83,10 @@ Attempt Call::prlimit64() const {
     if (*target != task().process) {
         const Credentials &own = task().credentials, &other = kernel.tasks[kernel.processes[*target].leader].credentials;
         const bool same = own.uid == other.uid && own.uid == other.euid && own.uid == other.suid && own.gid == other.gid && own.gid == other.egid && own.gid == other.sgid;
-        if (!same && !kernel.capable(task(), other.user_namespace, Capability::SysResource)) return -kEPERM;
+        if (!same && !asks_capable(*this, other.user_namespace, Capability::SysResource)) return -kEPERM;
     }
     if (arg(2)) {
-        if (wanted.most > limit.most && !kernel.capable(task(), 0, Capability::SysResource)) return -kEPERM;
+        if (wanted.most > limit.most && !asks_capable(*this, 0, Capability::SysResource)) return -kEPERM;
         if (arg(1) == kLimitFiles && wanted.most > Kernel::kMaxFiles) return -kEPERM;
         limit = wanted;
         if (arg(1) == kLimitCpu) kernel.plan_cpu_time(*target);
@@ -138,7 +139,7 @@ Attempt Call::uname() const {
 
 i64 Call::change_name(std::string UtsNamespace::*which, const char* call) const {
     UtsNamespace& own = kernel.uts_namespaces[task().namespaces.uts];
-    if (!kernel.capable(task(), own.owner, Capability::SysAdmin)) return -kEPERM;
+    if (!asks_capable(*this, own.owner, Capability::SysAdmin)) return -kEPERM;
     if (static_cast<i64>(arg(1)) < 0 || arg(1) > 64) return -kEINVAL;
     std::string name(arg(1), '\0');
     if (!kernel.copy_in(machine, task(), arg(0), std::span(reinterpret_cast<u8*>(name.data()), name.size()))) return -kEFAULT;
@@ -154,7 +155,7 @@ Attempt Call::reboot() const {
     constexpr u64 kMagic = 0xfee1dead;
     enum : u64 { kRestart = 0x1234567, kHalt = 0xcdef0123, kPowerOff = 0x4321fedc, kRestart2 = 0xa1b2c3d4, kCadOff = 0, kCadOn = 0x89abcdef };
     const u32 own = task().namespaces.pid;
-    if (!kernel.capable(task(), kernel.pid_namespaces[own].owner, Capability::SysBoot)) return -kEPERM;
+    if (!asks_capable(*this, kernel.pid_namespaces[own].owner, Capability::SysBoot)) return -kEPERM;
     const u64 magic2 = arg(1) & 0xffff'ffff, command = arg(2) & 0xffff'ffff;
     if ((arg(0) & 0xffff'ffff) != kMagic || (magic2 != 672274793 && magic2 != 85072278 && magic2 != 369367448 && magic2 != 537993216)) return -kEINVAL;
     if (own == 0) return -kEPERM; // the host's machine goes on
@@ -220,7 +221,7 @@ i64 Call::check_clone(u64 flags) const {
     if (kernel.pid_namespaces[task().pid_namespace_of_children].dead && !for_child) return -kENOMEM;
     const Process& process = kernel.process_of(task());
     const u64 limit = process.limits[kLimitProcesses].current;
-    if (task().credentials.uid != 0 && limit != ~u64{0} && !kernel.capable(task(), 0, Capability::SysResource)) {
+    if (task().credentials.uid != 0 && limit != ~u64{0} && !asks_capable(*this, 0, Capability::SysResource)) {
         u64 own = 0;
         for (const Task& other : kernel.tasks) own += other.state != TaskState::Free && other.credentials.uid == task().credentials.uid;
         if (own >= limit) return -kEAGAIN;
@@ -332,7 +333,7 @@ i64 Call::wanted_pids(const CloneArguments& wanted, u32 pid_namespace, std::vect
     for (i32 number : out) {
         const PidNamespace& in = kernel.pid_namespaces[at];
         if (number < 1 || number >= Kernel::kMaxPid || (number != 1 && !in.members.contains(1) && at)) return -kEINVAL;
-        if (!kernel.capable(task(), in.owner, Capability::CheckpointRestore) && !kernel.capable(task(), in.owner, Capability::SysAdmin)) return -kEPERM;
+        if (!asks_capable(*this, in.owner, Capability::CheckpointRestore) && !asks_capable(*this, in.owner, Capability::SysAdmin)) return -kEPERM;
         if (in.members.contains(number)) return -kEEXIST;
         at = in.parent;
     }
@@ -505,7 +506,7 @@ Attempt Call::syslog() const {
     constexpr i64 kLogBytes = 1 << 17;
     const i32 action = int_arg(0);
     if (action < 0 || action > kSize) return -kEINVAL;
-    if (action != kReadAll && action != kSize && !kernel.capable(task(), 0, Capability::Syslog)) return -kEPERM;
+    if (action != kReadAll && action != kSize && !asks_capable(*this, 0, Capability::Syslog)) return -kEPERM;
     if ((action == kReadAll || action == 2) && (!arg(1) || int_arg(2) < 0)) return -kEINVAL;
     return action == kSize ? kLogBytes : 0;
 }

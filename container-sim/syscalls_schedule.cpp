@@ -1,5 +1,6 @@
 // System calls on scheduling (sched(7), nice(2)). Policies and priorities are kept and told; what the scheduler makes of them is its own.
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/syscalls.hpp"
 
 #include <algorithm>
@@ -38,7 +39,7 @@ i64 Call::change_policy(u32 target, u32 policy, i32 priority, bool reset_on_fork
     Task& other = kernel.tasks[target];
     if (!is_policy(policy)) return -kEINVAL;
     if (is_real_time(policy) ? priority < kLowestRealTime || priority > kHighestRealTime : priority != 0) return -kEINVAL;
-    if (!kernel.capable(task(), other.credentials.user_namespace, Capability::SysNice)) {
+    if (!asks_capable(*this, other.credentials.user_namespace, Capability::SysNice)) {
         const u32 own = task().credentials.euid;
         const u64 most = kernel.process_of(other).limits[kLimitRealTime].current;
         if (own != other.credentials.euid && own != other.credentials.uid) return -kEPERM;
@@ -146,10 +147,10 @@ i64 Call::change_nice(u32 target, i32 wanted) const {
     Process& process = kernel.processes[target];
     const Credentials &own = task().credentials, &other = kernel.tasks[process.leader].credentials;
     wanted = std::clamp(wanted, -20, 19);
-    if (own.euid != other.uid && own.euid != other.euid && !kernel.capable(task(), other.user_namespace, Capability::SysNice)) return -kEPERM;
+    if (own.euid != other.uid && own.euid != other.euid && !asks_capable(*this, other.user_namespace, Capability::SysNice)) return -kEPERM;
     const u64 most = process.limits[kLimitNice].current;
     const bool within = most != ~u64{0} && static_cast<u64>(20 - wanted) <= most;
-    if (wanted < process.nice && !within && !kernel.capable(task(), 0, Capability::SysNice)) return -kEACCES;
+    if (wanted < process.nice && !within && !asks_capable(*this, 0, Capability::SysNice)) return -kEACCES;
     return process.nice = wanted, 0;
 }
 

@@ -1,5 +1,6 @@
 // System calls on signals (signal(7)).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/syscalls.hpp"
 
 #include <fmt/format.h>
@@ -14,7 +15,7 @@ bool Call::may_signal(u32 target, int number) const {
     const Credentials &own = task().credentials, &other = kernel.tasks[kernel.processes[target].leader].credentials;
     if (own.euid == other.uid || own.euid == other.suid || own.uid == other.uid || own.uid == other.suid) return true;
     if (number == kSigCont && kernel.processes[target].session == kernel.process_of(task()).session) return true;
-    return kernel.capable(task(), other.user_namespace, Capability::Kill);
+    return asks_capable(*this, other.user_namespace, Capability::Kill);
 }
 
 SignalInfo Call::own_signal(int number, int code) const {
@@ -40,6 +41,7 @@ Attempt Call::kill() const {
     if (pid > 0) {
         const auto target = kernel.process_by_pid(pid, task().namespaces.pid);
         const auto thread = target ? std::nullopt : kernel.task_by_pid(pid, task().namespaces.pid); // Linux takes a thread's number as well
+        note_pid(*this, "kill", pid, target ? kernel.processes[*target].pid : thread ? kernel.tasks[*thread].tid : 0);
         if (!target && !thread) return -kESRCH;
         return signal_process(target ? *target : kernel.tasks[*thread].process, info);
     }

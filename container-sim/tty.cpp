@@ -1,5 +1,6 @@
 // Terminals as files: the slaves that programs have, the masters of pseudo-terminals, and containers' consoles (pty(7), tty(4)).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/file_operations.hpp"
 #include "container-sim/fs/types.hpp"
 
@@ -192,7 +193,7 @@ Attempt Call::open_slave(u32 index, Location at, u64 flags) const {
     Terminal& terminal = kernel.terminals[index];
     if (!terminal.master || terminal.locked) return -kEIO;
     if (kernel.files.size() >= Kernel::kMaxFiles) return -kENFILE;
-    if (terminal.exclusive && !kernel.capable(task(), 0, Capability::SysAdmin)) return -kEBUSY;
+    if (terminal.exclusive && !asks_capable(*this, 0, Capability::SysAdmin)) return -kEBUSY;
     OpenFile file;
     file.kind = FileKind::Tty, file.location = at, file.object = index, file.offset = terminal.generation, file.flags = static_cast<u32>(flags & (kAccess | kNonBlock));
     kernel.terminals.use(index);

@@ -1,5 +1,6 @@
 // ioctl_tty(2).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/file_operations.hpp"
 
 #include <algorithm>
@@ -87,7 +88,7 @@ Attempt take_control(const Call& call, const OpenFile& file, const Terminal& ter
     Process& process = kernel.process_of(call.task());
     if (process.session == process.pid && terminal.session == process.session && process.tty == file.object + 1) return 0;
     if (process.session != process.pid || process.tty) return -kEPERM;
-    const bool privileged = kernel.capable(call.task(), 0, Capability::SysAdmin);
+    const bool privileged = asks_capable(call, 0, Capability::SysAdmin);
     if (terminal.session && (steal != 1 || !privileged)) return -kEPERM;
     if ((file.flags & kAccess) == kWriteOnly && !privileged) return -kEPERM;
     if (terminal.session) kernel.leave_terminal(file.object);
@@ -129,7 +130,7 @@ Attempt flow(Terminal& terminal, u64 what) {
 
 Attempt pretend_typed(const Call& call, const OpenFile& file, u64 from) {
     u8 byte = 0;
-    if (!call.kernel.capable(call.task(), 0, Capability::SysAdmin)) return -kEIO; // since 6.2, unless the administrator wants it
+    if (!asks_capable(call, 0, Capability::SysAdmin)) return -kEIO; // since 6.2, unless the administrator wants it
     if (!call.read_user(from, byte)) return -kEFAULT;
     call.kernel.type_on(call.machine, file.object, std::string_view(reinterpret_cast<const char*>(&byte), 1));
     return 0;

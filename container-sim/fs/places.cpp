@@ -1,7 +1,7 @@
 // What tasks have to do with the file system: who looks, what is in use, and giving back what is not.
 #include "container-sim/abi.hpp"
 #include "container-sim/fs/proc.hpp"
-#include "container-sim/syscalls.hpp"
+#include "container-sim/lookups.hpp"
 
 #include <fmt/format.h>
 
@@ -136,6 +136,7 @@ void Call::note_root(const std::string& path) const {
 /// A file of /proc that a namespace decided.
 void Call::note_proc(const std::string& path, Location at) const {
     if (const std::string note = proc_note(kernel.vfs, viewer(), at.inode); !note.empty()) lookup("{}: {}", path, note);
+    note_cgroup(*this, path, at);
 }
 
 } // namespace trapeze::container

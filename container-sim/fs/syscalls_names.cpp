@@ -1,5 +1,6 @@
 // Making, removing and renaming names, and where a task stands: mkdir(2), mknod(2), link(2), unlink(2), rename(2), chdir(2), chroot(2).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/file_operations.hpp"
 #include "container-sim/fs/types.hpp"
 
@@ -55,7 +56,7 @@ Attempt Call::unlinkat() const {
 Attempt Call::linkat() const {
     constexpr u64 kFollowOld = 0x400;
     if (arg(4) & ~(kFollowOld | kEmptyPath)) return -kEINVAL;
-    if (arg(4) & kEmptyPath && !kernel.capable(task(), 0, Capability::DacReadSearch)) {
+    if (arg(4) & kEmptyPath && !asks_capable(*this, 0, Capability::DacReadSearch)) {
         std::string path; // only its opener, with the same credentials, may give a descriptor's file a name
         if (const i64 length = path_arg(1, path); length < 0) return length;
         if (path.empty()) return -kENOENT;

@@ -1,5 +1,6 @@
 // Asking about files and file systems: stat(2), statx(2), statfs(2), access(2).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/file_operations.hpp"
 #include "container-sim/fs/proc.hpp"
 
@@ -64,6 +65,7 @@ Known know(const Call& call, Location at) {
     const Viewer viewer = call.viewer();
     const Inode& inode = vfs.inodes.get(at.inode);
     Known known{inode, 0, 0, make_device(0, vfs.supers.get(inode.super).device), viewer.seen_id(inode.uid, false), viewer.seen_id(inode.gid, true), at.mount, vfs.is_mount_root(at)};
+    note_owner(call, inode.uid, inode.gid, known.uid, known.gid);
     const bool in_memory = !inode.generated && !vfs.type_of(at.inode).alive;
     constexpr u64 kBytesPerName = 20; // as tmpfs counts a directory
     known.size = inode.is_directory() ? (in_memory ? kBytesPerName * (2 + inode.children.size()) : 0) : inode.generated || vfs.type_of(at.inode).alive ? 0 : vfs.size_of(at.inode);

@@ -1,10 +1,15 @@
 // What the file system asks of the kernel about who looks.
 #include "container-sim/fs/proc.hpp"
+#include "container-sim/lookups.hpp"
 
 namespace trapeze::container {
 
 bool Viewer::capable(u32 user_namespace, Capability capability) const {
-    if (kernel) return kernel->capable(*credentials, user_namespace, capability);
+    if (kernel) {
+        const bool granted = kernel->capable(*credentials, user_namespace, capability);
+        tell_capable(*this, user_namespace, capability, granted);
+        return granted;
+    }
     return credentials->user_namespace == 0 && credentials->effective & bit(capability);
 }
 

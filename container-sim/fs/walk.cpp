@@ -25,12 +25,16 @@ Location Vfs::cross_mounts(Location at) const {
 /// "..": never above the viewer's root, and out of a mount to where it is mounted.
 Location Vfs::step_up(const Viewer& viewer, Location at, bool* crossed) const {
     const u32 before = at.mount;
+    const Location begin = at;
     for (;;) {
-        if (at == viewer.root) return at;
         const auto mount = mounts.find(at.mount);
         if (mount == mounts.end()) return at;
+        if (at == viewer.root || (at.dentry == mount->second.root && !mount->second.parent)) { // nothing is above: one stays, on what is mounted there
+            at = cross_mounts(begin);
+            if (crossed) *crossed = at.mount != before;
+            return at;
+        }
         if (at.dentry != mount->second.root) break;
-        if (!mount->second.parent) return at;
         at = location_of(mount->second.parent, mount->second.point);
     }
     at = cross_mounts(location_of(at.mount, dentries.get(at.dentry).parent));

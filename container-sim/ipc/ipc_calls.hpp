@@ -1,7 +1,7 @@
 // What the system calls on System V objects share: struct ipc64_perm, and how xxxget finds or makes an object (svipc(7)).
 #pragma once
 
-#include "container-sim/syscalls.hpp"
+#include "container-sim/lookups.hpp"
 
 namespace trapeze::container {
 
@@ -19,9 +19,12 @@ struct IpcPermissions {
 static_assert(sizeof(IpcPermissions) == 48);
 IpcPermissions permissions_of(const Call& call, const IpcHead& head);
 
-/// semget, msgget, shmget: the id of the object with this key. `fits` looks at one that is there, `make` makes a new one; both give an errno.
-template <class T, class Fits, class Make> i64 get_ipc_object(const Call& call, IpcTable<T>& table, i32 key, u32 flags, u64 most, Fits fits, Make make) {
+/// semget, msgget, shmget: the id of the object with this key. `fits` looks at one that is there, `make` makes a new one; both give an errno. `host`: the table of the host's
+/// namespace, for what the answer would be outside.
+template <class T, class Fits, class Make> i64 get_ipc_object(const Call& call, IpcTable<T>& table, IpcTable<T>& host, i32 key, u32 flags, u64 most, Fits fits, Make make) {
     if (key != kPrivateKey) {
+        const T *own = table.by_key(key), *outside = host.by_key(key);
+        note_key(call, key, own ? own->id : -1, outside ? outside->id : -1);
         if (const T* there = table.by_key(key)) {
             if (flags & kIpcCreate && flags & kIpcExclusive) return -kEEXIST;
             if (const i64 error = fits(*there)) return error;

@@ -1,5 +1,6 @@
 // System V message queues (msgop(2), msgctl(2)).
 #include "container-sim/ipc/ipc_calls.hpp"
+#include "container-sim/lookups.hpp"
 
 #include <limits>
 
@@ -43,7 +44,7 @@ static_assert(sizeof(QueueRecord) == 120);
 Attempt Call::msgget() const {
     IpcNamespace& own = ipc();
     return get_ipc_object(
-        *this, own.queues, int_arg(0), static_cast<u32>(arg(1)), own.limits.queues, [](const SystemQueue&) -> i64 { return 0; },
+        *this, own.queues, kernel.ipc_namespaces[0].queues, int_arg(0), static_cast<u32>(arg(1)), own.limits.queues, [](const SystemQueue&) -> i64 { return 0; },
         [&](SystemQueue& queue) -> i64 { return queue.most_bytes = own.limits.queue_bytes, 0; });
 }
 
@@ -133,7 +134,7 @@ Attempt Call::msgctl() const {
     }
     if (!may_control(*queue)) return -kEPERM;
     if (command == kIpcSet) {
-        if (record.most_bytes > own.limits.queue_bytes && !kernel.capable(task(), 0, Capability::SysResource)) return -kEPERM;
+        if (record.most_bytes > own.limits.queue_bytes && !asks_capable(*this, 0, Capability::SysResource)) return -kEPERM;
         if (const i64 error = change_ipc_head(*queue, record.permissions.uid, record.permissions.gid, record.permissions.mode)) return error;
         queue->most_bytes = record.most_bytes;
         kernel.wake(senders_of(*queue)), kernel.wake(receivers_of(*queue));

@@ -1,5 +1,6 @@
 // What the kinds of System V objects share: who may use them, ends of calls that wait for them, and the end of their namespace (sysvipc(7)).
 #include "container-sim/ipc/ipc_calls.hpp"
+#include "container-sim/lookups.hpp"
 
 namespace trapeze::container {
 
@@ -39,13 +40,13 @@ bool Call::may_use(const IpcHead& object, u32 flags) const {
     const u32 wanted = (flags >> 6 | flags >> 3 | flags) & 7;
     const bool is_user = own.euid == object.creator_uid || own.euid == object.uid, in_group = own.in_group(object.creator_gid) || own.in_group(object.gid);
     const u32 granted = is_user ? object.mode >> 6 : in_group ? object.mode >> 3 : object.mode;
-    return !(wanted & ~granted & 7) || kernel.capable(task(), ipc().owner, Capability::IpcOwner);
+    return !(wanted & ~granted & 7) || asks_capable(*this, ipc().owner, Capability::IpcOwner);
 }
 
 /// IPC_SET and IPC_RMID: its owner, its maker, or CAP_SYS_ADMIN over the namespace.
 bool Call::may_control(const IpcHead& object) const {
     const u32 own = task().credentials.euid;
-    return own == object.uid || own == object.creator_uid || kernel.capable(task(), ipc().owner, Capability::SysAdmin);
+    return own == object.uid || own == object.creator_uid || asks_capable(*this, ipc().owner, Capability::SysAdmin);
 }
 
 IpcHead Call::new_ipc_head(i32 key, u32 flags) const {

@@ -1,5 +1,6 @@
 // POSIX message queues (mq_overview(7)): files of an ipc namespace's mqueue file system, which can be mounted as well.
 #include "container-sim/ipc/ipc_calls.hpp"
+#include "container-sim/lookups.hpp"
 
 #include "container-sim/abi.hpp"
 #include "container-sim/file_operations.hpp"
@@ -107,7 +108,7 @@ i64 Call::make_queue(u32 inode, const QueueAttributes* given) const {
     PosixQueue queue;
     queue.most_messages = static_cast<i64>(std::min(limits.posix_messages, limits.posix_default_messages));
     queue.message_bytes = static_cast<i64>(std::min(limits.posix_bytes, limits.posix_default_bytes));
-    const bool beyond = kernel.capable(task(), 0, Capability::SysResource);
+    const bool beyond = asks_capable(*this, 0, Capability::SysResource);
     if (given) {
         const u64 most = beyond ? kHardMessages : limits.posix_messages, bytes = beyond ? kHardBytes : limits.posix_bytes;
         if (given->most_messages <= 0 || given->message_bytes <= 0 || static_cast<u64>(given->most_messages) > most || static_cast<u64>(given->message_bytes) > bytes) return -kEINVAL;
@@ -118,7 +119,7 @@ i64 Call::make_queue(u32 inode, const QueueAttributes* given) const {
         count += there.ipc_namespace == task().namespaces.ipc;
         if (there.maker == task().credentials.uid) charged += there.charge;
     }
-    if ((count >= limits.posix_queues && !kernel.capable(task(), 0, Capability::SysResource)) || kernel.posix_queues.size() >= kMaxIpcObjects) return -kENOSPC;
+    if ((count >= limits.posix_queues && !asks_capable(*this, 0, Capability::SysResource)) || kernel.posix_queues.size() >= kMaxIpcObjects) return -kENOSPC;
     queue.charge = static_cast<u64>(queue.most_messages) * (static_cast<u64>(queue.message_bytes) + kBytesEach);
     if (charged + queue.charge > kernel.process_of(task()).limits[kLimitQueues].current) return -kEMFILE;
     queue.maker = task().credentials.uid, queue.ipc_namespace = task().namespaces.ipc;

@@ -122,7 +122,7 @@ Attempt Call::semget() const {
     if (int_arg(1) < 0 || static_cast<u64>(int_arg(1)) > own.limits.set_semaphores) return -kEINVAL;
     const u32 count = static_cast<u32>(int_arg(1));
     return get_ipc_object(
-        *this, own.sets, int_arg(0), static_cast<u32>(arg(2)), own.limits.sets, [&](const SemaphoreSet& set) -> i64 { return count > set.semaphores.size() ? -kEINVAL : 0; },
+        *this, own.sets, kernel.ipc_namespaces[0].sets, int_arg(0), static_cast<u32>(arg(2)), own.limits.sets, [&](const SemaphoreSet& set) -> i64 { return count > set.semaphores.size() ? -kEINVAL : 0; },
         [&](SemaphoreSet& set) -> i64 {
             if (!count) return -kEINVAL;
             u64 used = 0;

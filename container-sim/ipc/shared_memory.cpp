@@ -1,6 +1,7 @@
 // System V shared memory (shmget(2), shmop(2), shmctl(2)). A segment takes its frames when they are first touched; all who attach it find the
 // same ones. It outlives its name while it is attached.
 #include "container-sim/ipc/ipc_calls.hpp"
+#include "container-sim/lookups.hpp"
 
 #include "container-sim/abi.hpp"
 
@@ -63,7 +64,7 @@ Attempt Call::shmget() const {
     const u64 bytes = arg(1);
     const u32 flags = static_cast<u32>(arg(2));
     return get_ipc_object(
-        *this, own.segments, int_arg(0), flags, own.limits.segments, [&](const SegmentName& name) -> i64 { return bytes > kernel.segments.at(name.serial).bytes ? -kEINVAL : 0; },
+        *this, own.segments, kernel.ipc_namespaces[0].segments, int_arg(0), flags, own.limits.segments, [&](const SegmentName& name) -> i64 { return bytes > kernel.segments.at(name.serial).bytes ? -kEINVAL : 0; },
         [&](SegmentName& name) -> i64 {
             if (bytes < 1 || bytes > own.limits.segment_bytes || flags & kHuge) return -kEINVAL;
             u64 pages = pages_of(bytes);
@@ -173,7 +174,7 @@ Attempt Call::shmctl() const {
     }
     if (command == kLock || command == kUnlock) {
         const u32 euid = task().credentials.euid;
-        return euid == name->uid || euid == name->creator_uid || kernel.capable(task(), own.owner, Capability::IpcLock) ? Attempt(0) : Attempt(-kEPERM);
+        return euid == name->uid || euid == name->creator_uid || asks_capable(*this, own.owner, Capability::IpcLock) ? Attempt(0) : Attempt(-kEPERM);
     }
     if (!may_control(*name)) return -kEPERM;
     if (command == kIpcSet) return change_ipc_head(*name, record.permissions.uid, record.permissions.gid, record.permissions.mode);

@@ -1,5 +1,6 @@
 // ioctl(2) on sockets: what ifconfig, route, arp and brctl ask and change (netdevice(7)).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/net/net_calls.hpp"
 
 #include <cstring>
@@ -214,6 +215,7 @@ Attempt socket_ioctl(const Call& call, OpenFile& file, u64 request, u64 argument
     }
     const bool of_devices = (request >= kAddRoute && request <= kGetMap) || (request >= kAddBridge && request <= kDelPort);
     if (!of_devices) return -kENOTTY;
+    note_devices(call, "ioctl", net);
     const i64 result = device_ioctl(call, net, request, argument);
     call.kernel.settle_network(call.machine);
     return result;

@@ -1,5 +1,6 @@
 // Where the network meets the kernel: its time is the machine's, its sockets are open files, and who waits for a socket is woken.
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/net/net_calls.hpp"
 
 namespace trapeze::container {
@@ -34,7 +35,7 @@ i64 socket_of(const Call& call, u32 fd, u32& id) {
 }
 
 bool has_over(const Call& call, u32 net, Capability capability) {
-    return call.kernel.capable(call.task(), call.kernel.namespace_head(NamespaceKind::Net, net).owner, capability);
+    return asks_capable(call, call.kernel.namespace_head(NamespaceKind::Net, net).owner, capability);
 }
 
 SocketCredentials own_credentials(const Call& call) {

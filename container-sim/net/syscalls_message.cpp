@@ -1,5 +1,6 @@
 // System calls that send and receive (send(2), recv(2)): with addresses, iovecs, and what travels beside the bytes (cmsg(3)).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/net/net_calls.hpp"
 
 #include <cstring>
@@ -36,7 +37,7 @@ i64 check_credentials(const Call& call, const UserCredentials& given, SocketCred
     const u32 uid = call.kernel_uid(given.uid), gid = call.kernel_gid(given.gid);
     const u32 pids = call.task().namespaces.pid;
     const bool own_pid = given.pid == kernel.pid_in(kernel.process_of(call.task()), pids);
-    if (!own_pid && !kernel.capable(call.task(), kernel.pid_namespaces[pids].owner, Capability::SysAdmin)) return -kEPERM;
+    if (!own_pid && !asks_capable(call, kernel.pid_namespaces[pids].owner, Capability::SysAdmin)) return -kEPERM;
     if (uid != own.uid && uid != own.euid && uid != own.suid && !call.has(Capability::Setuid)) return -kEPERM;
     if (gid != own.gid && gid != own.egid && gid != own.sgid && !call.has(Capability::Setgid)) return -kEPERM;
     if (uid == kNoId || gid == kNoId) return -kEINVAL;
@@ -184,6 +185,8 @@ Attempt send_message(const Call& call, SendRequest request) {
     };
     if (request.flags & ~kKnown) return finish(request.flags & kMsgOutOfBand ? -kEOPNOTSUPP : -kEINVAL);
     if (!request.outgoing.credentials.task) request.outgoing.credentials = own_credentials(call);
+    if (request.outgoing.to && !done) note_way(call, "send", request.id, *request.outgoing.to);
+    if (socket.family == kAfNetlink) note_devices(call, "netlink", socket.net);
     for (;;) {
         Outgoing outgoing = request.outgoing;
         if (done) outgoing.files.clear();

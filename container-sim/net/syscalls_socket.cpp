@@ -1,5 +1,6 @@
 // System calls that make, name, connect and end sockets (socket(2) and its siblings).
 #include "container-sim/abi.hpp"
+#include "container-sim/lookups.hpp"
 #include "container-sim/net/net_calls.hpp"
 
 #include <fmt/format.h>
@@ -64,6 +65,7 @@ Attempt Call::bind() const {
         if (socket.local.family) return -kEINVAL;
         if (const i64 error = make_socket_file(address.name, address.node)) return error == -kEEXIST ? -kEADDRINUSE : error;
     }
+    note_port(*this, id, address);
     const i64 result = network.bind(id, address);
     kernel.settle_network(machine);
     return result;
@@ -84,6 +86,7 @@ Attempt Call::connect() const {
     if (const i64 error = read_address(*this, arg(1), static_cast<u32>(arg(2)), address, true)) return error;
     Network& network = network_now(*this);
     const bool patient = !(kernel.file_of(task(), fd_arg(0))->flags & kNonBlock);
+    if (!network.socket(id).connecting) note_way(*this, "connect", id, address);
     i64 result = network.connect(id, address, own_credentials(*this));
     if (patient && result == -kEINPROGRESS) result = network.connect(id, address, own_credentials(*this)); // over lo it is there already
     kernel.settle_network(machine);
