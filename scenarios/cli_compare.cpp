@@ -1,6 +1,7 @@
 // trapeze compare: the same guest in each mode, side by side.
 #include "scenarios/cli.hpp"
 #include "scenarios/comparison.hpp"
+#include "scenarios/container_comparison.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -21,7 +22,7 @@ struct CompareOptions {
     std::vector<std::string> modes;
     u64 max_instructions = kLimitByDefault;
     std::string exit_on, boot_mark, picture;
-    bool json = false, csv = false, exits = false;
+    bool json = false, csv = false, exits = false, container = false;
 };
 
 /// Shows on a terminal how far a run has come, and clears the line at the end.
@@ -77,6 +78,26 @@ Result<void> write_picture(const CompareOptions& options, const std::vector<Mode
     return replace_file(options.picture, {reinterpret_cast<const u8*>(svg.data()), svg.size()});
 }
 
+/// The program in a container and in VMs.
+int compare_places(CompareOptions options) {
+    PlacesAsked asked;
+    asked.program = options.guest.guest;
+    if (options.exits || !options.picture.empty() || !options.exit_on.empty() || !options.boot_mark.empty())
+        return complain("compare --container has no --exits, --picture, --exit-on or --boot-mark; leave these away", kUsage);
+    options.guest.guest = "tiny-os";
+    for (const std::string& mode : options.modes) {
+        options.guest.mode = mode;
+        auto config = options.guest.config();
+        if (!config) return complain(config.error(), kUsage);
+        asked.modes.push_back(config->mode), asked.memory_bytes = config->memory_bytes, asked.costs = config->costs;
+    }
+    if (options.max_instructions != kLimitByDefault) asked.units = options.max_instructions;
+    const auto places = measure_places(asked);
+    if (!places) return complain(places.error(), kUsage);
+    fmt::print("{}", options.json ? places_json(places.value()) : options.csv ? places_csv(places.value()) : places_text(places.value()));
+    return 0;
+}
+
 int compare(CompareOptions options) {
     if (options.json + options.csv + options.exits > 1) return complain("--json, --csv and --exits: the output can be one of them; leave the others away", kUsage);
     if (!options.picture.empty() && !options.picture.ends_with(".svg"))
@@ -84,6 +105,7 @@ int compare(CompareOptions options) {
     if (options.modes.empty())
         for (std::size_t i = 0; i < static_cast<std::size_t>(Mode::Count); ++i)
             options.modes.push_back(vmm::mode_row(static_cast<Mode>(i)).name);
+    if (options.container) return compare_places(std::move(options));
     if (options.guest.guest == "tiny-os" && options.guest.append.empty()) options.guest.append = "test"; // so that it ends by itself
     if (options.guest.guest == "tiny-os" && options.boot_mark.empty()) options.boot_mark = kTinyOsBooted;
     CompareLimits limits{options.max_instructions, options.max_instructions == kLimitByDefault, options.exit_on, options.boot_mark};
@@ -122,6 +144,7 @@ void add_compare(Verbs verbs) {
     verb->add_option("--exit-on", options->exit_on, "end when the console prints this text");
     verb->add_option("--boot-mark", options->boot_mark, "text of the console that ends the boot; tiny-os has one of its own");
     verb->add_option("--picture", options->picture, "draw bars of cycles, and of exits by reason, into this SVG file");
+    verb->add_flag("--container", options->container, "the guest is a program of tiny-os, such as hello: run it in a container and in a VM of each mode");
     verb->add_flag("--csv", options->csv, "a line of names, and one for each mode");
     verb->add_flag("--exits", options->exits, "exits alone, a line for each mode and reason: mode, reason, count");
     verb->add_flag("--json", options->json, "a list of objects: mode, costs, instructions, cycles, exits (reason to count), page walks, memory, host_seconds, end, console");

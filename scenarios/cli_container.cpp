@@ -1,6 +1,7 @@
 // trapeze container: runs Linux programs in containers on the simulated kernel, and shows them from outside.
 #include "scenarios/cli_container.hpp"
 #include "scenarios/container_options.hpp"
+#include "scenarios/container_views.hpp"
 #include "scenarios/container_shell.hpp"
 #include "scenarios/shipped_images.hpp"
 #include "scenarios/terminal.hpp"
@@ -31,6 +32,7 @@ struct RunOptions {
     std::string store = container::default_store_folder(), recording;
     DockerOptions docker;
     bool json = false, trace = false, ps = false, debug = false, limited = false, explain = false;
+    ViewRequest view{.what = {}};
     DebuggerOptions window;
     DebuggerEntry debugger = nullptr;
 };
@@ -259,8 +261,18 @@ int explain(const RunOptions& options) {
     return 0;
 }
 
+int view(const Session& session, const RunOptions& options) {
+    ViewRequest request = options.view;
+    request.json = options.json;
+    auto text = container_view(*session.kernel(), session.machine().cycles(), request);
+    if (!text) return complain(text.error(), kFailed);
+    fmt::print("{}", *text);
+    return 0;
+}
+
 int run(const RunOptions& options) {
     if (options.explain) return explain(options);
+    if (!options.view.what.empty() && !is_view(options.view.what)) return complain(fmt::format("there is no view \"{}\"; there are {}", options.view.what, view_names()), kUsage);
     int status = 0;
     auto session = open_session(options, status);
     if (!session) return complain(session.error(), status);
@@ -268,6 +280,7 @@ int run(const RunOptions& options) {
     if (options.debug) return options.debugger(std::move(*session), std::nullopt, options.window);
     if (options.ps) { // as seen from outside when the programs have had some time
         session->run(options.max_instructions);
+        if (!options.view.what.empty()) return view(*session, options);
         if (options.json) fmt::print("{}\n", processes_json(*session->kernel()).dump(2));
         else print_processes(*session->kernel());
         return 0;
@@ -426,7 +439,10 @@ void add_container(Verbs verbs) {
     ps_options->max_instructions = 2'000'000;
     add_verb(*verb, "ps", "run containers for a while, then list all processes as the host sees them", ps_options, verbs.status);
     add_play(*verb, verbs.status);
-    add_view_verb(*verb, verbs.status);
+    auto view_options = std::make_shared<RunOptions>();
+    view_options->ps = true, view_options->max_instructions = 2'000'000;
+    auto* view_verb = add_verb(*verb, "view", "run containers for a while, then show processes in their namespaces, mounts, overlays, cgroups, the network, or a packet's way", view_options, verbs.status);
+    add_view_options(*view_verb, view_options->view);
     add_shell(*verb, verbs.status);
     add_image_verbs(*verb, verbs.status);
 }

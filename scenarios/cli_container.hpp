@@ -12,8 +12,6 @@ namespace trapeze::scenarios {
 Result<std::vector<container::ContainerSpec>> parse_specs(const std::vector<std::string>& words);
 /// load, save, images, history, tag, rmi, build.
 void add_image_verbs(CLI::App& parent, int& status);
-/// view: processes in their namespaces, mounts, overlays, cgroups, the network, a packet's way.
-void add_view_verb(CLI::App& parent, int& status);
 /// `image inspect`, and `inspect` where no container has the name.
 Result<nlohmann::ordered_json> inspect_image(const container::Image& image);
 /// --store FOLDER, or what the environment says.

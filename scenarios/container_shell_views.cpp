@@ -2,6 +2,7 @@
 #include "container-sim/abi.hpp"
 #include "scenarios/container_format.hpp"
 #include "scenarios/container_shell.hpp"
+#include "scenarios/container_views.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -252,6 +253,15 @@ void add_view_commands(CLI::App& app, ContainerShell& shell, int& status) {
     auto [stat, stat_options] = add("stats", "what containers use", stats, true);
     stat->add_flag("--no-stream", stat_options->all, "once, as here always"), stat->add_option("--format", stat_options->format, kFormat);
     add("diff", "the files that a container has added (A), changed (C) and removed (D)", diff, true);
+    auto request = std::make_shared<ViewRequest>();
+    auto* view = app.add_subcommand("view", "processes in their namespaces, mounts, overlays, cgroups, the network, or a packet's way");
+    add_view_options(*view, *request);
+    view->add_flag("--json", request->json, "as JSON");
+    view->callback([=, &shell, &status] {
+        auto text = container_view(shell.kernel, shell.machine.cycles(), *request);
+        if (!text) status = complain(text.error(), kFailed);
+        else fmt::print("{}", *text), status = 0;
+    });
     add("port", "the ports of a container that the host passes on", ports, true);
 }
 

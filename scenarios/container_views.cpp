@@ -1,5 +1,6 @@
 #include "scenarios/container_views.hpp"
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -130,10 +131,10 @@ ViewText namespaces_text(const ProcessMatrix& matrix) {
 ViewText mounts_text(const MountTree& tree) {
     ViewText view;
     view.sentences.push_back(fmt::format("mnt namespace {}, owned by user namespace {}: {} mounts", tree.inode, tree.owner, tree.mounts.size()));
-    ViewTable table{{"place", "type", "source", "shows", "flags", "propagation", "also turns up in"}, {}};
+    ViewTable table{{"place", "type", "propagation", "source", "shows", "flags", "also turns up in"}, {}};
     for (const MountSeen& mount : tree.mounts) {
         const std::string marks = std::string(mount.hidden ? ", covered" : "") + (mount.locked ? ", locked" : "");
-        table.rows.push_back({indented(mount.depth, mount.place), mount.type, short_ids(mount.source), short_ids(mount.root), mount.flags + marks, propagation_text(mount), joined(mount.receivers)});
+        table.rows.push_back({indented(mount.depth, mount.place), mount.type, propagation_text(mount), short_ids(mount.source), short_ids(mount.root), mount.flags + marks, joined(mount.receivers)});
     }
     view.tables.push_back(std::move(table));
     return view;
@@ -232,6 +233,13 @@ template <class Value> std::string shown(bool json, const Value& value, ViewText
 }
 
 } // namespace
+
+void add_view_options(CLI::App& verb, ViewRequest& request) {
+    verb.add_option("what", request.what, view_names())->required();
+    verb.add_option("--of", request.pid, "whose mounts or network: a pid as the host sees it; the newest container's first process unless given");
+    verb.add_option("--to", request.to, "packet: where it goes, such as 172.17.0.3:80");
+    verb.add_flag("--tcp", request.tcp, "packet: the first segment of a connection instead of a datagram");
+}
 
 Result<std::string> container_view(const Kernel& kernel, u64 now, const ViewRequest& request) {
     if (!is_view(request.what)) return Error{fmt::format("there is no view \"{}\"; there are {}", request.what, view_names())};

@@ -13,16 +13,22 @@
 #include <string>
 #include <vector>
 
+namespace CLI {
+class App;
+}
+
 namespace trapeze::scenarios {
 
 /// What is asked for on the command line.
 struct ViewRequest {
     std::string what = "processes";    ///< a name of view_names()
     i32 pid = 0;                       ///< whose namespaces (outside); 0: those of the newest container's first process, else the host's
-    std::string to;                    ///< packet: "10.0.0.2:80"
+    std::string to{};                  ///< packet: "10.0.0.2:80"
     bool tcp = false;                  ///< packet: a connection instead of a datagram
     bool json = false;
 };
+/// What is shown, of whom, and where a packet goes, as arguments of a verb.
+void add_view_options(CLI::App& verb, ViewRequest& request);
 /// "processes, namespaces, mounts, ...".
 std::string view_names();
 bool is_view(const std::string& name);

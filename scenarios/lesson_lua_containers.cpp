@@ -1,7 +1,10 @@
-// What a lesson can call of containers: docs/lessons.md. Their root is the folder of the shipped Linux programs, which is never written.
+// What a lesson can call of containers: docs/lessons.md. Their root is a folder of shipped programs, which is never written, or a shipped image.
 #include "scenarios/lesson_lua_state.hpp"
 
+#include "container-sim/engine/run_config.hpp"
 #include "container-sim/kernel.hpp"
+#include "scenarios/container_views.hpp"
+#include "scenarios/shipped_images.hpp"
 
 #include <fmt/format.h>
 
@@ -24,24 +27,49 @@ const container::Kernel& kernel_of(lua_State* lua) {
     return *kernel;
 }
 
+/// A field of the table on top of the stack, as text; empty: it has none.
+std::string text_field(lua_State* lua, const char* name) {
+    lua_getfield(lua, -1, name);
+    const std::string text = lua_isnil(lua, -1) ? std::string() : text_argument(lua, -1);
+    lua_pop(lua, 1);
+    return text;
+}
+
+/// What the engine is to make of a shipped image; null: the entry names none. The entry is on top of the stack.
+std::shared_ptr<const container::RunConfig> run_of(lua_State* lua, const container::ContainerSpec& spec) {
+    const std::string name = text_field(lua, "image");
+    if (name.empty()) return nullptr;
+    const auto image = shipped_image(name.find(':') == std::string::npos ? name + ":latest" : name);
+    if (!image) raise(lua, image.error());
+    auto layers = container::layers_of(image.value(), {});
+    if (!layers) raise(lua, layers.error());
+    container::RunConfig config;
+    config.image = name, config.image_id = image.value().id(), config.defaults = image.value().config, config.layers = *layers;
+    config.name = config.hostname = spec.hostname, config.command = spec.arguments;
+    lua_getfield(lua, -1, "interactive");
+    config.interactive = lua_toboolean(lua, -1);
+    lua_pop(lua, 1);
+    return std::make_shared<const container::RunConfig>(std::move(config));
+}
+
 /// One entry of `containers`, which is on top of the stack.
 container::ContainerSpec spec_of(lua_State* lua) {
     container::ContainerSpec spec;
     luaL_checktype(lua, -1, LUA_TTABLE);
-    lua_getfield(lua, -1, "hostname");
-    if (!lua_isnil(lua, -1)) spec.hostname = text_argument(lua, -1);
-    lua_pop(lua, 1);
-    spec.rootfs = build_folder() + "/guests/linux";
+    if (const std::string hostname = text_field(lua, "hostname"); !hostname.empty()) spec.hostname = hostname;
+    const std::string root = text_field(lua, "root"), image = text_field(lua, "image");
+    if (!root.empty() && root != "linux" && root != "tiny-os") raise(lua, fmt::format("root = \"{}\": a lesson's containers have the root \"linux\", the shipped Linux programs, or \"tiny-os\"", root));
+    spec.rootfs = build_folder() + (root == "tiny-os" ? "/guests/root" : "/guests/linux");
     lua_getfield(lua, -1, "program");
-    if (!lua_istable(lua, -1)) raise(lua, "a container needs a program: {program = {\"/tiny\", \"hostname\"}}");
-    const lua_Integer words = std::min<lua_Integer>(luaL_len(lua, -1), kMostWords);
+    if (!lua_istable(lua, -1) && image.empty()) raise(lua, "a container needs a program: {program = {\"/tiny\", \"hostname\"}}");
+    const lua_Integer words = lua_istable(lua, -1) ? std::min<lua_Integer>(luaL_len(lua, -1), kMostWords) : 0;
     for (lua_Integer i = 1; i <= words; ++i) {
         lua_geti(lua, -1, i);
         spec.arguments.push_back(text_argument(lua, -1));
         lua_pop(lua, 1);
     }
     lua_pop(lua, 1);
-    if (spec.arguments.empty()) raise(lua, "a container needs a program: {program = {\"/tiny\", \"hostname\"}}");
+    if (spec.arguments.empty() && image.empty()) raise(lua, "a container needs a program: {program = {\"/tiny\", \"hostname\"}}");
     return spec;
 }
 
@@ -95,10 +123,19 @@ int output(lua_State* lua) {
     return lua_pushlstring(lua, text.data(), text.size()), 1;
 }
 
+/// view(what): what `trapeze container view` prints, such as "cgroups" or "overlay".
+int view(lua_State* lua) {
+    constexpr std::size_t kMostText = 64 << 10;
+    const container::Kernel& kernel = kernel_of(lua);
+    const auto text = container_view(kernel, session_of(lua).machine().cycles(), {.what = text_argument(lua, 1)});
+    if (!text) raise(lua, text.error());
+    return lua_pushlstring(lua, text.value().data(), std::min(text.value().size(), kMostText)), 1;
+}
+
 int system_calls(lua_State* lua) { return lua_pushinteger(lua, static_cast<lua_Integer>(kernel_of(lua).system_calls())), 1; }
 int pages_used(lua_State* lua) { return lua_pushinteger(lua, static_cast<lua_Integer>(kernel_of(lua).frames_used())), 1; }
 
-constexpr luaL_Reg kContainers[] = {{"processes", processes}, {"happened", happened}, {"output", output}, {"system_calls", system_calls}, {"pages_used", pages_used}, {nullptr, nullptr}};
+constexpr luaL_Reg kContainers[] = {{"processes", processes}, {"happened", happened}, {"output", output}, {"view", view}, {"system_calls", system_calls}, {"pages_used", pages_used}, {nullptr, nullptr}};
 
 } // namespace
 
@@ -114,6 +151,7 @@ int open_containers(lua_State* lua) {
     for (lua_Integer i = 1; i <= count; ++i) {
         lua_geti(lua, -1, i);
         config.containers.push_back(spec_of(lua));
+        config.runs.push_back(run_of(lua, config.containers.back()));
         lua_pop(lua, 1);
     }
     lua_pop(lua, 1);

@@ -256,6 +256,7 @@ int count(lua_State* lua) {
         {"instructions", vmm ? vmm->guest_instructions(session.machine()) : session.guest_state().retired},
         {"cycles", session.machine().cycles()},
         {"interpreted", vmm ? vmm->interpreted() : 0},
+        {"touched bytes", session.machine().ram.touched_pages() * kPageSize},
         {"entries read", vmm ? vmm->table_entries_read() : 0},
         {"shadow entries", vmm ? vmm->shadow_fills() : 0},
         {"shadow flushes", vmm ? vmm->shadow_flushes() : 0},

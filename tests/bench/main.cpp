@@ -1,8 +1,9 @@
-// The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run; each mode against bare (modes.hpp); frames (frames.hpp); and
-// going back (back.hpp).
+// The benchmarks: every workload of workloads.hpp here and in qemu-system-riscv64, in the same run; each mode against bare (modes.hpp); frames (frames.hpp); going
+// back (back.hpp); and the container kernel (containers.hpp).
 //
 // Usage: ./trapeze bench [--json] [FILTER]
 #include "tests/bench/back.hpp"
+#include "tests/bench/containers.hpp"
 #include "tests/bench/frames.hpp"
 #include "tests/bench/modes.hpp"
 
@@ -117,6 +118,41 @@ void measure_going_back(benchmark::State& state, const BackWorkload& workload) {
     state.SetLabel(workload.what);
 }
 
+void measure_call_cost(benchmark::State& state, const CallWorkload& workload) {
+    for (auto _ : state) {
+        auto result = measure_call(workload);
+        if (!result) return fail(state, fmt::format("container_{}", workload.name), result.error());
+        state.SetIterationTime(result->ns.median * 1e-9);
+        const std::pair<const char*, double> counters[] = {{"ns", result->ns.median}, {"ns_min", result->ns.least}, {"ns_max", result->ns.most}, {"native_ns", result->native_ns.median},
+                                                           {"qemu_ns", result->qemu_ns.median}, {"over_native", result->over_native.median}, {"over_native_min", result->over_native.least},
+                                                           {"over_native_max", result->over_native.most}, {"target", workload.target_ns}};
+        for (const auto& [name, value] : counters) state.counters[name] = value;
+    }
+    state.SetLabel(workload.what);
+}
+
+void measure_start(benchmark::State& state) {
+    for (auto _ : state) {
+        auto result = container_start();
+        if (!result) return fail(state, "container_start", result.error());
+        state.SetIterationTime(result->median / 1e3);
+        state.counters["start_ms"] = result->median, state.counters["start_ms_min"] = result->least, state.counters["start_ms_max"] = result->most;
+    }
+    state.SetLabel("`run` of the image hello to its output and its end; wanted: under 5 ms (crun 10 ms, runc 29 ms on a real kernel)");
+}
+
+void measure_many(benchmark::State& state) {
+    constexpr std::size_t kMany = 10'000;
+    for (auto _ : state) {
+        auto result = many_containers(kMany);
+        if (!result) return fail(state, "containers_10000", result.error());
+        state.SetIterationTime(result->seconds);
+        state.counters["many_seconds"] = result->seconds, state.counters["many_bytes"] = static_cast<double>(result->bytes);
+        state.counters["first_us"] = result->first_us, state.counters["last_us"] = result->last_us;
+    }
+    state.SetLabel("10,000 containers of one image that wait; wanted: under 60 s and 1 GiB");
+}
+
 /// One line for each benchmark.
 class Table final : public benchmark::BenchmarkReporter {
   public:
@@ -156,6 +192,17 @@ class Table final : public benchmark::BenchmarkReporter {
                        "wanted 50, worst 250: {}\n",
                        name, counter("recording"), counter("recording_min"), counter("recording_max"), counter("MiB"), counter("jump_ms"), counter("jump_ms_max"),
                        counter("step_back_ms"), counter("step_back_ms_max"), run.report_label);
+        } else if (run.counters.count("ns")) {
+            const double target = counter("target");
+            const auto peer = [&](const char* which) { return counter(which) > 0 ? fmt::format("{:.0f} ns", counter(which)) : std::string("-"); };
+            fmt::print("{:<26} {:>9.0f} ns ({:.0f} .. {:.0f}){}; this machine's Linux {}, which is {:.1f} times faster ({:.1f} .. {:.1f}); qemu-riscv64 {}: {}\n", name, counter("ns"), counter("ns_min"),
+                       counter("ns_max"), target ? fmt::format(", wanted at most {:g}", target) : "", peer("native_ns"), counter("over_native"), counter("over_native_min"), counter("over_native_max"),
+                       peer("qemu_ns"), run.report_label);
+        } else if (run.counters.count("start_ms")) {
+            fmt::print("{:<26} {:>9.2f} ms of CPU ({:.2f} .. {:.2f}): {}\n", name, counter("start_ms"), counter("start_ms_min"), counter("start_ms_max"), run.report_label);
+        } else if (run.counters.count("many_seconds")) {
+            fmt::print("{:<26} {:>9.1f} s of CPU, {:.0f} MiB; a start takes {:.0f} us at the beginning, {:.0f} us at the end: {}\n", name, counter("many_seconds"), counter("many_bytes") / (1 << 20),
+                       counter("first_us"), counter("last_us"), run.report_label);
         } else if (run.counters.count("over_none")) {
             fmt::print("{:<40} {:>7.2f} times without dossiers ({:.2f} .. {:.2f}), wanted at most {:g}: {}\n", name, counter("over_none"), counter("over_none_min"),
                        counter("over_none_max"), counter("target"), run.report_label);
@@ -194,6 +241,10 @@ void add_benchmarks() {
     frame("frame_panels", [] { return panel_frame(kEvents, false); }, "the trap layout's panels at 1920 x 1080, ten million events on the trace, without pixels; wanted: under 8 ms");
     frame("frame_event_log", [] { return panel_frame(kEvents, true); }, "the same with the event log, which filters meanwhile; wanted: under 8 ms");
     frame("frame_software_gl", [] { return drawn_frame(); }, "the trap layout at 1920 x 1080 with software OpenGL; wanted: under 16 ms");
+    for (const CallWorkload& workload : kCallWorkloads)
+        benchmark::RegisterBenchmark(fmt::format("container_{}", workload.name).c_str(), [&workload](benchmark::State& state) { measure_call_cost(state, workload); })->Iterations(1)->UseManualTime();
+    benchmark::RegisterBenchmark("container_start", measure_start)->Iterations(1)->UseManualTime();
+    benchmark::RegisterBenchmark("containers_10000", measure_many)->Iterations(1)->UseManualTime();
     benchmark::RegisterBenchmark("first_picture", measure_first_picture)->Iterations(1)->UseManualTime();
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 std::vector<std::string> view(std::vector<std::string> words, const std::string& root = scenarios::build_folder() + "/guests/linux") {
     words.insert(words.begin(), {"container", "view"});
-    for (const char* word : {root.c_str(), "/tiny", "sleep", "1000"}) words.push_back(word);
+    for (const char* word : {root.c_str(), "/tiny", "sleep", "1000"}) words.push_back(word); // a folder: no engine, and so no network of its own
     return words;
 }
 
@@ -42,7 +42,7 @@ TEST_CASE("container view: the JSON of processes has the ids inside and outside,
 
 TEST_CASE("container view: what cannot be shown is refused with the mend") {
     CHECK(run_trapeze(view({"cgroup"})).err.find("there are processes, namespaces, mounts") != std::string::npos);
-    CHECK(run_trapeze(view({"mounts", "--pid", "4444"})).err.find("no process 4444 runs") != std::string::npos);
+    CHECK(run_trapeze(view({"mounts", "--of", "4444"})).err.find("no process 4444 runs") != std::string::npos);
     CHECK(run_trapeze(view({"packet", "--to", "there"})).err.find("give an address and a port") != std::string::npos);
     CHECK(run_trapeze(view({"packet", "--to", "10.0.0.1:0"})).err.find("from 1 to 65535") != std::string::npos);
     CHECK(run_trapeze(view({"packet", "--to", "10.0.0.1:80"})).out.find("ENETUNREACH") != std::string::npos);
