@@ -17,6 +17,7 @@ void Kernel::add_area(AddressSpace& memory, Vma vma) {
     std::set<u64> none;
     count_area(vma, 1, none);
     memory.vmas[vma.begin] = vma;
+    memory.grow(vma.bytes());
     join_areas(memory, vma.begin, vma.end);
 }
 
@@ -58,14 +59,18 @@ bool Kernel::cut_area(AddressSpace& memory, u64 address) {
 bool Kernel::unmap(Machine& machine, AddressSpace& memory, u64 begin, u64 end) {
     if (!cut_area(memory, begin) || !cut_area(memory, end)) return false;
     std::set<u64> detached;
+    std::set<u32> files;
     auto at = memory.vmas.lower_bound(begin);
     if (at == memory.vmas.end() || at->first >= end) return true;
     while (at != memory.vmas.end() && at->first < end) {
         count_area(at->second, -1, detached);
+        memory.bytes -= at->second.bytes();
+        if (at->second.inode) files.insert(at->second.inode);
         at = memory.vmas.erase(at);
     }
     discard_pages(machine, memory, begin, end);
     if (!detached.empty()) detach_segments(machine, detached);
+    for (u32 inode : files) free_unlinked(machine, inode);
     memory.searched_bytes = ~u64{0};
     return true;
 }

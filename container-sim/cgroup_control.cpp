@@ -125,7 +125,17 @@ void Kernel::reset_controller(u32 group, Controller controller) {
     Cgroup& own = cgroups[group];
     if (controller == Controller::Pids) own.pids = {.current = own.pids.current, .peak = own.pids.current};
     if (controller == Controller::Cpuset) own.cpuset = {};
-    if (controller == Controller::Io) own.io_weight = 100;
+    if (controller == Controller::Io) {
+        own.io_weight = 100;
+        IoGroup fresh;
+        fresh.bytes = own.io.bytes, fresh.operations = own.io.operations, fresh.stalled = own.io.stalled;
+        own.io = fresh;
+    }
+    if (controller == Controller::Memory) {
+        pass_on_charges(group, memory_home(own.parent));
+        const u32 stalled = own.memory.stalled;
+        own.memory = {}, own.memory.stalled = stalled;
+    }
     if (controller != Controller::Cpu) return;
     CpuGroup fresh; // its queue is empty here
     fresh.used = own.cpu.used, fresh.waiting = own.cpu.waiting, fresh.running = own.cpu.running, fresh.noted = own.cpu.noted;
@@ -152,14 +162,6 @@ void Kernel::count_pids(u32 group, i64 more) {
         pids.current += static_cast<u64>(more);
         pids.peak = std::max(pids.peak, pids.current);
         if (at == 0) return;
-    }
-}
-
-/// memory: pages more (or, negative, fewer) for a group and all above it. -kENOMEM: a limit would be passed.
-i64 Kernel::charge_memory(u32 group, i64 pages) {
-    for (u32 at = group;; at = cgroups[at].parent) {
-        cgroups[at].memory.pages += static_cast<u64>(pages);
-        if (at == 0) return 0;
     }
 }
 

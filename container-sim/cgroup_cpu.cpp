@@ -1,5 +1,4 @@
-// The files of the controllers cpu, cpuset and io, and pressure. Nothing here does block input or output (files lie in memory), so io counts
-// nothing and knows no device: a limit on one is ENODEV.
+// The files of the controllers cpu and cpuset, and pressure.
 #include "container-sim/cgroups.hpp"
 #include "container-sim/fs/types.hpp"
 #include "container-sim/kernel.hpp"
@@ -16,17 +15,6 @@ namespace {
 constexpr u64 kCyclesPerMicrosecond = 1000 / Kernel::kNanosecondsPerCycle;
 u64 microseconds(u64 cycles) { return cycles / kCyclesPerMicrosecond; }
 constexpr i32 kLeastNice = -20, kMostNice = 19;
-
-/// The words of a line.
-std::vector<std::string_view> words_of(std::string_view text) {
-    std::vector<std::string_view> words;
-    for (std::size_t begin; (begin = text.find_first_not_of(" \t")) != std::string_view::npos;) {
-        const std::size_t end = std::min(text.find_first_of(" \t", begin), text.size());
-        words.push_back(text.substr(begin, end - begin));
-        text.remove_prefix(end);
-    }
-    return words;
-}
 
 /// "0-2,5" as bits. -kEINVAL: it is not a list; -kERANGE: more than there are.
 i64 parse_list(std::string_view text, unsigned count, u64& bits) {
@@ -67,6 +55,17 @@ u64 effective(const Kernel& kernel, u32 group, u64 CpusetGroup::*which, u64 all)
 
 } // namespace
 
+/// The words of a line.
+std::vector<std::string_view> words_of(std::string_view text) {
+    std::vector<std::string_view> words;
+    for (std::size_t begin; (begin = text.find_first_not_of(" \t")) != std::string_view::npos;) {
+        const std::size_t end = std::min(text.find_first_of(" \t", begin), text.size());
+        words.push_back(text.substr(begin, end - begin));
+        text.remove_prefix(end);
+    }
+    return words;
+}
+
 u64 Kernel::effective_cpus(u32 group) const { return effective(*this, group, &CpusetGroup::cpus, (u64{1} << kHarts) - 1); }
 
 // --- Pressure: averages as Linux makes them, by steps of two seconds in fixed point --------------------------------------------------------
@@ -100,8 +99,16 @@ std::string show_cpu_pressure(const CgroupAccess& access) {
     access.kernel.note_stall(access.group);
     return pressure_text(access.own().cpu_pressure, access.machine.cycles());
 }
-std::string show_memory_pressure(const CgroupAccess& access) { return pressure_text(access.own().memory_pressure, access.machine.cycles()); }
-std::string show_io_pressure(const CgroupAccess& access) { return pressure_text(access.own().io_pressure, access.machine.cycles()); }
+std::string show_memory_pressure(const CgroupAccess& access) {
+    access.kernel.clock = access.machine.cycles();
+    access.kernel.note_stall(access.group);
+    return pressure_text(access.own().memory_pressure, access.machine.cycles());
+}
+std::string show_io_pressure(const CgroupAccess& access) {
+    access.kernel.clock = access.machine.cycles();
+    access.kernel.note_stall(access.group);
+    return pressure_text(access.own().io_pressure, access.machine.cycles());
+}
 // Triggers are not there.
 i64 store_cpu_pressure(const CgroupAccess&, std::string_view) { return -kEOPNOTSUPP; }
 i64 store_memory_pressure(const CgroupAccess&, std::string_view) { return -kEOPNOTSUPP; }
@@ -115,7 +122,7 @@ std::string show_cpu_stat(const CgroupAccess& access) {
     std::string text = fmt::format("usage_usec {0}\nuser_usec {0}\nsystem_usec 0\nnice_usec 0\n", microseconds(cpu.used));
     if (access.group == 0 || !(access.kernel.controllers_of(access.group) & bit(Controller::Cpu))) return text;
     const u64 throttled = cpu.throttled_cycles + (cpu.throttled ? access.machine.cycles() - cpu.throttled_since : 0);
-    return text + fmt::format("nr_periods {}\nnr_throttled {}\nthrottled_usec {}\nnr_bursts 0\nburst_usec 0\n", cpu.periods, cpu.throttles, microseconds(throttled));
+    return text + fmt::format("nr_periods {}\nnr_throttled {}\nthrottled_usec {}\nnr_bursts {}\nburst_usec {}\n", cpu.periods, cpu.throttles, microseconds(throttled), cpu.bursts, microseconds(cpu.burst_cycles));
 }
 
 std::string show_cpu_weight(const CgroupAccess& access) { return fmt::format("{}\n", access.own().cpu.idle ? 0 : access.own().cpu.weight); }
@@ -151,15 +158,26 @@ i64 store_cpu_max(const CgroupAccess& access, std::string_view text) {
     CpuGroup& cpu = access.own().cpu;
     if (words.empty()) return -kEINVAL;
     const auto quota = parse_limit(words[0]), period = words.size() > 1 ? parse_limit(words[1]) : std::optional(microseconds(cpu.period));
-    if (!quota || !period || *period < kLeast || *period > kMostPeriod || *quota < kLeast || (*quota != kNoLimit && *quota > kMostQuota)) return -kEINVAL;
+    if (!quota || !period || *period < kLeast || *period > kMostPeriod || *quota < kLeast || (*quota != kNoLimit && (*quota > kMostQuota || *quota < microseconds(cpu.burst)))) return -kEINVAL;
     Kernel& kernel = access.kernel;
     kernel.account_current();
     kernel.renewals.erase({cpu.period_end, access.group});
     if (std::exchange(cpu.throttled, false)) cpu.throttled_cycles += access.machine.cycles() - cpu.throttled_since;
     cpu.quota = *quota == kNoLimit ? kNoLimit : *quota * kCyclesPerMicrosecond, cpu.period = *period * kCyclesPerMicrosecond;
-    cpu.left = cpu.quota, cpu.period_end = 0;
+    cpu.left = cpu.left_first = cpu.quota, cpu.period_end = 0;
     kernel.enqueue_group(access.group);
     return 0;
+}
+
+/// What of a quota is left over may be used in later periods, as far as this.
+std::string show_cpu_max_burst(const CgroupAccess& access) { return fmt::format("{}\n", microseconds(access.own().cpu.burst)); }
+i64 store_cpu_max_burst(const CgroupAccess& access, std::string_view text) {
+    constexpr u64 kMost = u64{1} << 44; // microseconds
+    const auto burst = parse_integer(text);
+    CpuGroup& cpu = access.own().cpu;
+    if (!burst || *burst < 0 || static_cast<u64>(*burst) > kMost) return -kEINVAL;
+    if (cpu.quota != kNoLimit && static_cast<u64>(*burst) > microseconds(cpu.quota)) return -kEINVAL;
+    return cpu.burst = static_cast<u64>(*burst) * kCyclesPerMicrosecond, 0;
 }
 
 std::string show_cpu_idle(const CgroupAccess& access) { return access.own().cpu.idle ? "1\n" : "0\n"; }
@@ -177,33 +195,6 @@ std::string show_cpuset_mems(const CgroupAccess& access) { return list_text(acce
 i64 store_cpuset_mems(const CgroupAccess& access, std::string_view text) { return parse_list(text, kNodes, access.own().cpuset.mems); }
 std::string show_cpuset_cpus_effective(const CgroupAccess& access) { return list_text(access.kernel.effective_cpus(access.group)); }
 std::string show_cpuset_mems_effective(const CgroupAccess& access) { return list_text(effective(access.kernel, access.group, &CpusetGroup::mems, (u64{1} << kNodes) - 1)); }
-
-// --- io -------------------------------------------------------------------------------------------------------------------------------------
-
-namespace {
-/// "MAJOR:MINOR": a device, of which there is none.
-bool names_device(std::string_view word) {
-    const std::size_t colon = word.find(':');
-    return colon != std::string_view::npos && parse_integer(word.substr(0, colon)) && parse_integer(word.substr(colon + 1));
-}
-} // namespace
-
-std::string show_io_max(const CgroupAccess&) { return ""; }
-i64 store_io_max(const CgroupAccess&, std::string_view text) {
-    const auto words = words_of(text);
-    return !words.empty() && names_device(words[0]) ? -kENODEV : -kEINVAL;
-}
-std::string show_io_weight(const CgroupAccess& access) { return fmt::format("default {}\n", access.own().io_weight); }
-i64 store_io_weight(const CgroupAccess& access, std::string_view text) {
-    auto words = words_of(text);
-    if (!words.empty() && names_device(words[0])) return -kENODEV;
-    if (!words.empty() && words[0] == "default") words.erase(words.begin());
-    const auto value = words.size() == 1 ? parse_integer(words[0]) : std::nullopt;
-    if (!value) return -kEINVAL;
-    if (*value < 1 || *value > 10'000) return -kERANGE;
-    return access.own().io_weight = static_cast<u32>(*value), 0;
-}
-std::string show_io_stat(const CgroupAccess&) { return ""; }
 
 } // namespace cgroup_file
 } // namespace trapeze::container

@@ -64,6 +64,7 @@ i64 Kernel::remove_cgroup(u32 group) {
     Cgroup& gone = cgroups[group];
     if (group == 0 || gone.populated() || !gone.children.empty()) return -kEBUSY;
     if (gone.removed) return -kENODEV;
+    pass_on_charges(group, memory_home(gone.parent));
     gone.removed = true;
     Cgroup& parent = cgroups[gone.parent];
     parent.children.erase(gone.name);
@@ -88,10 +89,15 @@ void Kernel::release_cgroup(u32 group) {
 
 /// The group's cgroup.events says something else now.
 void Kernel::cgroup_event(u32 group) {
-    Cgroup& changed = cgroups[group];
-    ++changed.changes;
-    if (changed.removed || !changed.directory) return;
-    if (const u32 file = vfs.child(changed.directory, "cgroup.events")) wake({WaitKind::Inode, vfs.dentries.get(file).inode});
+    ++cgroups[group].changes;
+    tell_cgroup_file(group, "cgroup.events");
+}
+
+/// Who polls a file of a group is woken.
+void Kernel::tell_cgroup_file(u32 group, const char* name) {
+    const Cgroup& own = cgroups[group];
+    if (own.removed || !own.directory) return;
+    if (const u32 file = vfs.child(own.directory, name)) wake({WaitKind::Inode, vfs.dentries.get(file).inode});
 }
 
 // --- Who is in it --------------------------------------------------------------------------------------------------------------------
@@ -123,6 +129,7 @@ void Kernel::join_cgroup(u32 index) {
 
 /// A task lives no more. It is counted until it has been waited for.
 void Kernel::leave_cgroup(u32 index) {
+    give_back_stack(tasks[index]);
     dequeue(index);
     leave_hart(index);
     if (cgroups[tasks[index].cgroup].members.contains(index)) change_members(tasks[index].cgroup, index, false);
@@ -142,6 +149,8 @@ void Kernel::move_to_cgroup(u32 index, u32 group) {
     count_pids(group, 1);
     count_pids(before, -1);
     task.cgroup = group, task.virtual_time = 0;
+    if (task.stalled) note_stalled(before, false), note_stalled(group, true);
+    if (task.device_stalled) note_device_stalled(before, false), note_device_stalled(group, true);
     if (queued) enqueue(index);
     if (on_hart) task.on_hart = true, note_running(group, true);
     if (process_of(task).leader == index) process_of(task).cgroup = cgroups[group].domain;

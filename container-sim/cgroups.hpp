@@ -7,7 +7,7 @@
 //   - its files are rows of cgroup_files.def, whose functions get a CgroupAccess; a file that poll(2) can watch says so by
 //     Kernel::cgroup_event(group), as cgroup.events does;
 //   - pressure: a stall is counted by adding its cycles to `some` and, when nobody of the group ran, to `full` of the group and all above it;
-//   - the kernel calls it where something is used: charge_fork and give_back_pid for pids, charge_memory for memory. A charge walks from the
+//   - the kernel calls it where something is used: charge_fork and count_pids for pids, charge_memory for memory (memory_control.cpp). A charge walks from the
 //     group to the root: it goes through only when no limit on the way is passed.
 //
 // Known gaps: cgroup.pressure cannot be switched off; cpuset has no partitions; a descriptor is written with the writer's credentials, not
@@ -76,11 +76,22 @@ struct CpuGroup {
     bool queued = false;
     u64 quota = kNoLimit, period = 10'000'000; ///< cycles: cpu.max
     u64 left = 0, period_end = 0;       ///< 0: no period runs
+    u64 burst = 0;                      ///< cpu.max.burst: cycles that may be left over for later periods
+    u64 left_first = 0;                 ///< of the period that runs, when it began
+    u64 bursts = 0, burst_cycles = 0;   ///< periods that used more than their quota, and by how much
     bool throttled = false;
     u64 throttled_since = 0, periods = 0, throttles = 0, throttled_cycles = 0;
     u32 waiting = 0;                    ///< tasks here and below that could run and do not
     bool running = false;
     u64 noted = 0;                      ///< cycles up to which pressure has been counted
+};
+/// io: what has gone to and from the disk, and how much may in a second: reading first, then writing.
+struct IoGroup {
+    std::array<u64, 2> bytes{}, operations{}; ///< of it and all below
+    std::array<u64, 2> most_bytes{kNoLimit, kNoLimit}, most_operations{kNoLimit, kNoLimit};
+    std::array<u64, 2> free_at{};       ///< cycles at which the limits let more through
+    u32 stalled = 0;                    ///< tasks here and below that wait for the disk
+    bool operator==(const IoGroup&) const = default;
 };
 /// cpuset: harts and memory nodes as bits; 0: as above.
 struct CpusetGroup {
@@ -95,9 +106,34 @@ struct Pressure {
     bool operator==(const Pressure&) const = default;
 };
 
-/// memory: counted in pages of the machine.
+/// What a page of the machine is used for.
+enum class FrameKind : u8 {
+    Anonymous,
+    File,   ///< of a file, and can be read in again
+    Shared, ///< of a file that is nowhere else (tmpfs), or of a shared segment
+    Table,  ///< of an address space
+    Stack,  ///< the kernel's, of a task
+    Kernel,
+    Count
+};
+inline constexpr std::size_t kFrameKinds = static_cast<std::size_t>(FrameKind::Count);
+
+/// Lines of memory.events, in their order.
+enum class MemoryEvent : u8 { Low, High, Max, Oom, OomKill, OomGroupKill, Count };
+inline constexpr std::size_t kMemoryEvents = static_cast<std::size_t>(MemoryEvent::Count);
+
+/// memory: counted in pages of the machine. A page counts in the group of the process that touched it first, and in all above.
 struct MemoryGroup {
-    u64 pages = 0;
+    u64 pages = 0, peak = 0;            ///< of it and all below
+    std::array<u64, kFrameKinds> kinds{}; ///< of them
+    u64 own = 0, files = 0;             ///< charged to the group itself, and of these those that can be read in again
+    u64 most = kNoLimit, high = kNoLimit, low = 0, least = 0; ///< pages: memory.max, high, low, min
+    u64 most_swap = kNoLimit, high_swap = kNoLimit; ///< pages; there is no swap
+    bool oom_group = false;
+    std::array<u64, kMemoryEvents> events{}, local_events{};
+    u64 faults = 0, major_faults = 0, scanned = 0, reclaimed = 0;
+    u64 changes = 1, local_changes = 1; ///< of memory.events and memory.events.local
+    u32 stalled = 0;                    ///< tasks here and below that wait for memory
     bool operator==(const MemoryGroup&) const = default;
 };
 
@@ -124,6 +160,7 @@ struct Cgroup {
     CpusetGroup cpuset;
     Pressure cpu_pressure, memory_pressure, io_pressure;
     u32 io_weight = 100;
+    IoGroup io;
     MemoryGroup memory;
 
     bool threaded(u32 own) const { return domain != own; }
@@ -151,6 +188,9 @@ namespace cgroup_file {
 /// "max" or a number as kstrtoull takes it (0x.. and 0.. too); nullopt: neither.
 std::optional<u64> parse_limit(std::string_view text);
 std::optional<i64> parse_integer(std::string_view text);
+/// "max", or bytes with K, M, G, T, P or E behind, in whole pages; nullopt: neither.
+std::optional<u64> parse_pages(std::string_view text);
+std::vector<std::string_view> words_of(std::string_view text);
 std::string limit_text(u64 limit);      ///< with a line end
 std::string controllers_text(ControllerSet set);
 /// The share of the hart that a nice value stands for (sched(7)); 0 has 1024.

@@ -63,6 +63,7 @@ void Kernel::close_file(Machine& machine, u32 file) {
     if (const auto close = file_operations(files[file].kind).close) close(*this, machine, files[file]);
     const OpenFile gone = std::move(files[file]);
     files.erase(file);
+    if (gone.kind == FileKind::Inode && gone.location.inode) free_unlinked(machine, gone.location.inode);
     if (!watch_queues.size() || gone.kind != FileKind::Inode) return;
     tell_watchers(gone.location.dentry, gone.flags & 3 ? watch::kCloseWrite : watch::kCloseNoWrite);
     if (!vfs.inodes.get(gone.location.inode).links) tell_deleted(gone.location.inode);

@@ -46,6 +46,7 @@ bool Kernel::load_image(Machine& machine, AddressSpace& memory, const ElfImage& 
         if (end > most || end < begin || ((segment.file_offset ^ address) & kPageMask)) return false;
         // A page that two segments share belongs to the later one, as the kernel maps them in order.
         unmap(machine, memory, begin, end);
+        memory.grow(end - begin);
         memory.vmas[begin] = {begin, end, protection(segment), segment.file_size ? inode : 0, segment.file_offset & ~kPageMask, address + segment.file_size};
     }
     return true;
@@ -237,6 +238,7 @@ i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::v
     if (load_segments(machine, spaces[fresh], plan)) {
         spaces[fresh].stack_limit = process_of(tasks[index]).limits[kLimitStack].current;
         spaces[fresh].vmas[kStackTop - kFirstStack] = {.begin = kStackTop - kFirstStack, .end = kStackTop, .prot = 3, .flags = area::kGrowsDown};
+        spaces[fresh].grow(kFirstStack);
         map_trampoline(machine, spaces[fresh]);
         sp = build_stack(machine, tasks[index], plan, arguments, environment);
     }
@@ -269,7 +271,9 @@ i64 Kernel::execute(Machine& machine, u32 index, const std::string& path, std::v
 /// The page with rt_sigreturn's code, which Linux keeps in its vDSO: li a7, 139; ecall.
 void Kernel::map_trampoline(Machine& machine, AddressSpace& memory) {
     if (!trampoline) {
-        const auto frame = allocate_frame(machine);
+        const u32 before = std::exchange(payer, 0); // nobody's in particular
+        const auto frame = allocate_frame(machine, FrameKind::Kernel);
+        payer = before;
         if (!frame) return;
         constexpr u32 kLoadNumber = 0x08b00893, kEcall = 0x00000073;
         machine.ram.write_value(*frame - kRamBase, kLoadNumber);
@@ -278,6 +282,7 @@ void Kernel::map_trampoline(Machine& machine, AddressSpace& memory) {
     }
     if (!map_page(machine, memory, kTrampoline, trampoline, 5)) return;
     share_frame(trampoline);
+    memory.grow(kPageSize);
     memory.vmas[kTrampoline] = {.begin = kTrampoline, .end = kTrampoline + kPageSize, .prot = 5};
 }
 
@@ -337,6 +342,8 @@ Result<i32> Kernel::start_container(Machine& machine, const ContainerSpec& spec)
     for (int i = 0; i < 3 && file >= 0; ++i) new_descriptor(task, static_cast<u32>(file), false);
     if (file >= 0) close_file(machine, static_cast<u32>(file));
     const u32 own = task.process;
+    payer = *index;
+    charge_stack(machine, *index);
     join_cgroup(*index);
     task.state = TaskState::Blocked;
     i64 result = mount_root(machine, *index, mnt, root.value(), spec);

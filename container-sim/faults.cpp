@@ -19,6 +19,7 @@ const Vma* Kernel::area_for(AddressSpace& memory, u64 va) {
     const u64 page = va & ~kPageMask;
     if (grown.end - page > memory.stack_limit || (above != memory.vmas.begin() && page < std::prev(above)->second.end + kStackGap)) return nullptr;
     grown.begin = page;
+    memory.grow(above->second.begin - page);
     memory.vmas.erase(above);
     return &(memory.vmas[page] = grown);
 }
@@ -59,9 +60,10 @@ i64 Kernel::make_writable(Machine& machine, AddressSpace& memory, const Vma& vma
 
 std::optional<u64> Kernel::copy_frame(Machine& machine, u64 frame) {
     share_frame(frame); // it must not be given up to make room
-    const auto fresh = allocate_frame(machine);
+    const auto fresh = allocate_frame(machine, FrameKind::Anonymous);
     release_frame(frame);
     if (!fresh) return std::nullopt;
+    count_fault(false);
     std::array<u8, kPageSize> bytes;
     machine.ram.read(offset_of(frame), bytes);
     machine.ram.write(offset_of(*fresh), bytes);
@@ -95,8 +97,9 @@ i64 Kernel::populate(Machine& machine, AddressSpace& memory, const Vma& vma, u64
 
 /// Zeros, with what a program's file has for the begin of the page.
 i64 Kernel::populate_own(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page) {
-    const auto frame = allocate_frame(machine);
+    const auto frame = allocate_frame(machine, FrameKind::Anonymous);
     if (!frame) return -kENOMEM;
+    count_fault(false);
     if (vma.inode && page < vma.file_end) {
         std::array<u8, kPageSize> bytes;
         const i64 count = vfs.read_data(vma.inode, vma.page_of(page) << kPageShift, std::span(bytes).first(vma.file_end - page));

@@ -158,6 +158,7 @@ class Kernel {
     i64 remove_cgroup(u32 group);
     void release_cgroup(u32 group);
     void cgroup_event(u32 group);
+    void tell_cgroup_file(u32 group, const char* name);
     void change_members(u32 group, u32 task, bool enters);
     void join_cgroup(u32 task);
     void leave_cgroup(u32 task);
@@ -177,11 +178,40 @@ class Kernel {
     void reset_controller(u32 group, Controller controller);
     i64 charge_fork(u32 group);
     void count_pids(u32 group, i64 more);
-    i64 charge_memory(u32 group, i64 pages);
     void set_frozen(u32 task, bool frozen);
     void freeze_cgroup(u32 group, bool freeze);
     void kill_cgroup(Machine& machine, u32 group);
     u64 effective_cpus(u32 group) const;
+
+    // memory_control.cpp, reclaim.cpp, out_of_memory.cpp
+    static constexpr u64 kStackPages = 4; ///< of the kernel's stack of a task
+    u32 memory_home(u32 group) const;
+    u32 paying_group() const { return memory_home(process_of(tasks[payer]).cgroup); }
+    bool charge_memory(Machine& machine, u32 group, FrameKind kind, u64 pages = 1);
+    void count_memory(u32 group, FrameKind kind, i64 pages);
+    void charge_frame(u64 index, u32 group, FrameKind kind);
+    void pass_on_charges(u32 from, u32 to);
+    void memory_event(u32 group, MemoryEvent event);
+    bool charge_stack(Machine& machine, u32 task);
+    void give_back_stack(Task& task);
+    void count_fault(bool major);
+    bool slow_down(Machine& machine, u32 task);
+    void note_stalled(u32 group, bool more);
+    u64 reclaim(Machine& machine, u32 group, u64 wanted);
+    u64 reclaim_pages(Machine& machine, u32 group, u64 wanted, bool mapped);
+    std::map<u32, u64> protected_pages(u32 group, bool low) const;
+    bool unmap_cached(Machine& machine, u32 inode, u64 page, u64 frame);
+    bool out_of_memory(Machine& machine, u32 group);
+    bool is_ending(u32 group) const;
+    std::optional<i64> badness(u32 process, u64 total) const;
+    void choose_victim(u32 process);
+    void end_victims(Machine& machine);
+
+    // io_control.cpp
+    void charge_io(Machine& machine, u32 inode, u64 bytes, bool writing);
+    bool wait_for_device(Machine& machine, u32 task);
+    void note_device_stalled(u32 group, bool more);
+    void cache_read(Machine& machine, u32 inode, u64 offset, u64 bytes);
 
     // run_queue.cpp
     std::optional<u32> choose();
@@ -192,6 +222,7 @@ class Kernel {
     void enqueue_group(u32 group);
     void dequeue_group(u32 group);
     void put_back();
+    void preempt_for(u32 task);
     void leave_hart(u32 task);
     void account_current();
     void charge_cpu(u32 group, u64 cycles);
@@ -338,10 +369,10 @@ class Kernel {
     // memory.cpp
     static constexpr u64 kWindow = 0xffff'fff0'0000'0000;
     static constexpr u64 kReservedFrames = 16; ///< the first ones: nothing is ever mapped there
-    std::optional<u64> allocate_frame(Machine& machine);
+    std::optional<u64> allocate_frame(Machine& machine, FrameKind kind);
+    bool make_room(Machine& machine);
     void share_frame(u64 physical) { ++frame_users[frame_index(physical)]; }
     void release_frame(u64 physical);
-    u32 end_largest(Machine& machine);
     u64 frame_index(u64 physical) const { return (physical - kRamBase) >> kPageShift; }
     std::optional<u64> entry_address(Machine& machine, AddressSpace& memory, u64 va, bool make);
     bool map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physical, u8 prot);
@@ -365,6 +396,11 @@ class Kernel {
     i64 populate_own(Machine& machine, AddressSpace& memory, const Vma& vma, u64 page);
 
     // page_cache.cpp
+    struct CachedPage {
+        u64 frame = 0;
+        u64 turn = 0;                                      ///< its place in `reclaimable`; 0: it has none, for it is nowhere else
+    };
+    using PageCache = std::map<std::pair<u32, u64>, CachedPage>;
     i64 cached_page(Machine& machine, u32 inode, u64 page, u64& frame);
     void read_in(Machine& machine, u32 inode, u64 page, u64 frame);
     i64 begin_stores(Machine& machine, u32 inode, u64 page);
@@ -376,6 +412,15 @@ class Kernel {
     bool mapped_for_stores(u32 inode) const;
     void drop_cached_pages(Machine& machine);
     void forget_pages(u32 inode);
+    bool enter_page(Machine& machine, u32 inode, u64 page, u64& frame);
+    void renew_turn(PageCache::iterator page);
+    PageCache::iterator drop_page(PageCache::iterator page);
+    u64 hold_pages(Machine& machine, u32 inode, u64 offset, u64 bytes);
+    void release_holes(u32 inode, u64 offset, u64 bytes);
+    void free_unlinked(Machine& machine, u32 inode);
+    bool has_users(u32 inode) const;
+    void write_back(Machine& machine, PageCache::const_iterator page);
+    bool is_of_memory(u32 inode) const { return vfs.type_of(inode).of_memory; } ///< of a file whose pages are nowhere else
 
     // areas.cpp
     void count_area(const Vma& vma, int change, std::set<u64>& detached);
@@ -419,7 +464,6 @@ class Kernel {
     void hold_bound_namespaces(Machine& machine);
     std::string path_of(Machine& machine, u32 task, Location at);
     std::string root_source(const Task& task) const;
-    u64 resident_pages(const Machine& machine, const AddressSpace& memory) const; ///< memory.cpp
     void files_changed(u32) {}                             ///< a made-up file has been written to
 
     // descriptors.cpp
@@ -505,15 +549,28 @@ class Kernel {
     std::set<std::pair<u64, u32>> alarms; ///< (deadline in cycles, process)
     std::set<std::tuple<u64, u32, i32>> posix_deadlines; ///< (deadline in cycles, process, timer)
     std::set<std::pair<u64, u32>> renewals; ///< (end of its period in cycles, cgroup with a quota)
+    std::set<std::tuple<i32, u64, u32>> real_time; ///< (negative priority, turn, task) of those that wait under SCHED_FIFO and SCHED_RR
     u64 next_turn = 1;            ///< who came into a run queue earlier goes first among equals
     u64 ran = 0;                  ///< cycles of the current task that have not been counted yet
     u64 clock = 0;                ///< cycles when the main loop last looked
     bool yields = false;          ///< the current task lets others go first
 
     std::vector<u32> frame_users;
+    struct FrameCharge {
+        u32 group : 28 = 0, kind : 4 = 0; ///< cgroup and FrameKind
+    };
+    std::vector<FrameCharge> frame_charges; ///< of frames that have users
     u64 next_frame = 0;           ///< where to look for a free one
     u64 used_frames = 0;
-    std::map<std::pair<u32, u64>, u64> page_cache; ///< (inode, page of the file) to its frame
+    PageCache page_cache;         ///< by inode and page of the file
+    std::map<std::pair<u32, u64>, std::pair<u32, u64>> reclaimable; ///< (cgroup, turn) to the page: what was wanted longest ago first
+    u64 next_page_turn = 1;
+    u32 payer = 0;                ///< task in whose name memory is taken
+    struct Victim {
+        u32 process = 0;
+        i32 pid = 0;
+    };
+    std::vector<Victim> victims;  ///< chosen to end because memory is full: at the next step of the main loop
     std::set<std::pair<u32, u64>> stored_pages;    ///< of them, those that a shared mapping may have written
     u64 trampoline = 0;           ///< frame of rt_sigreturn's code
     u32 current = 0;              ///< task on the hart; ~0: none

@@ -1,63 +1,56 @@
 // Memory of the kernel: frames with a count of users, Sv39 tables in the machine's RAM, demand paging, copy on write.
 #include "container-sim/page_tables.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 
 namespace trapeze::container {
 
-std::optional<u64> Kernel::allocate_frame(Machine& machine) {
-    if (used_frames + kReservedFrames >= frame_users.size()) drop_cached_pages(machine);
-    if (used_frames + kReservedFrames >= frame_users.size()) return std::nullopt;
-    for (;;) {
-        const u64 index = next_frame;
-        next_frame = (next_frame + 1) % frame_users.size();
-        if (frame_users[index]) continue;
-        frame_users[index] = 1;
-        ++used_frames;
-        machine.ram.fill(index << kPageShift, kPageSize, 0);
-        return kRamBase + (index << kPageShift);
-    }
+/// A page of zeros, for which the group of `payer` pays. nullopt: there is no memory, or the group may not have more.
+std::optional<u64> Kernel::allocate_frame(Machine& machine, FrameKind kind) {
+    const u32 group = paying_group();
+    if (!charge_memory(machine, group, kind)) return std::nullopt;
+    if (!make_room(machine)) return count_memory(group, kind, -1), std::nullopt;
+    while (frame_users[next_frame]) next_frame = (next_frame + 1) % frame_users.size();
+    const u64 index = std::exchange(next_frame, (next_frame + 1) % frame_users.size());
+    frame_users[index] = 1;
+    charge_frame(index, group, kind);
+    ++used_frames;
+    machine.ram.fill(index << kPageShift, kPageSize, 0);
+    return kRamBase + (index << kPageShift);
+}
+
+/// A frame is free, or becomes so. A few are kept for what goes on while somebody has been chosen to end and has not ended yet.
+bool Kernel::make_room(Machine& machine) {
+    constexpr u64 kBatch = 32;
+    const u64 frames = frame_users.size() - kReservedFrames, kept = std::min<u64>(frames / 64, 512);
+    if (used_frames + kept < frames || reclaim(machine, 0, kBatch)) return true;
+    return out_of_memory(machine, 0) && used_frames < frames;
 }
 
 void Kernel::release_frame(u64 physical) {
-    u32& users = frame_users[frame_index(physical)];
-    if (users && --users == 0) --used_frames;
-}
-
-/// Ends the process that holds the most memory. Returns its index.
-u32 Kernel::end_largest(Machine& machine) {
-    u32 largest = tasks[current].process;
-    u64 most = 0;
-    for (u32 i = 1; i < processes.size(); ++i) {
-        if (!processes[i].used || processes[i].zombie) continue;
-        AddressSpace& memory = memory_of(tasks[processes[i].threads.front()]);
-        u64 pages = 0;
-        for (const auto& [begin, vma] : memory.vmas) visit_pages(machine, memory, begin, vma.end, [&](u64, u64) { ++pages; });
-        if (pages > most) largest = i, most = pages;
-    }
-    const Task& victim = tasks[processes[largest].leader];
-    event(machine, EventKind::ProcessExit, victim, fmt::format("memory is full: {} holds the most, {} pages, and has to end", victim.name, most));
-    end_process(machine, largest, kSigKill);
-    return largest;
+    const u64 index = frame_index(physical);
+    u32& users = frame_users[index];
+    if (!users || --users) return;
+    --used_frames;
+    count_memory(frame_charges[index].group, static_cast<FrameKind>(frame_charges[index].kind), -1);
 }
 
 std::optional<u64> Kernel::entry_address(Machine& machine, AddressSpace& memory, u64 va, bool make) {
     if (va >= kUserEnd) return std::nullopt;
     if (!memory.root) {
-        const auto root = make ? allocate_frame(machine) : std::nullopt;
+        const auto root = make ? allocate_frame(machine, FrameKind::Table) : std::nullopt;
         if (!root) return std::nullopt;
-        memory.root = *root;
+        memory.root = *root, ++memory.tables;
     }
     u64 table = memory.root;
     for (unsigned level = 2; level > 0; --level) {
         const u64 address = table + bits(va, 20 + 9 * level, 12 + 9 * level) * 8;
         u64 entry = read_entry(machine, address);
         if (!(entry & pte::V)) {
-            const auto next = make ? allocate_frame(machine) : std::nullopt;
+            const auto next = make ? allocate_frame(machine, FrameKind::Table) : std::nullopt;
             if (!next) return std::nullopt;
+            ++memory.tables;
             entry = *next >> kPageShift << 10 | pte::V;
             write_entry(machine, address, entry);
         }
@@ -69,16 +62,10 @@ std::optional<u64> Kernel::entry_address(Machine& machine, AddressSpace& memory,
 bool Kernel::map_page(Machine& machine, AddressSpace& memory, u64 va, u64 physical, u8 prot) {
     const auto address = entry_address(machine, memory, va, true);
     if (!address) return false;
+    if (!(read_entry(machine, *address) & pte::V)) memory.most_resident = std::max(memory.most_resident, ++memory.resident);
     write_entry(machine, *address, make_entry(physical, prot));
     machine.hart().flush_translations();
     return true;
-}
-
-/// Pages of an address space that are there.
-u64 Kernel::resident_pages(const Machine& machine, const AddressSpace& memory) const {
-    u64 pages = 0;
-    for (const auto& [begin, vma] : memory.vmas) visit_pages(machine, memory, begin, vma.end, [&](u64, u64) { ++pages; });
-    return pages;
 }
 
 /// The pages go, the areas stay: what is touched again begins anew.
@@ -86,6 +73,7 @@ void Kernel::discard_pages(Machine& machine, AddressSpace& memory, u64 begin, u6
     visit_pages(machine, memory, begin, end, [&](u64, u64 address) {
         release_frame(pte::address(read_entry(machine, address)));
         write_entry(machine, address, 0);
+        --memory.resident;
     });
     machine.hart().flush_translations();
 }
@@ -114,9 +102,14 @@ void Kernel::free_table(Machine& machine, u64 table, int level) {
 void Kernel::free_space(Machine& machine, AddressSpace& memory) {
     if (memory.root) free_table(machine, memory.root, 2);
     std::set<u64> detached;
-    for (const auto& [begin, vma] : memory.vmas) count_area(vma, -1, detached);
+    std::set<u32> files;
+    for (const auto& [begin, vma] : memory.vmas) {
+        count_area(vma, -1, detached);
+        if (vma.inode) files.insert(vma.inode);
+    }
     memory = {};
     if (!detached.empty()) detach_segments(machine, detached);
+    for (u32 inode : files) free_unlinked(machine, inode);
     machine.hart().flush_translations();
 }
 
@@ -131,9 +124,10 @@ void Kernel::release_space(Machine& machine, u32 space) {
 /// fork: both sides keep the frames, and neither may write them in place (but what they share by MAP_SHARED). False: memory is full.
 bool Kernel::copy_space(Machine& machine, AddressSpace& to, const AddressSpace& from) {
     to = from;
-    to.root = 0, to.lock_future = false;
+    to.root = to.tables = to.resident = to.most_resident = 0, to.lock_future = false;
     std::set<u64> none;
-    std::erase_if(to.vmas, [](const auto& entry) { return entry.second.flags & area::kDontFork; });
+    std::erase_if(to.vmas, [&](const auto& entry) { return entry.second.flags & area::kDontFork && (to.bytes -= entry.second.bytes(), true); });
+    to.most_bytes = to.bytes;
     for (auto& [begin, vma] : to.vmas) vma.flags &= static_cast<u16>(~area::kLocked), count_area(vma, 1, none);
     bool room = entry_address(machine, to, 0, true).has_value();
     for (const auto& [begin, vma] : to.vmas) {
@@ -146,8 +140,10 @@ bool Kernel::copy_space(Machine& machine, AddressSpace& to, const AddressSpace& 
             share_frame(pte::address(entry));
             write_entry(machine, address, entry);
             write_entry(machine, *target, entry);
+            ++to.resident;
         });
     }
+    to.most_resident = to.resident;
     machine.hart().flush_translations();
     return room;
 }

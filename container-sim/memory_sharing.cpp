@@ -36,7 +36,7 @@ std::vector<ContainerMemory> memory_of_containers(const Kernel& kernel, const Ma
     std::vector<u32> containers(kernel.frame_users.size());
     for (const auto& [container, own] : spaces) visit_frames(kernel, machine, own, [&](u64 frame) { ++containers[frame]; });
     std::vector<bool> of_file(kernel.frame_users.size());
-    for (const auto& [page, physical] : kernel.page_cache) of_file[kernel.frame_index(physical)] = true;
+    for (const auto& [page, cached] : kernel.page_cache) of_file[kernel.frame_index(cached.frame)] = true;
     std::vector<ContainerMemory> rows;
     for (const auto& [container, own] : spaces) {
         ContainerMemory& row = rows.emplace_back();

@@ -51,6 +51,7 @@ void Kernel::set_up(Machine& machine) {
     hart.state.priv = Priv::U;
     hart.occupy(Priv::S);
     frame_users.assign(machine.ram.size() >> kPageShift, 0);
+    frame_charges.assign(frame_users.size(), {});
     for (u64 i = 0; i < kReservedFrames; ++i) frame_users[i] = 1;
     current = kNobody;
     set_up_host();
@@ -115,7 +116,7 @@ void Kernel::event(Machine& machine, EventKind kind, const Task& task, std::stri
 void Kernel::make_runnable(u32 index) {
     Task& task = tasks[index];
     task.state = TaskState::Runnable;
-    if (!task.frozen && !task.queued && index != current) enqueue(index);
+    if (!task.frozen && !task.queued && index != current) enqueue(index), preempt_for(index);
 }
 
 /// The task's attempt could not finish: it sleeps until what `waits` names changes, or until its deadline.
@@ -133,6 +134,8 @@ void Kernel::leave_queues(Task& task) {
     if (task.deadline != kForever) timers.erase({task.deadline, index});
     task.waits.clear();
     task.deadline = kForever;
+    if (std::exchange(task.stalled, false)) note_stalled(task.cgroup, false);
+    if (std::exchange(task.device_stalled, false)) note_device_stalled(task.cgroup, false);
 }
 
 void Kernel::wake_task(u32 index, Wakened why) {
@@ -215,6 +218,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
     for (const Tty& console : ttys)
         if (console.terminal) feed_terminal(machine, console.terminal);
     while (stop.executed < budget) {
+        if (!victims.empty()) end_victims(machine);
         if (engine_news) return stop;
         clock = machine.cycles();
         expire_timers(machine);
@@ -240,6 +244,7 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
             slice_left = slice_of(tasks[current]);
             if (before != current) event(machine, EventKind::ContextSwitch, tasks[current], tasks[current].name);
         }
+        payer = current;
         if (tasks[current].in_call) {
             attempt_call(machine, current);
             continue;
@@ -248,6 +253,8 @@ KernelStop Kernel::run(Machine& machine, u64 budget, WhenIdle when_idle) {
             deliver_signals(machine, current);
             if (tasks[current].state != TaskState::Runnable) continue;
         }
+        if (tasks[current].over_high && slow_down(machine, current)) continue;
+        if (tasks[current].device_until && wait_for_device(machine, current)) continue;
         load(machine, tasks[current]);
         const Stop hart_stop = machine.run(std::min(budget - stop.executed, slice_left));
         stop.executed += hart_stop.executed;
@@ -275,8 +282,8 @@ void Kernel::handle_trap(Machine& machine, const Trap& trap) {
     case Cause::InstructionPageFault: case Cause::LoadPageFault: case Cause::StorePageFault: {
         const Access access = trap.is(Cause::StorePageFault) ? Access::Store : trap.is(Cause::LoadPageFault) ? Access::Load : Access::Fetch;
         ++process_of(task).faults;
-        i64 result = fault_in(machine, memory_of(task), trap.tval, access);
-        while (result == -kENOMEM && end_largest(machine) != task.process) result = fault_in(machine, memory_of(task), trap.tval, access);
+        const i64 result = fault_in(machine, memory_of(task), trap.tval, access);
+        if (result == -kENOMEM && victims.empty()) return end_process(machine, task.process, kSigKill); // nobody's end would make room
         if (result == kBusFault) return force_signal(machine, current, {.number = kSigBus, .code = kCodeNoObject, .value = trap.tval});
         if (result != -kEFAULT) return;
         const int code = area_for(memory_of(task), trap.tval) ? kCodeAccess : kCodeUnmapped;

@@ -24,7 +24,7 @@ void Call::touch_pages(u64 begin, u64 end) const {
         if (area == memory.vmas.begin()) return;
         const Vma& vma = std::prev(area)->second;
         const Access access = vma.prot & kProtWrite && !vma.shared ? Access::Store : vma.prot & kProtRead ? Access::Load : Access::Fetch;
-        if (kernel.fault_in(machine, memory, page, access) < 0) return;
+        if (kernel.fault_in(machine, memory, page, access) < 0 || !kernel.victims.empty()) return;
     }
 }
 
@@ -193,6 +193,7 @@ bool Call::grow_in_place(u64 begin, u64 old_bytes, u64 bytes) const {
     if (area.end != begin + old_bytes || end < begin || end > kUserEnd || kernel.covers_any(memory, area.end, end)) return false;
     if (area.inode && area.file_end == area.end) area.file_end = end;
     const u64 before = std::exchange(area.end, end);
+    memory.grow(end - before);
     if (area.flags & area::kLocked) touch_pages(before, end);
     return true;
 }

@@ -305,6 +305,7 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
         if (std::exchange(copy.reset_on_fork, false)) copy.policy = 0, copy.priority = 0;
         if (flags & kCloneVm) copy.rseq = 0;
         copy.cgroup = cgroup, copy.on_hart = false, copy.semaphore_undo = 0, copy.robust_list = 0, copy.clear_tid = 0, copy.run_cycles = 0, copy.tid = 0;
+        copy.over_high = 0, copy.stalled = false, copy.stack_group.reset(), copy.device_until = 0, copy.device_stalled = false;
         kernel.tasks[child_index] = std::move(copy);
     }
     const auto give_up = [&](i64 error) {
@@ -315,6 +316,7 @@ Attempt Call::clone_task(const CloneArguments& wanted) const {
     kernel.cgroups.use(cgroup);
     if (flags & kCloneSysvsem) kernel.semaphore_undos.use(kernel.tasks[child_index].semaphore_undo = own_undo());
     kernel.use_namespaces(kernel.tasks[child_index]);
+    if (!kernel.charge_stack(machine, child_index)) return give_up(-kENOMEM);
     if (!share_parts(kernel.tasks[child_index], task(), flags)) return give_up(-kENOMEM); // before its namespaces: a new mount namespace moves its root
     if (const i64 error = new_namespaces(child_index, flags, true)) return give_up(error);
     if (const i64 error = child_process(child_index, flags, wanted.exit_signal)) return give_up(error);
@@ -370,6 +372,7 @@ void Call::abandon_child(u32 index) const {
     kernel.release_filter(child.seccomp);
     kernel.release_undo(machine, child.semaphore_undo);
     kernel.release_namespaces(machine, child);
+    kernel.give_back_stack(child);
     kernel.release_cgroup(child.cgroup);
     const bool queued = child.queued;
     child = Task();

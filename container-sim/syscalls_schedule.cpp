@@ -1,4 +1,4 @@
-// System calls on scheduling (sched(7), nice(2)). Policies and priorities are kept and told; what the scheduler makes of them is its own.
+// System calls on scheduling (sched(7), nice(2)). What the scheduler makes of policies and priorities is in run_queue.cpp.
 #include "container-sim/abi.hpp"
 #include "container-sim/lookups.hpp"
 #include "container-sim/syscalls.hpp"
@@ -47,7 +47,11 @@ i64 Call::change_policy(u32 target, u32 policy, i32 priority, bool reset_on_fork
         if (is_real_time(policy) && priority > other.priority && static_cast<u64>(priority) > most) return -kEPERM;
         if (other.reset_on_fork && !reset_on_fork) return -kEPERM;
     }
+    const bool queued = other.queued;
+    kernel.dequeue(target);
     other.policy = policy, other.priority = priority, other.reset_on_fork = reset_on_fork;
+    if (queued) kernel.enqueue(target), kernel.preempt_for(target);
+    if (target == kernel.current) kernel.slice_left = 0; // others may be more urgent now
     return 0;
 }
 

@@ -173,7 +173,7 @@ Attempt Call::getrusage() const {
     const Process& process = kernel.process_of(task());
     const u64 micros = (who == kSelf ? process.cycles : who == kThread ? task().run_cycles : process.children_cycles) * Kernel::kNanosecondsPerCycle / 1000;
     std::array<u64, 18> usage{micros / 1'000'000, micros % 1'000'000};
-    if (who != kChildren) usage[4] = kernel.resident_pages(machine, kernel.memory_of(task())) * kPageSize / 1024; // ru_maxrss
+    if (who != kChildren) usage[4] = kernel.memory_of(task()).most_resident * kPageSize / 1024; // ru_maxrss
     usage[8] = process.faults; // ru_minflt
     return write_user(arg(1), usage) ? Attempt(0) : Attempt(-kEFAULT);
 }

@@ -13,6 +13,7 @@
 #include "container-sim/waiting.hpp"
 #include "emulator/base/types.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <string>
@@ -59,7 +60,10 @@ struct AddressSpace {
     u64 map_below = 0;           ///< mmap places from here downwards
     u64 stack_limit = ~u64{0};   ///< RLIMIT_STACK
     u64 searched_bytes = ~u64{0}, searched_to = 0; ///< no gap of so many bytes lies above that address
-    u64 most_resident = 0;       ///< pages, as far as anybody has looked (VmHWM)
+    u64 resident = 0, most_resident = 0; ///< pages that are there, now and at most (VmHWM)
+    u64 tables = 0;              ///< pages of its tables
+    u64 bytes = 0, most_bytes = 0; ///< of all areas, now and at most (VmPeak)
+    void grow(u64 more) { most_bytes = std::max(most_bytes, bytes += more); }
     bool lock_future = false;    ///< mlockall(MCL_FUTURE)
 };
 
@@ -134,6 +138,11 @@ struct Task {
     u32 home = 0;                        ///< cgroup
     u64 affinity = ~u64{0};              ///< harts that it may use, by sched_setaffinity
     u32 cgroup = 0;
+    u32 over_high = 0;                   ///< pages taken beyond a memory.high since it was last slowed down for that
+    bool stalled = false;                ///< it waits because of memory.high
+    u64 device_until = 0;                ///< cycles at which what it has moved to and from the disk is over, by io.max
+    bool device_stalled = false;         ///< it waits for that
+    std::optional<u32> stack_group;      ///< cgroup in which its stack in the kernel counts
 
     u32 policy = 0;                      ///< SCHED_*
     i32 priority = 0;                    ///< of SCHED_FIFO and SCHED_RR

@@ -46,6 +46,11 @@ class WaitQueues {
         const auto queue = queues_.find(key);
         return queue == queues_.end() ? std::vector<u32>() : queue->second;
     }
+    /// Whether somebody waits for a key from `from` on and below `to`.
+    bool waits_between(WaitKey from, WaitKey to) const {
+        const auto first = queues_.lower_bound(from);
+        return first != queues_.end() && first->first < to;
+    }
     /// Those who wait for one under `from` wait for one under `to` from now on (FUTEX_REQUEUE); at most `most`. How many.
     u32 move(WaitKey from, WaitKey to, u32 most) {
         const std::vector<u32> all = waiting(from);

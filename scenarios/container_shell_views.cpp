@@ -199,7 +199,8 @@ int stats(ContainerShell& shell, const ViewOptions& options) {
         u64 cycles = 0, pages = 0, received = 0, sent = 0, tasks = 0;
         for (const Process* process : processes_of(shell, container)) {
             cycles += process->cycles + process->children_cycles, tasks += process->threads.size();
-            pages += shell.kernel.resident_pages(shell.machine, shell.kernel.memory_of(shell.kernel.tasks[process->leader]));
+            const MemoryGroup& memory = shell.kernel.cgroups[process->cgroup].memory; // files that can be read in again do not count, as Docker has it
+            pages = std::max(pages, process->cgroup ? memory.pages - memory.kinds[static_cast<std::size_t>(FrameKind::File)] : shell.kernel.memory_of(shell.kernel.tasks[process->leader]).resident);
         }
         if (const u32 veth = shell.kernel.network.find_device(0, "veth" + container.id.substr(0, 7)); veth != kNone)
             received = shell.kernel.network.device(veth).sent.bytes, sent = shell.kernel.network.device(veth).received.bytes; // the other end's view

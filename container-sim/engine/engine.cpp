@@ -60,7 +60,8 @@ Result<void> Engine::set_up_host(Machine& machine, Kernel& kernel) {
         steps.back().fine = {kEEXIST};
     }
     mount_step(steps, "proc", "/proc", "", ""), mount_step(steps, "sysfs", "/sys", "", ""), mount_step(steps, "cgroup2", "/sys/fs/cgroup", "", "");
-    mount_step(steps, "tmpfs", "/var/lib/trapeze", "mode=711,nr_inodes=0", "what containers write is kept in memory");
+    mount_step(steps, "host", "/var/lib/trapeze", "", "what containers write is as on a disk: it takes no memory of the machine");
+    steps.push_back(engine_call("fchmodat", {here(), text("/var/lib/trapeze"), number(0711)}, ""));
     constexpr std::tuple<const char*, u32, u32> kNodes[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}, {"console", 5, 1}};
     for (const auto& [name, major, minor] : kNodes) {
         steps.push_back(engine_call("mknodat", {here(), text(fmt::format("/dev/{}", name)), number(mode::kCharacter | 0666u, "S_IFCHR|0666"), number(make_device(major, minor))}, ""));
@@ -300,7 +301,18 @@ void Engine::settle(Machine& machine, Kernel& kernel) {
     }
 }
 
+namespace {
+/// A process of a cgroup has ended because the group's memory was full.
+bool was_out_of_memory(Machine& machine, Kernel& kernel, const std::string& cgroup) {
+    const Viewer viewer = kernel.viewer_of(machine, 0);
+    const Found found = kernel.vfs.walk(viewer, viewer.cwd, "/sys/fs/cgroup" + cgroup, kFollow);
+    const auto group = found.error ? std::nullopt : kernel.cgroup_at(found.location);
+    return group && *group != 0 && kernel.cgroups[*group].memory.events[static_cast<std::size_t>(MemoryEvent::OomKill)] > 0;
+}
+} // namespace
+
 void Engine::ended(Machine& machine, Kernel& kernel, Container& container, int status) {
+    container.killed_by_memory = was_out_of_memory(machine, kernel, container.spec.cgroup);
     container.state = ContainerState::Exited, container.exit_code = exit_code_of(status), container.finished = kernel.wall_clock(machine);
     exit_codes_[container.console] = container.exit_code;
     let_go(machine, kernel, container);

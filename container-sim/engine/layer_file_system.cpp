@@ -85,7 +85,7 @@ class Importer {
 } // namespace
 
 Result<u32> import_layer(Vfs& vfs, const Viewer& viewer, const Layer& layer, const std::string& name) {
-    const i64 super = vfs.make_super(viewer, kRamfs, {name, "", 0, false, {}});
+    const i64 super = vfs.make_super(viewer, kHostFolder, {name, "", 0, false, {}});
     if (super < 0) return Error{fmt::format("{}: there is no room for another file system", name)};
     const u32 index = static_cast<u32>(super);
     Importer importer(vfs, index);

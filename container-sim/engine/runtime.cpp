@@ -51,6 +51,7 @@ Result<void> Runtime::begin() {
     kernel_.use_namespaces(task);
     kernel_.give_pid(*index, 0);
     kernel_.cgroups.use(0);
+    kernel_.charge_stack(machine_, *index);
     kernel_.join_cgroup(*index);
     process.pid = task.tid, state_.pid = task.tid;
     kernel_.set_group(process, process.pid), kernel_.set_session(process, process.pid);
@@ -62,6 +63,7 @@ Result<void> Runtime::begin() {
     memory.vmas[kCode] = {kCode, kCode + kPageSize, 7};
     memory.vmas[kScratch] = {kScratch, kScratch + kScratchBytes, 3};
     memory.map_below = u64{1} << 37;
+    memory.grow(kPageSize + kScratchBytes);
     task.memory = kernel_.spaces.add(memory);
     if (!kernel_.copy_out(machine_, task, kCode, std::span(reinterpret_cast<const u8*>(kSleep), sizeof kSleep))) return Error{"there is no memory for the engine's process; give the machine more"};
     task.pc = kCode + 4, task.x[17] = kPpoll, task.call = kPpoll, task.in_call = true; // asleep already
@@ -124,6 +126,7 @@ i64 Runtime::attempt(u32 index, const SyscallRow& row, const std::array<u64, 6>&
     task.x[17] = task.call = row.number, task.in_call = true, task.resume = task.resume_more = 0;
     ++kernel.calls_made;
     const Call call{kernel, machine_, index, arguments};
+    kernel.payer = index;
     const bool wanted = machine_.trace.wants(EventKind::SyscallEnter);
     kernel.event(machine_, EventKind::SyscallEnter, task, wanted ? call.text(&row, row.number) : std::string());
     i64 value = 0;
@@ -146,6 +149,7 @@ i64 Runtime::make_call(u32 task, const Step& step, std::array<u64, 6>& arguments
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const SyscallRow& one) { return step.call == one.name; });
     if (row == rows.end()) return -kENOSYS;
     Who who{task, 0};
+    kernel_.payer = task;
     for (std::size_t i = 0; i < step.arguments.size() && i < arguments.size(); ++i)
         if (const i64 error = place(who, step.arguments[i], arguments[i])) return error;
     return attempt(task, *row, arguments);

@@ -37,6 +37,7 @@ i64 store(const Reader& reader, std::string_view text, std::string_view name, i6
     Kernel& kernel = *reader.viewer.kernel;
     const auto group = group_of(kernel, reader.key);
     if (!group) return -kENODEV;
+    if (text.empty()) return 0;
     if (is_outsiders(kernel, reader.viewer, *group, name)) return -kEPERM;
     const std::size_t length = text.size(), begin = std::min(text.find_first_not_of(kBlanks), length);
     text.remove_prefix(begin);
@@ -55,6 +56,14 @@ struct CgroupFile {
 u64 changes_of_events(const Kernel& kernel, u64 key) {
     const auto group = group_of(kernel, key);
     return group ? kernel.cgroups[*group].changes : 0;
+}
+u64 changes_of_memory_events(const Kernel& kernel, u64 key) {
+    const auto group = group_of(kernel, key);
+    return group ? kernel.cgroups[*group].memory.changes : 0;
+}
+u64 changes_of_local_memory_events(const Kernel& kernel, u64 key) {
+    const auto group = group_of(kernel, key);
+    return group ? kernel.cgroups[*group].memory.local_changes : 0;
 }
 /// Processes of a threaded group belong to its domain.
 i64 may_open_procs(const Reader& reader) {
@@ -75,6 +84,8 @@ const std::vector<CgroupFile> kFiles = [] {
     };
     for (CgroupFile& file : files) {
         if (std::string_view(file.row.name) == "cgroup.events") file.row.changes = changes_of_events;
+        if (std::string_view(file.row.name) == "memory.events") file.row.changes = changes_of_memory_events;
+        if (std::string_view(file.row.name) == "memory.events.local") file.row.changes = changes_of_local_memory_events;
         if (std::string_view(file.row.name) == "cgroup.procs") file.row.may_open = may_open_procs;
     }
     return files;

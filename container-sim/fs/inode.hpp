@@ -190,6 +190,7 @@ struct FileSystemType {
     u32 (*mount_root)(const Vfs& vfs, const Viewer& viewer, u32 super);             ///< dentry that a new mount shows as its root
     std::string (*root_text)(const Vfs& vfs, const Viewer& viewer, u32 dentry);     ///< a mount's root in mountinfo
     bool (*alive)(Vfs& vfs, const Viewer& viewer, u32 inode);                ///< false: what it is about has gone (d_revalidate)
+    bool of_memory;                         ///< its files are pages of the machine's memory and nowhere else
 };
 const FileSystemType* file_system_type(std::string_view name);
 const std::vector<const FileSystemType*>& file_system_types();

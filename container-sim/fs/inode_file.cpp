@@ -50,6 +50,7 @@ Attempt read_inode(const Call& call, OpenFile& file, u64 to, u64 bytes, u64* off
     const u64 size = vfs.size_of(file.location.inode);
     std::vector<u8> data(at < size ? std::min(bytes, size - at) : 0);
     call.kernel.pull_pages(call.machine, vfs.data_inode(file.location.inode), at, at + data.size());
+    call.kernel.cache_read(call.machine, vfs.data_inode(file.location.inode), at, data.size());
     const i64 count = data.empty() ? 0 : vfs.read_data(file.location.inode, at, data);
     if (count < 0) return count;
     data.resize(static_cast<std::size_t>(count));
@@ -99,8 +100,12 @@ Attempt write_inode(const Call& call, OpenFile& file, u64 from, u64 bytes, const
     }
     if (data.size() > limit - at) data.resize(limit - at);
     kernel.pull_pages(call.machine, kernel.vfs.data_inode(index), at, at + data.size());
-    const i64 written = write_what_fits(call, index, at, data);
+    const u64 wanted = data.size();
+    data.resize(kernel.hold_pages(call.machine, index, at, wanted));
+    const i64 written = data.empty() ? -kENOMEM : write_what_fits(call, index, at, data);
+    if (written < static_cast<i64>(wanted)) kernel.release_holes(index, at, wanted);
     if (written <= 0) return written;
+    kernel.charge_io(call.machine, kernel.vfs.data_inode(index), static_cast<u64>(written), true);
     kernel.renew_pages(call.machine, kernel.vfs.data_inode(index), at, at + static_cast<u64>(written));
     kernel.vfs.drop_privilege_bits(call.viewer(), index);
     kernel.tell_watchers(file.location.dentry, watch::kModify);

@@ -182,7 +182,7 @@ i64 refuse_remove(Vfs&, const Viewer&, u32) { return -kEPERM; }
 
 FileSystemType in_memory(const char* name, u32 magic, bool for_users, i64 (*fill)(Vfs&, const Viewer&, u32, const MountRequest&)) {
     FileSystemType type{};
-    type.name = name, type.magic = magic, type.for_users = for_users, type.nodev = true, type.fill = fill, type.options = shown_options;
+    type.name = name, type.magic = magic, type.for_users = for_users, type.nodev = type.of_memory = true, type.fill = fill, type.options = shown_options;
     return type;
 }
 
@@ -195,7 +195,11 @@ const FileSystemType kTmpfs = [] {
 }();
 const FileSystemType kRamfs = in_memory("ramfs", 0x858458f6, true, fill_root);
 const FileSystemType kRootfs = in_memory("rootfs", 0x01021994, false, fill_root);
-const FileSystemType kHostFolder = in_memory("host", 0x01021997, false, fill_root);
+const FileSystemType kHostFolder = [] { // what the machine would have on a disk
+    FileSystemType type = in_memory("host", 0x01021997, false, fill_root);
+    type.of_memory = false;
+    return type;
+}();
 const FileSystemType kMqueue = [] {
     FileSystemType type = in_memory("mqueue", 0x19800202, true, fill_mqueue);
     type.shared = [](Vfs& vfs, const Viewer& viewer, const MountRequest&) { return mountable_queue_super(vfs, viewer); }, type.create = create_queue_file;

@@ -4,6 +4,7 @@
 // Known gaps: changes of the layers behind the overlay's back may or may not be seen (undefined on Linux); whiteouts by xattr are not known.
 #include "container-sim/fs/options.hpp"
 #include "container-sim/fs/types.hpp"
+#include "container-sim/kernel.hpp"
 
 #include <fmt/format.h>
 
@@ -180,6 +181,12 @@ i64 Overlay::copy_up_one(u32 dentry) {
     copy.data = bytes;
     copy.links = copy.is_directory() ? 2 : 1;
     const bool is_directory = copy.is_directory();
+    if (!is_directory && viewer.kernel && viewer.machine && viewer.kernel->hold_pages(*viewer.machine, fresh, 0, size) < size) {
+        viewer.kernel->forget_pages(fresh);
+        vfs.give_pages(target_super, bytes.pages());
+        vfs.inodes.remove(fresh);
+        return -kENOSPC;
+    }
     const u32 upper = static_cast<u32>(place_in_upper(directory, vfs.dentries.get(dentry).name, fresh));
     OverlayNode& changed = node(dentry);
     changed.upper = upper;

@@ -26,7 +26,7 @@ AreaUse area_use(const Reader& reader, const Kernel& kernel, const AddressSpace&
     visit_pages(*reader.viewer.machine, memory, vma.begin, vma.end, [&](u64 page, u64 address) {
         const u64 frame = pte::address(read_entry(*reader.viewer.machine, address));
         const auto cached = vma.inode ? kernel.page_cache.find({vma.inode, vma.page_of(page)}) : kernel.page_cache.end();
-        const bool common = vma.segment || (cached != kernel.page_cache.end() && cached->second == frame);
+        const bool common = vma.segment || (cached != kernel.page_cache.end() && cached->second.frame == frame);
         const u64 mappers = std::max<u64>(1, kernel.frame_users[kernel.frame_index(frame)] - (common ? 1 : 0));
         use.resident += kPageSize, use.proportional += kPageSize / mappers;
         (mappers > 1 ? use.shared : use.own) += kPageSize;
@@ -98,7 +98,8 @@ MemoryUse memory_use(const Reader& reader, const Shown& shown) {
 std::string memory_lines(const Reader& reader, const Shown& s) {
     const MemoryUse use = memory_use(reader, s);
     const auto line = [](const char* name, u64 bytes) { return fmt::format("{}\t{:8} kB\n", name, bytes >> 10); };
-    return line("VmPeak:", use.size) + line("VmSize:", use.size) + line("VmLck:", use.locked) + line("VmPin:", 0) + line("VmHWM:", use.resident()) + line("VmRSS:", use.resident()) +
+    const AddressSpace& memory = s.kernel.spaces[s.task.memory];
+    return line("VmPeak:", std::max(use.size, memory.most_bytes)) + line("VmSize:", use.size) + line("VmLck:", use.locked) + line("VmPin:", 0) + line("VmHWM:", std::max(use.resident(), memory.most_resident * kPageSize)) + line("VmRSS:", use.resident()) +
            line("RssAnon:", use.anonymous) + line("RssFile:", use.file) + line("RssShmem:", use.shared_memory) + line("VmData:", use.data) + line("VmStk:", use.stack) + line("VmExe:", use.text) +
            line("VmLib:", 0) + line("VmPTE:", use.tables) + line("VmSwap:", 0);
 }

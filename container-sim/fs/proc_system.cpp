@@ -48,15 +48,23 @@ std::string show_stat(const Reader& reader) {
     return fmt::format("cpu  {}\ncpu0 {}\nintr 0\nctxt 0\nbtime {}\nprocesses {}\nprocs_running {}\nprocs_blocked 0\nsoftirq 0\n", times, times, Kernel::kEpochSeconds,
                        reader.viewer.kernel->pid_namespaces[0].last_pid, std::max<u64>(1, all.running));
 }
+/// What the root of all cgroups has been charged, and what is free. Files in memory count as cached.
 std::string show_meminfo(const Reader& reader) {
     const Kernel& kernel = *reader.viewer.kernel;
-    const u64 total = kernel.frame_users.size() * 4, free = (kernel.frame_users.size() - kernel.used_frames) * 4, cached = kernel.page_cache.size() * 4;
+    const auto of = [&](FrameKind kind) { return kernel.cgroups[0].memory.kinds[static_cast<std::size_t>(kind)] * 4; };
+    const u64 total = kernel.frame_users.size() * 4, free = (kernel.frame_users.size() - Kernel::kReservedFrames - kernel.used_frames) * 4;
+    const u64 files = of(FrameKind::File), shared = of(FrameKind::Shared), anonymous = of(FrameKind::Anonymous), stacks = of(FrameKind::Stack);
+    u64 mapped = 0, dirty = 0;
+    for (const auto& [page, cached] : kernel.page_cache) {
+        mapped += kernel.frame_users[kernel.frame_index(cached.frame)] > 1 ? 4 : 0;
+        dirty += cached.turn && kernel.stored_pages.contains(page) ? 4 : 0;
+    }
     std::string text;
     const auto line = [&](const char* name, u64 value) { text += fmt::format("{:<16}{:>8} kB\n", std::string(name) + ":", value); };
-    line("MemTotal", total), line("MemFree", free), line("MemAvailable", std::min(total, free + cached)), line("Buffers", 0), line("Cached", cached), line("SwapCached", 0);
-    line("Active", 0), line("Inactive", 0), line("SwapTotal", 0), line("SwapFree", 0), line("Dirty", 0), line("Writeback", 0), line("AnonPages", total - free - std::min(total - free, cached));
-    line("Mapped", cached), line("Shmem", 0), line("KReclaimable", 0), line("Slab", 0), line("SReclaimable", 0), line("SUnreclaim", 0), line("PageTables", 0);
-    line("CommitLimit", total), line("Committed_AS", total - free);
+    line("MemTotal", total), line("MemFree", free), line("MemAvailable", std::min(total, free + files)), line("Buffers", 0), line("Cached", files + shared), line("SwapCached", 0);
+    line("Active", 0), line("Inactive", anonymous + files + shared), line("SwapTotal", 0), line("SwapFree", 0), line("Dirty", dirty), line("Writeback", 0), line("AnonPages", anonymous);
+    line("Mapped", mapped), line("Shmem", shared), line("KReclaimable", 0), line("Slab", 0), line("SReclaimable", 0), line("SUnreclaim", 0), line("KernelStack", stacks);
+    line("PageTables", of(FrameKind::Table)), line("CommitLimit", total), line("Committed_AS", anonymous + shared);
     return text;
 }
 std::string show_uptime(const Reader& reader) {

@@ -118,7 +118,12 @@ i64 store_oom_score_adj(const Reader& reader, std::string_view text) {
     process.oom_score_adjust = static_cast<i32>(*value);
     return static_cast<i64>(text.size());
 }
-std::string show_oom_score(const Reader&, const Shown& s) { return fmt::format("{}\n", std::max(0, 666 + s.process.oom_score_adjust * 2 / 3)); }
+/// proc_oom_score: badness in thousandths of the memory, from 0 to 2000, scaled.
+std::string show_oom_score(const Reader&, const Shown& s) {
+    const u64 total = s.kernel.frame_users.size();
+    const auto points = s.kernel.badness(s.task.process, total);
+    return fmt::format("{}\n", points ? std::max<i64>(0, (1000 + *points * 1000 / static_cast<i64>(total)) * 2 / 3) : 0);
+}
 std::string show_zero(const Reader&, const Shown&) { return "0\n"; }
 std::string show_cgroup(const Reader& reader, const Shown& s) { return reader.viewer.cgroup_text(s.task); }
 std::string show_loginuid(const Reader&, const Shown&) { return "4294967295"; }

@@ -140,8 +140,13 @@ Attempt Call::fallocate() const {
     if (const i64 error = sealed_against(inode, arg(1) & kPunch ? seal::kWrite : arg(2) + arg(3) > kernel.vfs.size_of(at.inode) ? seal::kGrow : 0)) return error;
     if (const i64 error = with_room([&] { return kernel.vfs.copy_up(viewer(), at); })) return error;
     kernel.pull_pages(machine, kernel.vfs.data_inode(at.inode), arg(2), arg(2) + arg(3));
+    const u32 data = kernel.vfs.data_inode(at.inode);
+    const Superblock& super = kernel.vfs.super_of(data);
+    const bool fits = arg(3) / kPageSize <= kMaxTreePages && super.pages + kernel.vfs.inodes.get(data).data.pages_for(arg(2), arg(3)) <= super.most_pages;
+    if (!(arg(1) & ~u64{1}) && fits && kernel.hold_pages(machine, data, arg(2), arg(3)) < arg(3)) return kernel.release_holes(data, arg(2), arg(3)), -kENOMEM;
     const i64 error = with_room([&] { return kernel.vfs.allocate_data(at.inode, static_cast<u32>(arg(1)), arg(2), arg(3), viewer().now); });
-    if (!error && arg(1) & kPunch) kernel.renew_pages(machine, kernel.vfs.data_inode(at.inode), arg(2), arg(2) + arg(3));
+    if (error) kernel.release_holes(data, arg(2), arg(3));
+    if (!error && arg(1) & kPunch) kernel.renew_pages(machine, kernel.vfs.data_inode(at.inode), arg(2), arg(2) + arg(3)), kernel.release_holes(at.inode, arg(2), arg(3));
     return error;
 }
 

@@ -14,11 +14,16 @@ i64 Call::copy_between(OpenFile& from, OpenFile& to, u64& read_at, u64& write_at
     const u32 source = kernel.vfs.data_inode(from.location.inode), target = kernel.vfs.data_inode(to.location.inode);
     kernel.pull_pages(machine, source, read_at, read_at + bytes);
     kernel.pull_pages(machine, target, write_at, write_at + bytes);
+    const u64 size = kernel.vfs.size_of(source);
+    if (read_at < size) kernel.cache_read(machine, source, read_at, std::min(bytes, size - read_at));
     const i64 count = kernel.vfs.read_data(source, read_at, data);
     if (count <= 0) return count;
-    data.resize(static_cast<std::size_t>(count));
+    data.resize(static_cast<std::size_t>(kernel.hold_pages(machine, to.location.inode, write_at, static_cast<u64>(count))));
+    if (data.empty()) return -kENOMEM;
     const i64 written = with_room([&] { return kernel.vfs.write_data(to.location.inode, write_at, data, viewer().now); });
+    if (written < count) kernel.release_holes(to.location.inode, write_at, static_cast<u64>(count));
     if (written <= 0) return written;
+    kernel.charge_io(machine, kernel.vfs.data_inode(to.location.inode), static_cast<u64>(written), true);
     kernel.renew_pages(machine, target, write_at, write_at + static_cast<u64>(written));
     kernel.vfs.drop_privilege_bits(viewer(), to.location.inode);
     read_at += static_cast<u64>(written), write_at += static_cast<u64>(written);

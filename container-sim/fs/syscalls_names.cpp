@@ -49,6 +49,7 @@ Attempt Call::unlinkat() const {
         kernel.tell_name(found.directory.dentry, inode, found.name, watch::kDelete);
         kernel.tell_deleted(inode);
     }
+    if (!error) kernel.free_unlinked(machine, inode);
     if (!error) kernel.hold_bound_namespaces(machine), tidy();
     return error;
 }
@@ -84,6 +85,7 @@ Attempt Call::renameat2() const {
         if (replaced && !(arg(4) & 2)) kernel.tell_deleted(replaced);
         kernel.tell_watchers_of(moved, watch::kMoveSelf, 0, "");
     }
+    if (!error && replaced && moved != replaced && !(arg(4) & 2)) kernel.free_unlinked(machine, replaced);
     if (!error) kernel.hold_bound_namespaces(machine), tidy();
     return error;
 }

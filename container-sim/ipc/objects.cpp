@@ -13,12 +13,15 @@ void Kernel::serve(u32 index, i64 value) {
 
 /// Makes the attempts of those who wait under a key for them, in their order: nobody who comes later is served before.
 void Kernel::serve_waiters(Machine& machine, WaitKey key, i64 (*attempt)(const Call& call)) {
+    const u32 before = payer;
     for (u32 waiter : queues.waiting(key)) {
+        payer = waiter;
         Call call{*this, machine, waiter, {}};
         std::copy_n(tasks[waiter].x.begin() + 10, 6, call.arguments.begin());
         const i64 result = attempt(call);
         if (result != kWouldWait) serve(waiter, result);
     }
+    payer = before;
 }
 
 /// Attempts the whole calls of those who wait under a key.

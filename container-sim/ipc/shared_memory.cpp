@@ -32,7 +32,7 @@ u64 Kernel::attachments(u64 serial) const { return segments.at(serial).areas; }
 std::optional<u64> Kernel::segment_frame(Machine& machine, u64 serial, u64 page) {
     auto& frames = segments.at(serial).frames;
     if (const auto known = frames.find(page); known != frames.end()) return known->second;
-    const auto frame = allocate_frame(machine);
+    const auto frame = allocate_frame(machine, FrameKind::Shared);
     if (frame) frames[page] = *frame;
     return frame;
 }

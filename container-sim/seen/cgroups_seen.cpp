@@ -41,7 +41,7 @@ void add_others(const Kernel& kernel, u32 number, const Cgroup& group, CgroupSee
         seen.figures.push_back({"pids", "current", group.pids.current, group.pids.most, "tasks"});
         seen.counts.push_back({"pids.events max", group.pids.refused});
     }
-    if (own & bit(Controller::Memory)) seen.figures.push_back({"memory", "current", group.memory.pages * kPageSize, kNoLimit, "bytes"});
+    if (own & bit(Controller::Memory)) seen.figures.push_back({"memory", "current", group.memory.pages * kPageSize, group.memory.most == kNoLimit ? kNoLimit : group.memory.most * kPageSize, "bytes"});
     if (group.most_descendants != kNoLimit) seen.figures.push_back({"cgroup", "descendants", group.descendants, group.most_descendants, "groups"});
 }
 

@@ -157,3 +157,22 @@ TEST_CASE("seccomp profiles: conditions on 64-bit arguments decide as they say")
             CHECK(answer({Compare::MaskedEqual, 1, bound, 5}, value) == ((value & bound) == 5));
         }
 }
+
+TEST_CASE("engine: who passes --memory is killed with status 137, and it is told that memory was the reason") {
+    RootFolder programs;
+    programs.program("probes/eater", "eater");
+    EngineWorld world(u64{64} << 20);
+    const auto run = [&](const char* kilobytes) {
+        RunConfig config = config_of({"/programs/eater", kilobytes, "say:done"});
+        config.volumes = {{programs.path(), "/programs", true}}, config.memory = u64{8} << 20;
+        const std::string id = world.start_image(config);
+        world.go();
+        return id;
+    };
+    const std::string modest = run("anon:4096"), hog = run("anon:16384");
+    CHECK(world.of(modest).log == "done\n");
+    CHECK_FALSE(world.of(modest).killed_by_memory);
+    CHECK(world.of(hog).log == "");
+    CHECK(world.of(hog).exit_code == 137);
+    CHECK(world.of(hog).killed_by_memory);
+}

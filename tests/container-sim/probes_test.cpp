@@ -18,7 +18,7 @@ using namespace trapeze::test;
 namespace {
 
 constexpr u64 kBudget = 300'000'000;       ///< instructions of one check; those that agree take far less
-constexpr const char* kTimeout = "5000";   ///< virtual milliseconds, after which the program itself says `timeout`
+constexpr const char* kTimeout = "10000";  ///< virtual milliseconds, after which the program itself says `timeout`
 
 struct Check {
     std::string program, name, golden; ///< golden: the whole line
