@@ -82,6 +82,7 @@ bool Debugger::shows(PanelId panel) const {
     switch (panel_names(panel).needs) {
     case PanelNeeds::Lesson: return lesson_.has_value();
     case PanelNeeds::Hypervisor: return session_->vmm() != nullptr;
+    case PanelNeeds::Containers: return session_->kernel() != nullptr;
     case PanelNeeds::Script: return *scripted(panel) < console_->panels().size();
     case PanelNeeds::Nothing: return panel != PanelId::Timeline; // it has a place of its own
     }

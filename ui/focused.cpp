@@ -107,6 +107,9 @@ std::string breakpoint_things(const Session& session) {
 std::string container_things(const Session& session, const PanelState& state) {
     const Trace& trace = session.trace();
     if (state.focus == PanelId::Containers) return "pid\nuts\nmnt\nipc\nnet\nuser\ncgroup\ntime";
+    if (state.focus == PanelId::Mounts || state.focus == PanelId::Overlay) return "mnt";
+    if (state.focus == PanelId::Cgroups) return "cgroup";
+    if (state.focus == PanelId::Network) return "net";
     if (state.focus == PanelId::Csrs) return csr_row(static_cast<u16>(state.csr))->name;
     if (state.focus == PanelId::Events && state.event_chosen >= trace.first() && state.event_chosen < trace.total()) return things_of(trace, trace.at(state.event_chosen));
     if (state.focus == PanelId::Code || state.focus == PanelId::Registers || state.focus == PanelId::CallStack) return instruction_at(session, session.guest_state().pc);

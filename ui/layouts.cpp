@@ -41,7 +41,7 @@ SplitNode io_tree(bool wide) {
                 column({leaf({P::Lesson, P::Dossier}, 55), leaf({P::Memory, P::Console}, 45)}, 0.28f)});
 }
 SplitNode containers_tree() {
-    return column({leaf({P::Containers}, 36), row({leaf({P::Ledger}), leaf({P::Console})}, 64)});
+    return column({leaf({P::Containers, P::Lesson}, 34), row({leaf({P::Mounts, P::Overlay, P::Cgroups, P::Network}, 55), column({leaf({P::Ledger}), leaf({P::Console})}, 45)}, 66)});
 }
 SplitNode compare_tree(bool wide) {
     if (!wide) return column({fixed(P::Lanes, kLanes), row({leaf({P::Exits}), leaf({P::Vms})}), row({leaf({P::Code}), leaf({P::Lesson, P::Dossier})})});

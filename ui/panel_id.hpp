@@ -17,7 +17,7 @@ enum class PanelId : u8 {
 inline constexpr std::size_t kPanels = static_cast<std::size_t>(PanelId::Count);
 
 /// Without what a panel has nothing to show, and is left out of the layouts.
-enum class PanelNeeds : u8 { Nothing, Lesson, Hypervisor, Script };
+enum class PanelNeeds : u8 { Nothing, Lesson, Hypervisor, Script, Containers };
 
 struct PanelNames {
     const char *name, *title;

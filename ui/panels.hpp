@@ -71,6 +71,10 @@ struct PanelState {
     std::optional<Thing> thing;                ///< that was clicked last, with either button, and where
     PanelId thing_panel = PanelId::Code;
     bool menu_wanted = false;                  ///< of that thing
+    std::shared_ptr<struct SeenViews> seen;    ///< of the container kernel, as it is here (panels/seen_views.hpp)
+    i32 seen_process = 0;                      ///< whose mounts and network are shown, by its pid outside; 0: the newest container's
+    bool overlay_changes = false, packet_tcp = false;
+    char packet_text[64] = "";
     bool moving = false;                       ///< a panel has not done its work yet: another frame is due
 };
 
