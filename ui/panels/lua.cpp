@@ -20,6 +20,7 @@ constexpr const char* kHint = later("Lua: reg(\"a0\"), memory(reg(\"sp\")), run(
 struct Editing {
     PanelState::Prompt& prompt;
     const Debugger& debugger;
+    std::string typed; ///< in this frame: the prompt takes it from Dear ImGui's queue, also where it does not use it
 };
 
 void put(ImGuiInputTextCallbackData& data, const std::string& text) {
@@ -57,11 +58,36 @@ void recall(ImGuiInputTextCallbackData& data, Editing& editing, std::size_t entr
     put(data, entry == 0 ? editing.prompt.typed : *inputs[inputs.size() - entry]);
 }
 
+/// The characters that were typed in this frame.
+std::string typed_now() {
+    const ImGuiIO& io = ImGui::GetIO();
+    std::string text;
+    for (int i = 0; i < io.InputQueueCharacters.Size; ++i)
+        if (io.InputQueueCharacters[i] >= 0x20 && io.InputQueueCharacters[i] < 0x7f) text += static_cast<char>(io.InputQueueCharacters[i]);
+    return text;
+}
+
+/// After Enter the keyboard comes back to the prompt. In the frame in which it does, Dear ImGui leaves out what is typed, so the next one puts it before what is
+/// typed then.
+void arrive(ImGuiInputTextCallbackData& data, PanelState::Prompt& prompt, const std::string& typed) {
+    const std::string now(data.Buf, static_cast<std::size_t>(data.BufTextLen));
+    if (!prompt.take) {
+        prompt.typed = now;
+        prompt.take = now == prompt.text ? now + typed : now;
+        return;
+    }
+    const auto cursor = static_cast<std::size_t>(data.CursorPos);
+    const std::size_t more = now.size() > prompt.typed.size() ? std::min(now.size() - prompt.typed.size(), cursor) : 0;
+    put(data, *std::exchange(prompt.take, std::nullopt) + now.substr(cursor - more, more));
+    prompt.returning = false;
+}
+
 int edit(ImGuiInputTextCallbackData* data) {
     Editing& editing = *static_cast<Editing*>(data->UserData);
     PanelState::Prompt& prompt = editing.prompt;
     if (data->EventFlag == ImGuiInputTextFlags_CallbackCompletion) return complete(*data, editing), 0;
-    if (prompt.take) put(*data, *std::exchange(prompt.take, std::nullopt));
+    if (prompt.returning) arrive(*data, prompt, editing.typed);
+    else if (prompt.take) put(*data, *std::exchange(prompt.take, std::nullopt));
     // The cursor as it was before the key: a key that had nowhere to move it goes through the history.
     if (prompt.was_first && ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_UpArrow))) recall(*data, editing, prompt.entry + 1);
     else if (prompt.was_last && prompt.entry > 0 && ImGui::IsKeyPressed(ImGui::GetKeyIndex(ImGuiKey_DownArrow))) recall(*data, editing, prompt.entry - 1);
@@ -106,21 +132,17 @@ std::string offered(const std::vector<std::string>& words, float width) {
 
 void enter(const Debugger& debugger, PanelState::Prompt& prompt, Commands& commands) {
     std::string text = prompt.text;
-    prompt.want = prompt.returning = true, prompt.words.clear();
+    prompt.want = prompt.returning = true, prompt.words.clear(), prompt.take.reset();
     if (text.find_first_not_of(" \t\n") == std::string::npos) return;
-    if (debugger.lua_console().incomplete(text) && text.size() + 2 < sizeof prompt.text) {
-        prompt.take = text + "\n";
-        return;
-    }
+    if (debugger.lua_console().incomplete(text) && text.size() + 2 < sizeof prompt.text) return void(std::strcat(prompt.text, "\n"));
     commands.push_back({Action::EnterLua, 0, text});
     prompt.text[0] = 0, prompt.entry = 0;
-    prompt.take = "";
 }
 
-void keep_typed(PanelState::Prompt& prompt) {
-    const ImGuiIO& io = ImGui::GetIO();
-    for (int i = 0; i < io.InputQueueCharacters.Size; ++i)
-        if (io.InputQueueCharacters[i] >= 0x20 && io.InputQueueCharacters[i] < 0x7f) prompt.take = prompt.take.value_or(prompt.text) + static_cast<char>(io.InputQueueCharacters[i]);
+/// Until the prompt has the keyboard again, what is typed is put there.
+void keep_typed(PanelState::Prompt& prompt, const std::string& typed) {
+    const std::string text = prompt.text + typed;
+    if (text.size() < sizeof prompt.text) std::memcpy(prompt.text, text.c_str(), text.size() + 1);
 }
 
 void draw_prompt(const Debugger& debugger, const Theme& theme, PanelState::Prompt& prompt, Commands& commands, float height) {
@@ -129,12 +151,10 @@ void draw_prompt(const Debugger& debugger, const Theme& theme, PanelState::Promp
     ImGui::TextColored(debugger.lua_busy() ? theme.changed : theme.good, "%s", debugger.lua_busy() ? "\u25cf" : ">");
     ImGui::SameLine();
     if (std::exchange(prompt.want, false)) ImGui::SetKeyboardFocusHere();
-    Editing editing{prompt, debugger};
+    Editing editing{prompt, debugger, typed_now()};
     constexpr ImGuiInputTextFlags kFlags = ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_CtrlEnterForNewLine | ImGuiInputTextFlags_CallbackCompletion | ImGuiInputTextFlags_CallbackAlways;
     if (ImGui::InputTextMultiline("##lua", prompt.text, sizeof prompt.text, {-1, height}, kFlags, edit, &editing)) return enter(debugger, prompt, commands);
-    // Between Enter and the keyboard's return some frames pass, in which what is typed would be lost.
-    if (ImGui::IsItemActive()) prompt.returning = false;
-    else if (prompt.returning) keep_typed(prompt);
+    if (prompt.returning && !ImGui::IsItemActive()) keep_typed(prompt, editing.typed);
 }
 
 } // namespace
