@@ -1,6 +1,8 @@
 // The tree of cgroups with what each uses, of which limit, what its controllers have refused, and how long its tasks have waited.
 #include "container-sim/seen/seen.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -35,13 +37,21 @@ void add_cpu(const Cgroup& group, u64 now, CgroupSeen& seen) {
     seen.counts.push_back({"cpu.stat nr_throttled", cpu.throttles});
 }
 
+void add_memory(const MemoryGroup& memory, CgroupSeen& seen) {
+    static constexpr const char* kEvents[kMemoryEvents] = {"low", "high", "max", "oom", "oom_kill", "oom_group_kill"};
+    const auto bytes = [](u64 pages) { return pages == kNoLimit ? kNoLimit : pages * kPageSize; };
+    seen.figures.push_back({"memory", "current", bytes(memory.pages), bytes(memory.most), "bytes"});
+    if (memory.high != kNoLimit) seen.figures.push_back({"memory", "high", bytes(memory.pages), bytes(memory.high), "bytes"});
+    for (std::size_t i = 0; i < kMemoryEvents; ++i) seen.counts.push_back({fmt::format("memory.events {}", kEvents[i]), memory.events[i]});
+}
+
 void add_others(const Kernel& kernel, u32 number, const Cgroup& group, CgroupSeen& seen) {
     const ControllerSet own = kernel.controllers_of(number);
     if (own & bit(Controller::Pids)) {
         seen.figures.push_back({"pids", "current", group.pids.current, group.pids.most, "tasks"});
         seen.counts.push_back({"pids.events max", group.pids.refused});
     }
-    if (own & bit(Controller::Memory)) seen.figures.push_back({"memory", "current", group.memory.pages * kPageSize, group.memory.most == kNoLimit ? kNoLimit : group.memory.most * kPageSize, "bytes"});
+    if (own & bit(Controller::Memory)) add_memory(group.memory, seen);
     if (group.most_descendants != kNoLimit) seen.figures.push_back({"cgroup", "descendants", group.descendants, group.most_descendants, "groups"});
 }
 

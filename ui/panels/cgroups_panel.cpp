@@ -48,13 +48,13 @@ void cgroup_row(const Theme& theme, const CgroupSeen& group, u64 all_cpu) {
     tooltip(theme, fmt::format("{}\nhas the controllers {}; gives {} to those below", group.path, group.controllers.empty() ? "none" : group.controllers, group.given.empty() ? "none" : group.given));
     cell(group.populated ? theme.text : theme.dim, group.frozen ? "frozen" : group.throttled ? "throttled" : group.populated ? "populated" : "empty");
     cell(theme.text, pids_text(group));
+    limits_cell(theme, group);
     ImGui::TableNextColumn();
     const u64 ms = group.used_cpu / 1000;
     bar(theme, theme.hardware, all_cpu ? static_cast<float>(group.used_cpu) / static_cast<float>(all_cpu) : 0, fmt::format("{}.{} ms", ms, group.used_cpu / 100 % 10));
     cell(group.weight == 100 ? theme.dim : theme.text, std::to_string(group.weight));
     cell(group.quota == container::kNoLimit ? theme.dim : theme.text, scenarios::quota_text(group));
     cell(group.throttled_cpu ? theme.bad : theme.dim, fmt::format("{}.{} ms", group.throttled_cpu / 1000, group.throttled_cpu / 100 % 10));
-    limits_cell(theme, group);
     std::string counts;
     for (const auto& count : group.counts)
         if (count.count) counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count.name, count.count);
@@ -77,9 +77,9 @@ void draw_cgroups(const Debugger& debugger, const Theme& theme, PanelState& stat
     ImGui::TableSetupScrollFreeze(1, 1);
     const float em = ImGui::GetFontSize();
     for (const char* title : {"cgroup", "state", "processes"}) ImGui::TableSetupColumn(title);
+    ImGui::TableSetupColumn("use of limits", ImGuiTableColumnFlags_WidthFixed, em * 15);
     ImGui::TableSetupColumn("cpu used", ImGuiTableColumnFlags_WidthFixed, em * 7);
     for (const char* title : {"weight", "cpu.max", "throttled"}) ImGui::TableSetupColumn(title);
-    ImGui::TableSetupColumn("use of limits", ImGuiTableColumnFlags_WidthFixed, em * 15);
     for (const char* title : {"refused, counted", "cpu pressure"}) ImGui::TableSetupColumn(title);
     ImGui::TableHeadersRow();
     for (const CgroupSeen& group : tree) cgroup_row(theme, group, tree[0].used_cpu);
