@@ -1,5 +1,6 @@
 // trapeze boot: runs a guest with the terminal as its console.
 #include "scenarios/cli.hpp"
+#include "emulator/replace_file.hpp"
 #include "scenarios/monitor.hpp"
 #include "scenarios/stuck.hpp"
 #include "scenarios/terminal.hpp"

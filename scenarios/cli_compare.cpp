@@ -1,5 +1,6 @@
 // trapeze compare: the same guest in each mode, side by side.
 #include "scenarios/cli.hpp"
+#include "emulator/replace_file.hpp"
 #include "scenarios/comparison.hpp"
 #include "scenarios/container_comparison.hpp"
 

@@ -1,5 +1,6 @@
 // trapeze container: runs Linux programs in containers on the simulated kernel, and shows them from outside.
 #include "scenarios/cli_container.hpp"
+#include "emulator/replace_file.hpp"
 #include "scenarios/container_options.hpp"
 #include "scenarios/container_views.hpp"
 #include "scenarios/container_shell.hpp"
@@ -204,7 +205,7 @@ Result<void> write_recording(const Session& session, const std::string& path) {
     auto bytes = session.record(true);
     if (!bytes) bytes = session.record(false);
     if (!bytes) return Error{bytes.error()};
-    return container::replace_host_file(path, container::make_bytes(std::move(*bytes)));
+    return replace_file(path, *bytes);
 }
 
 /// A terminal as large as ours, when ours says how large it is.
@@ -399,7 +400,7 @@ int write_spec(const std::string& path) {
     const std::string text = container::spec_json(spec);
     if (path == "-") return fmt::print("{}", text), 0;
     if (container::host_file_exists(path)) return complain(fmt::format("{}: the file is there already; remove it first, or give another name with -o", path), kFailed);
-    const auto written = container::replace_host_file(path, container::make_bytes(text));
+    const auto written = replace_file(path, {reinterpret_cast<const u8*>(text.data()), text.size()});
     return written ? 0 : complain(written.error(), kFailed);
 }
 

@@ -1,6 +1,7 @@
 // trapeze container load, save, images, history, tag, rmi, build: Docker's words, flags and columns.
 #include "container-sim/engine/engine.hpp"
 #include "container-sim/engine/image_build.hpp"
+#include "emulator/replace_file.hpp"
 #include "scenarios/cli_container.hpp"
 #include "scenarios/container_format.hpp"
 #include "scenarios/shipped_images.hpp"
@@ -84,7 +85,7 @@ int save(const ImageOptions& options) {
         for (const auto& [path, bytes] : files) {
             const std::string whole = options.output + "/" + path;
             auto made = make_host_folder(whole.substr(0, whole.rfind('/')));
-            if (made) made = replace_host_file(whole, bytes);
+            if (made) made = replace_file(whole, *bytes);
             if (!made) return complain(made.error(), kFailed);
         }
         return 0;
@@ -96,7 +97,7 @@ int save(const ImageOptions& options) {
         std::cout.write(reinterpret_cast<const char*>((*archive)->data()), static_cast<std::streamsize>((*archive)->size()));
         return 0;
     }
-    const auto written = replace_host_file(options.output, *archive);
+    const auto written = replace_file(options.output, **archive);
     return written ? 0 : complain(written.error(), kFailed);
 }
 

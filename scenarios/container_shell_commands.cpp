@@ -2,6 +2,7 @@
 #include "container-sim/abi.hpp"
 #include "container-sim/engine/containerfile.hpp"
 #include "container-sim/errno.hpp"
+#include "emulator/replace_file.hpp"
 #include "scenarios/container_format.hpp"
 #include "scenarios/container_options.hpp"
 #include "scenarios/container_shell.hpp"
@@ -187,7 +188,7 @@ int copy_out_of(ContainerShell& shell, const std::string& name, const std::strin
     const Bytes content = node->content ? node->content : make_bytes("");
     if (to == "-") return std::cout.write(reinterpret_cast<const char*>(content->data()), static_cast<std::streamsize>(content->size())), 0;
     if (is_host_folder(to)) to += "/" + base_name(clean.value());
-    return report(replace_host_file(to, content));
+    return report(replace_file(to, *content));
 }
 
 /// Through the container's own root while it runs, else into what it has written.

@@ -39,29 +39,6 @@ std::vector<fs::path> shipped_guests() {
 
 } // namespace
 
-/// Written beside the file under another name, then renamed: whoever looks sees the old file or the new one, never a part.
-Result<void> replace_file(const std::string& path, std::span<const u8> bytes) {
-    const std::string beside = fmt::format("{}.part-{}", path, getpid());
-    const auto failed = [&](const char* what) {
-        const std::string why = std::strerror(errno);
-        unlink(beside.c_str());
-        return Error{fmt::format("{}: {} ({}); what it held before is still there, if there was anything", path, what, why)};
-    };
-    const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) return Error{fmt::format("{}: cannot be written ({}); give a place where you may write", path, std::strerror(errno))};
-    bool whole = true;
-    for (std::size_t done = 0; done < bytes.size() && whole;) {
-        const ssize_t count = ::write(fd, bytes.data() + done, bytes.size() - done);
-        if (count > 0) done += static_cast<std::size_t>(count);
-        else whole = count < 0 && errno == EINTR;
-    }
-    whole = whole && fsync(fd) == 0;
-    const int why = errno;
-    if (close(fd) != 0 || !whole) return errno = whole ? errno : why, failed("could not be written whole; make room on the disk");
-    if (rename(beside.c_str(), path.c_str()) != 0) return failed("could not be put in its place");
-    return {};
-}
-
 std::string build_folder() {
     if (const char* set = std::getenv("TRAPEZE_BUILD_DIR")) return set;
     fs::path folder = program_folder().parent_path();

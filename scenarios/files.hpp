@@ -11,8 +11,6 @@ namespace trapeze::scenarios {
 
 /// The file of a guest: a path that exists, or the name of a shipped guest. The error lists the shipped ones.
 Result<std::string> find_guest(const std::string& name);
-/// Replaces a file by these bytes, or leaves it as it was and says why.
-Result<void> replace_file(const std::string& path, std::span<const u8> bytes);
 /// Where what was built is: $TRAPEZE_BUILD_DIR, or beside the running program.
 std::string build_folder();
 /// Where the lessons and cost models are: $TRAPEZE_ROOT, or beside the running program.

@@ -1,6 +1,7 @@
 // Saving a session to a file, and restoring it: everything that changes while it runs, after a list of what it was made of. A session
 // is restored with the same guest and options, as for QEMU's -loadvm; what is different is named.
 #include "emulator/snapshot.hpp"
+#include "emulator/replace_file.hpp"
 #include "scenarios/cost_model.hpp"
 #include "scenarios/session.hpp"
 

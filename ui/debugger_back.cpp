@@ -1,5 +1,6 @@
 // The debugger's commands that go back, and the branches of a run. What may take long is gone in slices (Debugger::tick), and can be cancelled.
 #include "emulator/loader.hpp"
+#include "emulator/replace_file.hpp"
 #include "scenarios/lanes.hpp"
 #include "ui/debugger.hpp"
 #include "ui/text.hpp"
@@ -124,7 +125,7 @@ void Debugger::save_session(const std::string& name) {
     const std::string file = !name.empty() ? name : session_file_.empty() ? "session.trapeze" : session_file_;
     const auto recording = session_->record(true);
     if (!recording) return void(message_ = recording.error());
-    const auto written = scenarios::replace_file(file, recording.value());
+    const auto written = replace_file(file, recording.value());
     message_ = written ? trf("Saved to {}; `trapeze debug --open {}` plays it again.", file, file) : written.error();
 }
 

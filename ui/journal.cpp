@@ -1,5 +1,7 @@
 #include "ui/journal.hpp"
 
+#include "emulator/replace_file.hpp"
+
 #include <fmt/format.h>
 
 #include <charconv>
@@ -55,7 +57,7 @@ void Journal::keep(const Debugger& debugger, bool now) {
     const std::pair<u64, u64> state{session.position(), session.trace().count(EventKind::ConsoleInput)};
     if (state == kept_ || !session.config().checkpoint_every) return;
     const auto recording = session.record(session.config().files != nullptr);
-    if (recording && scenarios::replace_file(file_, recording.value())) kept_ = state;
+    if (recording && replace_file(file_, recording.value())) kept_ = state;
 }
 
 std::string Journal::left_behind() const {

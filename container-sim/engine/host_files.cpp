@@ -61,31 +61,6 @@ std::vector<std::string> names_in_host_folder(const std::string& path) {
     return names;
 }
 
-Result<void> replace_host_file(const std::string& path, const Bytes& bytes) {
-    const fs::path folder = fs::path(path).parent_path();
-    const std::string beside = (folder / fmt::format(".part-{}-{}", getpid(), fs::path(path).filename().string())).string();
-    const auto failed = [&](const char* what) {
-        const std::string why = std::strerror(errno);
-        unlink(beside.c_str());
-        return Error{fmt::format("{}: {} ({}); what was there before still is", path, what, why)};
-    };
-    const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) return Error{fmt::format("{}: cannot be written ({}); give a place where you may write", path, std::strerror(errno))};
-    bool whole = true;
-    for (std::size_t done = 0; done < bytes->size() && whole;) {
-        const ssize_t count = write(fd, bytes->data() + done, bytes->size() - done);
-        if (count > 0) done += static_cast<std::size_t>(count);
-        else whole = count < 0 && errno == EINTR;
-    }
-    whole = whole && fsync(fd) == 0;
-    const int why = errno;
-    if (close(fd) != 0 || !whole) return errno = whole ? errno : why, failed("could not be written whole; make room on the disk");
-    if (rename(beside.c_str(), path.c_str()) != 0) return failed("could not be put in its place");
-    const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); // the new name, too, must survive a power cut
-    if (directory >= 0) fsync(directory), close(directory);
-    return {};
-}
-
 Result<HostLock> HostLock::take(const std::string& path) {
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0) return Error{fmt::format("{}: cannot be locked ({}); give a place where you may write", path, std::strerror(errno))};

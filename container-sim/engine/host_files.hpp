@@ -1,4 +1,4 @@
-// Files of the host that the engine reads and writes, each by an explicit call: archives, the image store, build contexts.
+// Files of the host that the engine reads and locks, each by an explicit call: archives, the image store, build contexts.
 #pragma once
 
 #include "container-sim/engine/digest.hpp"
@@ -16,8 +16,6 @@ bool host_file_exists(const std::string& path);
 Result<void> make_host_folder(const std::string& path);
 /// The names in a folder, sorted; empty when it cannot be read.
 std::vector<std::string> names_in_host_folder(const std::string& path);
-/// Replaces a file whole or not at all: written beside under a name that begins with ".part-", synced, renamed.
-Result<void> replace_host_file(const std::string& path, const Bytes& bytes);
 
 /// Holds flock(2) on a file while it lives.
 class HostLock {

@@ -1,5 +1,7 @@
 #include "container-sim/engine/image_store.hpp"
 
+#include "emulator/replace_file.hpp"
+
 #include <fmt/format.h>
 
 #include <unistd.h>
@@ -60,7 +62,7 @@ Result<void> ImageStore::write_index(const std::vector<Entry>& entries) const {
         if (!entry.name.empty()) row["annotations"] = {{kNameKey, entry.name}};
         index["manifests"].push_back(row);
     }
-    return replace_host_file(folder_ + "/index.json", make_bytes(json_text(index)));
+    return replace_file(folder_ + "/index.json", *make_bytes(json_text(index)));
 }
 
 Result<HostLock> ImageStore::begin_change() const {
@@ -69,13 +71,13 @@ Result<HostLock> ImageStore::begin_change() const {
     auto lock = HostLock::take(folder_ + "/lock");
     if (!lock) return lock;
     if (const std::string marker = folder_ + "/oci-layout"; !host_file_exists(marker))
-        if (auto written = replace_host_file(marker, make_bytes(R"({"imageLayoutVersion":"1.0.0"})")); !written) return Error{written.error()};
+        if (auto written = replace_file(marker, *make_bytes(R"({"imageLayoutVersion":"1.0.0"})")); !written) return Error{written.error()};
     return lock;
 }
 
 Result<void> ImageStore::put_blob(const std::string& digest, const Bytes& bytes) const {
     if (auto there = read_host_file(blob_file(digest), kMaxBlob); there && digest_of(**there) == digest) return {};
-    return replace_host_file(blob_file(digest), bytes);
+    return replace_file(blob_file(digest), *bytes);
 }
 
 Result<Bytes> ImageStore::blob(const std::string& digest) const {
@@ -274,7 +276,7 @@ Result<void> ImageStore::remember(const std::string& key, const std::string& dig
     auto lock = begin_change();
     if (!lock) return Error{lock.error()};
     if (auto put = put_blob(digest, archive); !put) return put;
-    return replace_host_file(folder_ + "/cache/" + key, make_bytes(digest));
+    return replace_file(folder_ + "/cache/" + key, *make_bytes(digest));
 }
 
 std::string default_store_folder() {

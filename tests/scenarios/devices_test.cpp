@@ -1,4 +1,5 @@
 // Devices as they are typed, and the files of disks: what is written, what is not, and what happens when that fails.
+#include "emulator/replace_file.hpp"
 #include "scenarios/disk_file.hpp"
 #include "scenarios/session.hpp"
 
@@ -289,4 +290,10 @@ TEST_CASE("Files are written whole or not at all") {
     REQUIRE_FALSE(failed);
     CHECK(failed.error().find("cannot be written (No such file or directory)") != std::string::npos);
     CHECK(std::distance(fs::directory_iterator(folder.path), fs::directory_iterator()) == 2); // no leftovers
+    fs::create_symlink("new", folder.path / "link");
+    REQUIRE(replace_file((folder.path / "link").string(), bytes));
+    CHECK(fs::is_symlink(folder.path / "link"));
+    CHECK(fs::file_size(folder.path / "new") == std::size(bytes));
+    for (const char* special : {"/dev/zero", "/dev"}) CHECK(replace_file(special, bytes).error().find("not replaced") != std::string::npos);
+    CHECK(fs::is_character_file("/dev/zero"));
 }
