@@ -66,7 +66,7 @@ local layers = {
 local system = {
   emulator = { "fdt", "fmt", "zstd", "z" },
   ["container-sim"] = { "archive", "crypto" },
-  scenarios = { "lua5.4-c++", "md4c" },
+  scenarios = { "lua5.4-c++", "md4c", "dw", "elf" },
   ui = { "SDL2", "imgui", "GL", "stb" },
 }
 

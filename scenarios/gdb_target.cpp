@@ -17,7 +17,6 @@ namespace {
 
 constexpr u64 kSlice = 200'000;          // units between looks at what GDB sends
 constexpr u64 kStepSlice = 10'000;       // units that one hart's step waits for its turn, in one slice
-constexpr u64 kFirstStretch = 100'000;   // units that reverse-continue looks at first
 constexpr u64 kAccessUnits = 64;         // units in which a watched access completes: the exits on the way count too
 constexpr std::size_t kMaxBreaks = 1000;
 constexpr u64 kVirtualBit = 4;           // of the register priv (Debug specification, section 4.10)
@@ -138,7 +137,8 @@ void GdbTarget::begin(Motion motion, unsigned hart) {
     origin_ = session_.position();
     idle_ = false;
     search_ = {};
-    search_.length = motion == Motion::BackStep ? 1 : kFirstStretch;
+    search_.length = 1;
+    back_.reset();
     search_.end = origin_ ? origin_ - 1 : 0;
 }
 
@@ -205,26 +205,36 @@ GdbTarget::Report GdbTarget::step() {
 
 // --- Back -----------------------------------------------------------------------------------------------------------------------
 
-/// One part of the search for an earlier position: a breakpoint's, or the last one where the hart stood elsewhere.
+/// One part of the search for the last place where a breakpoint stops.
+GdbTarget::Report GdbTarget::run_back() {
+    if (!back_) back_.emplace(session_, Sought{Sought::Kind::Breakpoint});
+    const BackSearch::State state = back_->advance(session_, kSlice);
+    if (state == BackSearch::State::Looking) return std::nullopt;
+    if (state == BackSearch::State::Nothing) (void)session_.go_to(session_.earliest());
+    if (session_.position() == session_.earliest()) return history_begins(); // nothing has run up to there, so nothing has stopped
+    const unsigned hart = session_.current_hart();
+    if (const Break* const watch = watched(hart)) return StopReport{Why::Watchpoint, hart, watch->kind, watch->address, 0};
+    return stop_here();
+}
+
+/// One part of the search for the last position where the hart stood elsewhere.
 GdbTarget::Report GdbTarget::go_back() {
     if (origin_ == session_.earliest()) return history_begins();
+    if (motion_ == Motion::BackContinue) return run_back();
     if (!search_.placed) {
         const u64 first = session_.earliest();
         search_.begin = search_.end - std::min(search_.end - first, search_.length);
         search_.found.reset();
         search_.placed = true;
         if (!session_.go_to(search_.begin)) return history_begins();
-        if (motion_ == Motion::BackStep && mark(hart_) != start_) search_.found = search_.begin;
+        if (mark(hart_) != start_) search_.found = search_.begin;
     }
     run_stretch();
     if (session_.position() < search_.end) return std::nullopt;
 
     if (search_.found) {
         (void)session_.go_to(*search_.found); // it was there, so it is reached
-        if (motion_ == Motion::BackStep) return StopReport{Why::Stepped, hart_, BreakKind::Software, 0, 0};
-        const unsigned hart = session_.current_hart();
-        if (const Break* const watch = watched(hart)) return StopReport{Why::Watchpoint, hart, watch->kind, watch->address, 0};
-        return stop_here();
+        return StopReport{Why::Stepped, hart_, BreakKind::Software, 0, 0};
     }
     if (search_.begin == session_.earliest()) {
         (void)session_.go_to(search_.begin);
@@ -237,10 +247,10 @@ GdbTarget::Report GdbTarget::go_back() {
 }
 
 void GdbTarget::run_stretch() {
-    const u64 last = std::min(search_.end, session_.position() + (motion_ == Motion::BackStep ? kStepSlice : kSlice));
+    const u64 last = std::min(search_.end, session_.position() + kStepSlice);
     while (session_.position() < last) {
-        const RunEnd why = motion_ == Motion::BackStep ? session_.step() : session_.run(last - session_.position());
-        if (motion_ == Motion::BackStep ? mark(hart_) != start_ : why == RunEnd::Breakpoint) search_.found = session_.position();
+        const RunEnd why = session_.step();
+        if (mark(hart_) != start_) search_.found = session_.position();
         if (why == RunEnd::Idle || why == RunEnd::Halted) search_.end = session_.position(); // there is nothing after this
         if (session_.position() >= search_.end) break;
     }

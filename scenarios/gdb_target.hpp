@@ -7,8 +7,7 @@
 #pragma once
 
 #include "emulator/debug/gdb_stub.hpp"
-#include "scenarios/session.hpp"
-
+#include "scenarios/session_back.hpp"
 
 namespace trapeze::scenarios {
 
@@ -45,7 +44,7 @@ class GdbTarget final : public debug::Target {
         bool waiting = false;
         bool operator==(const Mark&) const = default;
     };
-    /// A search for an earlier position: the stretch (begin, end] is run through; when it has nothing, an earlier and longer one.
+    /// A search for the last step of a hart: the stretch (begin, end] is run through; when it has nothing, an earlier and longer one.
     struct Search {
         u64 begin = 0, end = 0, length = 0;
         std::optional<u64> found; ///< the last in this stretch
@@ -58,6 +57,7 @@ class GdbTarget final : public debug::Target {
     Report run_on();
     Report step();
     Report go_back();
+    Report run_back();
     void run_stretch();
     Report stop_here();
     debug::StopReport history_begins() { return {debug::StopReport::Why::HistoryBegins, session_.current_hart(), debug::BreakKind::Software, 0, 0}; }
@@ -69,7 +69,8 @@ class GdbTarget final : public debug::Target {
     unsigned hart_ = 0; ///< of the motion
     Mark start_;        ///< how that hart stood when it began
     u64 origin_ = 0;    ///< position where it began
-    Search search_;
+    Search search_;                  ///< of BackStep
+    std::optional<BackSearch> back_; ///< of BackContinue
     bool idle_ = false;
 };
 

@@ -105,6 +105,20 @@ void Lanes::step_together(u64 instructions) {
     if (!diverged_at_ && !divergences().empty()) diverged_at_ = stepped_;
 }
 
+/// A fork of each lane looks how far it is. A bare or interpreted guest never exits.
+bool Lanes::step_to_exit(u64 most) {
+    u64 nearest = ~u64{0};
+    for (std::size_t i = 0; i < lanes_.size(); ++i) {
+        if (!lanes_[i].session.vmm() || lanes_[i].mode == Mode::Interpret) continue;
+        Session probe = lanes_[i].session.fork();
+        if (probe.run_to_trap(most) != RunEnd::Exit) continue;
+        nearest = std::min(nearest, retired(probe) - lanes_[i].retired);
+    }
+    if (nearest == ~u64{0}) return false;
+    step_together(std::max(nearest + 1, stepped_ + 1) - stepped_);
+    return true;
+}
+
 std::vector<Lanes::Cost> Lanes::costs() const {
     std::vector<Cost> all;
     for (std::size_t i = 0; i < lanes_.size(); ++i) {

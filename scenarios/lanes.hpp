@@ -24,6 +24,9 @@ class Lanes {
     /// Lets every lane's guest execute so many more instructions, exits on the way included, unless it waits or ends before.
     void step_together(u64 instructions);
 
+    /// Steps all lanes together until the next exit of one of them is handled in it. False: none exits within `most` instructions.
+    bool step_to_exit(u64 most);
+
     std::size_t size() const { return lanes_.size(); }
     Mode mode(std::size_t lane) const { return lanes_[lane].mode; }
     const Session& session(std::size_t lane) const { return lanes_[lane].session; }

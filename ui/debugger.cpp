@@ -49,7 +49,7 @@ bool concerns_panel(Action action) {
 /// Commands that would pull the session away from where it is going.
 bool moves_session(Action action) {
     switch (action) {
-    case Action::Run: case Action::Type: case Action::Step: case Action::StepOver: case Action::StepOut: case Action::StepBack: case Action::NextTrap: case Action::ToReturn:
+    case Action::Run: case Action::NextBlock: case Action::NextSystemCall: case Action::NextSwitch: case Action::NextOfKind: case Action::Type: case Action::Step: case Action::StepOver: case Action::StepOut: case Action::StepBack: case Action::NextTrap: case Action::ToReturn:
     case Action::RunToLine: case Action::Reset: case Action::GoTo: case Action::BackToTrap: case Action::ReverseRun: case Action::BackToOperand: case Action::BackToCsr:
     case Action::BackToStore: case Action::BackToEntry: case Action::BackToRegister: case Action::BackToCsrWrite: case Action::BackToMemory: case Action::BackToPhysical:
     case Action::Fork: case Action::NextBranch: case Action::SwitchBranch: case Action::CompareBranches: case Action::Answer: case Action::LessonAct: case Action::LessonNext:
@@ -66,6 +66,8 @@ void Debugger::open(Session session, std::optional<LessonRun> lesson) {
     session_ = std::move(session);
     lesson_ = std::move(lesson);
     ++sessions_, ++histories_;
+    flip_.reset(), unit_.reset(), ++flips_;
+    source_ = scenarios::SourceLines::of(*session_);
     ring_device_ = 0, memory_place_.reset(), memory_past_.clear(), search_.reset(), walk_address_.reset();
     walk_reads_ = ~u64{0}, walk_playing_ = search_running_ = false;
     mark_now();
@@ -179,6 +181,7 @@ void Debugger::arrived(RunEnd why) {
     farthest_ = std::max(farthest_, session_->position());
     if (why == RunEnd::Breakpoint && running_ && !condition_holds()) why = RunEnd::Budget;
     if (why != RunEnd::Budget) {
+        unit_.reset();
         message_ = condition_error_.empty() ? end_sentence(why, session_->kernel() != nullptr) : std::exchange(condition_error_, {});
         running_ = false;
     }
@@ -222,6 +225,7 @@ void Debugger::move(const Command& command) {
     mark_now();
     const u64 line = selected_line();
     running_ = false;
+    unit_.reset();
     selected_exit_.reset(), selected_line_.reset();
     message_.clear();
     switch (command.action) {
@@ -233,7 +237,7 @@ void Debugger::move(const Command& command) {
     case Action::RunToLine: return arrived(session_->run_to(line));
     case Action::StepBack: ++histories_; return travel(std::max(session_->position(), u64{1}) - 1);
     case Action::Reset: ++histories_; return travel(0);
-    case Action::GoTo: ++histories_; return travel(command.number);
+    case Action::GoTo: ++histories_; return travel(command.number, !command.text.empty());
     default: break;
     }
     arrived(RunEnd::Budget);
@@ -268,11 +272,17 @@ void Debugger::apply(const Command& command) {
     const bool cancels = command.action == Action::Pause || command.action == Action::Stop || command.action == Action::HideOverlay;
     if (journey_ && cancels) return cancel_journey();
     if (journey_ && command.action == Action::Quit) cancel_journey();
-    if (journey_ && moves_session(command.action)) return void(message_ = tr("The session is on its way; F6 or Esc cancels that."));
+    const bool goes_elsewhere = journey_ && !journey_->search && command.action == Action::GoTo; // the timeline is being dragged
+    if (journey_ && !goes_elsewhere && moves_session(command.action)) return void(message_ = tr("The session is on its way; F6 or Esc cancels that."));
     if (talk_lua(command)) return;
     if (go_back(command)) return;
     switch (command.action) {
+    case Action::NextBlock: case Action::NextSystemCall: case Action::NextSwitch: case Action::NextOfKind: begin_unit(command.action); break;
+    case Action::Slower: change_speed(1); break;
+    case Action::Faster: change_speed(-1); break;
+    case Action::Flip: case Action::FlipStep: case Action::FlipMany: case Action::FlipExit: flip_command(command); break;
     case Action::Run:
+        unit_.reset();
         mark_now();
         selected_exit_.reset(), selected_line_.reset();
         running_ = !session_->halted();
@@ -319,7 +329,7 @@ void Debugger::apply(const Command& command) {
     case Action::WalkBack: case Action::WalkPlay:
         look_around(command);
         break;
-    case Action::CopyPanel: case Action::SaveTable: case Action::SavePicture: case Action::ShowMenu: case Action::TakeOffer: break; // the window's own
+    case Action::CopyPanel: case Action::SaveTable: case Action::SaveDrawing: case Action::SavePicture: case Action::ShowMenu: case Action::TakeOffer: break; // the window's own
     case Action::ToggleLock: case Action::ResetLayout: case Action::NextPanel: case Action::PreviousPanel: case Action::GrowPanel: case Action::ShrinkPanel:
     case Action::MovePanelOn: case Action::SplitPanelOff: case Action::ClosePanel: case Action::ShowPanel: case Action::MovePanel: case Action::ResizeParts:
         arrange(command);
@@ -335,10 +345,15 @@ void Debugger::tick(double milliseconds) {
     if (searching()) go_on_searching();
     if (lua_busy()) go_on_lua(milliseconds);
     if (walk_playing_) play_walk(std::min(std::chrono::duration<double, std::milli>(begin - last_tick_).count(), kReadMilliseconds));
+    allow(std::chrono::duration<double, std::milli>(begin - last_tick_).count());
     last_tick_ = begin;
     while (journey_ && elapsed() < milliseconds) go_on_travelling(kSlice);
     const u64 before = session_->position();
-    while (running_ && elapsed() < milliseconds) arrived(session_->run(kSlice));
+    while (running_ && elapsed() < milliseconds) {
+        const u64 units = allowed(kSlice);
+        if (!units) break;
+        arrived(run_slice(units));
+    }
     if (session_->position() > before) units_per_second_ = static_cast<double>(session_->position() - before) / (elapsed() / 1000);
     refresh_scripted();
 }

@@ -5,9 +5,12 @@
 #include "scenarios/cli.hpp"
 #include "scenarios/explain.hpp"
 #include "scenarios/guest_memory.hpp"
+#include "scenarios/lanes.hpp"
 #include "scenarios/lesson_lua.hpp"
+#include "scenarios/session_units.hpp"
 #include "scenarios/lua_console.hpp"
 #include "scenarios/session_back.hpp"
+#include "scenarios/source_lines.hpp"
 #include "ui/keys.hpp"
 #include "ui/workspace.hpp"
 
@@ -70,6 +73,13 @@ class Debugger {
     };
     const std::vector<Branch>& branches() const { return branches_; }
     const std::string& branch() const { return branch_; }
+    /// The mode flip: lanes that began at the session's place; null: there are none. And how often they have changed.
+    const scenarios::Lanes* flip() const { return flip_ ? &*flip_ : nullptr; }
+    u64 flips() const { return flips_; }
+    /// Units a second that Run goes at most; 0: as many as there can be.
+    u64 speed() const;
+    /// Runs as fast as it can whatever was chosen: for pictures and texts, where nobody waits.
+    void hurry() { hurries_ = true; }
     bool quit() const { return quit_; }
     bool light() const { return light_; }
     void set_light(bool light) { light_ = light; }
@@ -89,6 +99,8 @@ class Debugger {
     const std::string& message() const { return message_; }
     /// The exit whose dossier is shown: the one that was selected, else the newest. Null when there is none.
     const vmm::ExitDossier* selected_exit() const;
+    /// Lines of source of what the session runs, where its file has them.
+    const scenarios::SourceLines& source() const { return source_; }
     u64 selected_line() const { return selected_line_.value_or(session_->guest_state().pc); }
     /// The states as they were before the last command that moved the session: what differs is marked.
     const HartState& guest_before() const { return guest_before_; }
@@ -169,7 +181,7 @@ class Debugger {
     void refresh_scripted();
     // debugger_back.cpp
     bool go_back(const Command& command);
-    void travel(u64 position);
+    void travel(u64 position, bool in_slices = false);
     void look_back(const scenarios::Sought& sought);
     void go_on_travelling(u64 units);
     void cancel_journey();
@@ -177,6 +189,14 @@ class Debugger {
     void save_session(const std::string& name);
     void recover();
     void switch_branch(std::size_t index);
+    // debugger_units.cpp
+    void begin_unit(Action action);
+    void change_speed(int by);
+    RunEnd run_slice(u64 units);
+    u64 allowed(u64 most);
+    void allow(double milliseconds);
+    void flip_here(const std::string& modes);
+    void flip_command(const Command& command);
     void mark_now(); ///< what differs from now on is marked
     void free_play(const std::string& mode);
 
@@ -190,6 +210,13 @@ class Debugger {
     std::optional<Session> session_;
     std::optional<Journey> journey_;
     std::vector<Branch> branches_;
+    scenarios::SourceLines source_;
+    std::optional<scenarios::Lanes> flip_;
+    u64 flips_ = 0;
+    std::optional<scenarios::UnitStep> unit_; ///< what Run runs to; none: on and on
+    std::size_t speed_ = 0;                   ///< rungs below as fast as it can be
+    double allowance_ = 0;                    ///< units that may be run now, at a limited speed
+    bool hurries_ = false;
     std::string branch_ = "main";
     u64 forks_ = 0;
     std::string offered_, session_file_;

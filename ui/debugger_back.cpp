@@ -19,6 +19,7 @@ using scenarios::Sought;
 namespace {
 
 constexpr u64 kAtOnce = 4'000'000; // units that a command goes before it leaves the rest to tick
+constexpr u64 kSlice = 50'000;                // of a way that is asked for again and again
 constexpr std::size_t kMostBranches = 16;
 
 Instruction next_instruction(const Session& session) {
@@ -52,11 +53,12 @@ std::optional<float> Debugger::progress() const {
     return share(session_->position() - std::min(journey_->begin, session_->position()), journey_->target - std::min(journey_->begin, journey_->target));
 }
 
-void Debugger::travel(u64 position) {
-    const u64 origin = session_->position();
+/// `in_slices`: leaves all but a little to tick(), for who asks again and again.
+void Debugger::travel(u64 position, bool in_slices) {
+    const u64 origin = journey_ ? journey_->origin : session_->position();
     if (const auto placed = session_->go_before(position); !placed) return say(placed);
     journey_ = Journey{origin, session_->position(), position, {}, {}};
-    go_on_travelling(kAtOnce);
+    go_on_travelling(in_slices ? kSlice : kAtOnce);
 }
 
 void Debugger::look_back(const Sought& sought) {
@@ -68,6 +70,9 @@ void Debugger::look_back(const Sought& sought) {
 void Debugger::go_on_travelling(u64 units) {
     if (journey_->search) {
         const auto state = journey_->search->advance(*session_, units);
+        if (state == BackSearch::State::Found && journey_->sought->kind == Sought::Kind::Breakpoint && !condition_holds())
+            return void(journey_->search = BackSearch(*session_, *journey_->sought)); // its condition says no: what lies before that
+        if (state == BackSearch::State::Nothing) (void)session_->go_to(journey_->origin);
         if (state == BackSearch::State::Looking) return void(message_ = trf("Looking back for {} ... Esc cancels.", describe(*journey_->sought)));
         message_ = state == BackSearch::State::Found ? trf("Back at {}.", describe(*journey_->sought))
                                                      : trf("There was no {} before; going back reaches to position {}.", describe(*journey_->sought).substr(2), session_->earliest());
@@ -76,6 +81,7 @@ void Debugger::go_on_travelling(u64 units) {
         if (there && !there.value()) return void(message_ = trf("On the way to position {} ... Esc cancels.", journey_->target));
         message_ = there ? "" : there.error();
     }
+    if (!condition_error_.empty()) message_ = std::exchange(condition_error_, {});
     journey_.reset();
     arrived(RunEnd::Budget);
 }

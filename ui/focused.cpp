@@ -144,6 +144,11 @@ std::string focused_things(const Debugger& debugger, const PanelState& state) {
     case PanelId::Csrs: return csr_row(static_cast<u16>(state.csr))->name;
     case PanelId::Ledger: case PanelId::Dossier: return debugger.selected_exit() ? things_of(*debugger.selected_exit()) : mode();
     case PanelId::Exits: return session.vmm() && session.vmm()->exits() ? frequent_exits(*session.vmm()) : mode();
+    case PanelId::Flip: {
+        std::string modes;
+        for (std::size_t i = 0; debugger.flip() && i < debugger.flip()->size(); ++i) modes += std::string(vmm::mode_row(debugger.flip()->mode(i)).name) + "\n";
+        return modes.empty() ? mode() : modes;
+    }
     case PanelId::Lanes: case PanelId::Vms: case PanelId::Host: return mode();
     case PanelId::Translations: return "translate\n" + instruction_at(session, debugger.selected_line());
     case PanelId::GuestTable: case PanelId::Walk: return walked_entry(debugger);

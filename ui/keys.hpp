@@ -50,6 +50,7 @@ enum class Action : u8 {
     BackToPhysical, ///< number: a physical address, such as a page-table entry's
     OpenSession,    ///< text: the file of a recording
     SwitchBranch,   ///< number: index in Debugger::branches()
+    Last = SwitchBranch
 };
 struct KeyRow {
     Action action;

@@ -44,8 +44,8 @@ SplitNode containers_tree() {
     return column({leaf({P::Containers, P::Lesson}, 34), row({leaf({P::Mounts, P::Overlay, P::Cgroups, P::Network}, 55), column({leaf({P::Ledger}), leaf({P::Console})}, 45)}, 66)});
 }
 SplitNode compare_tree(bool wide) {
-    if (!wide) return column({fixed(P::Lanes, kLanes), row({leaf({P::Exits}), leaf({P::Vms})}), row({leaf({P::Code}), leaf({P::Lesson, P::Dossier})})});
-    return column({fixed(P::Lanes, kLanes), row({leaf({P::Code}, 30), leaf({P::Exits}, 40), column({leaf({P::Vms}, 6), leaf({P::Lesson, P::Dossier}, 5)}, 30)})});
+    if (!wide) return column({fixed(P::Lanes, kLanes), leaf({P::Flip}, 8), row({leaf({P::Code, P::Vms}), leaf({P::Exits, P::Lesson, P::Dossier})}, 6)});
+    return column({fixed(P::Lanes, kLanes), leaf({P::Flip}, 56), row({leaf({P::Code}, 32), leaf({P::Exits}, 40), leaf({P::Lesson, P::Vms, P::Dossier}, 28)}, 44)});
 }
 SplitNode lecture_tree(bool wide) {
     if (!wide) return column({leaf({P::Lesson}, 4), leaf({P::Code}, 6), fixed(P::Lanes, kLanes), leaf({P::Dossier}, 5)});

@@ -30,7 +30,7 @@ struct PanelState {
     std::size_t lesson_seen = 0;
     Csr csr = Csr::satp;  ///< whose fields are shown
     char palette_text[64] = "";
-    float drag_position = -1;
+    std::optional<u64> dragged_to;         ///< where the timeline is dragged to
     PanelId focus = PanelId::Code;         ///< the panel that keys about panels mean
     u64 focus_seen = 0;                    ///< of Debugger::focus_requests
     std::optional<PanelId> dragged;        ///< a panel on its way to another place
@@ -75,6 +75,9 @@ struct PanelState {
     i32 seen_process = 0;                      ///< whose mounts and network are shown, by its pid outside; 0: the newest container's
     bool overlay_changes = false, packet_tcp = false;
     char packet_text[64] = "";
+    u64 flip_seen = ~u64{0};                   ///< Debugger::flips of what follows
+    std::vector<scenarios::Lanes::Cost> flip_costs;
+    std::vector<scenarios::Lanes::Divergence> flip_differences;
     bool moving = false;                       ///< a panel has not done its work yet: another frame is due
 };
 

@@ -5,6 +5,7 @@
 #include "ui/journal.hpp"
 #include "ui/panels.hpp"
 #include "ui/settings.hpp"
+#include "ui/svg.hpp"
 #include "ui/text.hpp"
 
 #include <SDL.h>
@@ -102,8 +103,8 @@ std::string free_name(const std::string& name, const std::string& ending) {
 
 Result<std::string> write_text(const std::string& text, const std::string& name, const std::string& ending) {
     const std::string file = free_name(name, ending);
-    if (std::ofstream out(file, std::ios::binary); !(out << text) || !out.flush()) return Error{trf("{}: the table cannot be written there; check the current folder and its permissions", file)};
-    return trf("The table is in {}.", file);
+    if (std::ofstream out(file, std::ios::binary); !(out << text) || !out.flush()) return Error{trf("{}: that cannot be written there; check the current folder and its permissions", file)};
+    return trf("It is in {}.", file);
 }
 
 /// By its code; empty: the environment's.
@@ -171,6 +172,7 @@ class App {
             break;
         case Action::Explain: command.text = focused_things(debugger_, state_), debugger_.apply(command); break;
         case Action::SaveTable: said(write_text(panel_row(state_.focus).sheet(debugger_, state_).csv(), panel_names(state_.focus).name, "csv")); break;
+        case Action::SaveDrawing: said(save_drawing()); break;
         case Action::SavePicture: said(save_picture()); break;
         case Action::ShowMenu:
             state_.thing = focused_thing(debugger_, state_), state_.thing_panel = state_.focus;
@@ -271,6 +273,15 @@ class App {
         return trf("The picture is in {}.", file);
     }
 
+    /// The panel with the focus, as it was drawn last.
+    Result<std::string> save_drawing() const {
+        const ImDrawData* const drawing = ImGui::GetDrawData();
+        if (!drawing) return Error{tr("Nothing is drawn yet.")};
+        const std::string owner = fmt::format("{}###{}", panel_title(state_.focus, debugger_.session()), panel_names(state_.focus).name);
+        const std::string svg = svg_of(*drawing, owner, window_layout(debugger_, ImGui::GetFrameHeight())[state_.focus]);
+        return write_text(svg, panel_names(state_.focus).name, "svg");
+    }
+
     Window& window_;
     Debugger& debugger_;
     PanelState state_;
@@ -330,6 +341,7 @@ class StateFile {
 
 /// Until the guest stops by itself, so that pictures and texts are the same on every host; or for so long that it never will.
 void run_on(Debugger& debugger) {
+    debugger.hurry();
     const u64 end = debugger.session().position() + Session::kSearchBudget;
     while ((debugger.running() && debugger.session().position() < end) || debugger.searching() || debugger.lua_busy() || debugger.busy_travelling()) debugger.tick(kRunMilliseconds);
     if (debugger.running()) debugger.apply({Action::Pause});

@@ -53,6 +53,32 @@ TEST_CASE("A long way is gone in slices, shows how far it is, and can be cancell
     CHECK(debugger.session().guest_state() == state);
 }
 
+TEST_CASE("Running back stops where a breakpoint's condition is true, and comes back here when it nowhere is") {
+    Debugger debugger = debugger_of(Mode::Bare);
+    debugger.apply({Action::Run});
+    settle(debugger);
+    const u64 end = debugger.session().position();
+    debugger.apply({Action::AddBreakpoint, 0, "csr satp"});
+    debugger.apply({Action::ReverseRun});
+    settle(debugger);
+    const u64 last = debugger.session().position(), value = debugger.session().csr(debugger.session().guest_state(), Csr::satp);
+    REQUIRE(last < end);
+    debugger.apply({Action::GoTo, end});
+    settle(debugger);
+    debugger.apply({Action::ConditionBreakpoint, 0, "csr('satp') == 0"}); // the first write of all
+    debugger.apply({Action::ReverseRun});
+    settle(debugger);
+    CHECK(debugger.session().position() < last);
+    CHECK(debugger.session().csr(debugger.session().guest_state(), Csr::satp) == 0);
+    CHECK(value != 0);
+    debugger.apply({Action::GoTo, end});
+    settle(debugger);
+    debugger.apply({Action::ConditionBreakpoint, 0, "false"});
+    debugger.apply({Action::ReverseRun});
+    settle(debugger);
+    CHECK(debugger.session().position() == end);
+}
+
 TEST_CASE("Branches are kept where they were left, and compared") {
     Debugger debugger = debugger_of(Mode::Bare);
     debugger.apply({Action::Run});

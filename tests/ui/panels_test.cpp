@@ -1,100 +1,11 @@
 // The panels drawn without a window: with each kind of session, in each theme, at several sizes.
-#include "ui/panels.hpp"
-
-#include <doctest/doctest.h>
+#include "tests/ui/headless.hpp"
 
 using namespace trapeze;
+using namespace trapeze::test;
 using namespace trapeze::ui;
 
 namespace {
-
-/// Dear ImGui without a backend.
-class Screen {
-  public:
-    Screen(float width, float height, float scale, bool light) {
-        ImGui::CreateContext();
-        ImGui::GetIO().IniFilename = nullptr;
-        ImGui::GetIO().DisplaySize = {width, height};
-        apply_theme(light, scale);
-        theme_ = light ? light_theme() : dark_theme();
-        theme_.fonts = load_fonts(15 * scale);
-        unsigned char* pixels = nullptr;
-        int columns = 0, rows = 0;
-        ImGui::GetIO().Fonts->GetTexDataAsRGBA32(&pixels, &columns, &rows);
-    }
-    ~Screen() { ImGui::DestroyContext(); }
-    Screen(const Screen&) = delete;
-    Screen& operator=(const Screen&) = delete;
-
-    Commands frame(const Debugger& debugger) {
-        ImGui::GetIO().DeltaTime = 1.0f / 60;
-        ImGui::NewFrame();
-        Commands commands;
-        draw_window(debugger, theme_, state_, commands);
-        ImGui::Render();
-        return commands;
-    }
-    int vertices() const { return ImGui::GetDrawData()->TotalVtxCount; }
-    /// Presses and lets go of the left button.
-    Commands click(const Debugger& debugger, ImVec2 at) {
-        ImGuiIO& io = ImGui::GetIO();
-        Commands all;
-        for (const bool down : {false, true, false}) {
-            io.MousePos = at, io.MouseDown[0] = down;
-            for (const Command& command : frame(debugger)) all.push_back(command);
-        }
-        return all;
-    }
-
-    /// Presses at `from`, moves in steps, and lets go at `to`; what is asked for on the way is done.
-    Commands drag(Debugger& debugger, ImVec2 from, ImVec2 to) {
-        ImGuiIO& io = ImGui::GetIO();
-        io.MousePos = from, io.MouseDown[0] = false;
-        frame(debugger);
-        io.MouseDown[0] = true;
-        frame(debugger);
-        constexpr int kSteps = 4;
-        for (int i = 1; i <= kSteps; ++i) {
-            const float part = static_cast<float>(i) / kSteps;
-            io.MousePos = {from.x + (to.x - from.x) * part, from.y + (to.y - from.y) * part};
-            for (const Command& command : frame(debugger)) debugger.apply(command);
-        }
-        io.MouseDown[0] = false;
-        return frame(debugger);
-    }
-
-  private:
-    Theme theme_;
-    PanelState state_;
-};
-
-Session guest(vmm::Mode mode) {
-    scenarios::SessionConfig config;
-    config.guest = "tiny-os", config.mode = mode;
-    auto session = Session::create(config);
-    REQUIRE_MESSAGE(session, (session ? "" : session.error()));
-    return std::move(*session);
-}
-
-Debugger containers() {
-    scenarios::SessionConfig config;
-    container::ContainerSpec spec;
-    spec.rootfs = scenarios::build_folder() + "/guests/linux", spec.arguments = {"/whoami"};
-    for (const char* name : {"web", "db", "cache"}) spec.hostname = name, config.containers.push_back(spec);
-    config.record = class_bit(EventClass::Syscall) | class_bit(EventClass::Namespace) | class_bit(EventClass::Process);
-    auto session = Session::create(config);
-    REQUIRE_MESSAGE(session, (session ? "" : session.error()));
-    return Debugger(std::move(*session), std::nullopt);
-}
-
-Debugger lesson() {
-    auto loaded = scenarios::load_lesson("watch-a-trap");
-    REQUIRE(loaded);
-    std::optional<Session> session;
-    LessonRun run(std::move(*loaded));
-    REQUIRE(run.start(session));
-    return Debugger(std::move(*session), std::move(run));
-}
 
 /// Draws it everywhere; drawing alone asks for nothing.
 void check_draws(const Debugger& debugger) {
@@ -102,7 +13,7 @@ void check_draws(const Debugger& debugger) {
         for (const float scale : {1.0f, 2.0f}) {
             CAPTURE(width);
             CAPTURE(scale);
-            Screen screen(width, height, scale, scale > 1);
+            Headless screen(width, height, scale, scale > 1);
             for (int i = 0; i < 3; ++i) CHECK(screen.frame(debugger).empty());
             CHECK(screen.vertices() > 300);
         }
@@ -164,7 +75,7 @@ TEST_CASE("Every panel of every layout draws in every kind of session, unlocked 
     Debugger sessions[] = {Debugger(guest(vmm::Mode::Bare), std::nullopt), Debugger(guest(vmm::Mode::HardwareAssisted), std::nullopt), containers(), lesson()};
     for (Debugger& debugger : sessions) {
         debugger.workspace().set_locked(false);
-        Screen screen(1280, 800, 1, false);
+        Headless screen(1280, 800, 1, false);
         for (std::size_t i = 0; i < kPanels; ++i) {
             const auto panel = static_cast<PanelId>(i);
             if (!debugger.shows(panel)) continue;
@@ -191,7 +102,7 @@ TEST_CASE("Every panel says something as text in every kind of session") {
 
 TEST_CASE("A title is dragged to the edge of another panel once the layout is unlocked, and not before") {
     Debugger debugger(guest(vmm::Mode::TrapAndEmulate), std::nullopt);
-    Screen screen(1280, 800, 1, false);
+    Headless screen(1280, 800, 1, false);
     screen.frame(debugger);
     const auto drag = [&](PanelId panel, PanelId target) {
         const Rectangle from = window_layout(debugger, 21)[panel], to = window_layout(debugger, 21)[target];
@@ -211,7 +122,7 @@ TEST_CASE("A title is dragged to the edge of another panel once the layout is un
 TEST_CASE("A border follows the mouse once the layout is unlocked") {
     Debugger debugger(guest(vmm::Mode::TrapAndEmulate), std::nullopt);
     debugger.apply({Action::ToggleLock});
-    Screen screen(1280, 800, 1, false);
+    Headless screen(1280, 800, 1, false);
     screen.frame(debugger);
     const float before = window_layout(debugger, 21)[PanelId::Code].bottom();
     for (const Command& command : screen.drag(debugger, {100, before}, {100, before - 80})) debugger.apply(command);
@@ -220,7 +131,7 @@ TEST_CASE("A border follows the mouse once the layout is unlocked") {
 
 TEST_CASE("Every answer of a question can be clicked, anywhere on its line") {
     const Debugger debugger = lesson();
-    Screen screen(1280, 800, 1, false);
+    Headless screen(1280, 800, 1, false);
     screen.frame(debugger);
     const Rectangle place = window_layout(debugger, 21)[PanelId::Lesson];
     for (const float part : {0.06f, 0.5f, 0.9f}) {
@@ -237,7 +148,7 @@ TEST_CASE("Every answer of a question can be clicked, anywhere on its line") {
 TEST_CASE("A click selects a line of code, and an exit of the ledger") {
     Debugger debugger(guest(vmm::Mode::TrapAndEmulate), std::nullopt);
     for (int i = 0; i < 12; ++i) debugger.apply({Action::NextTrap});
-    Screen screen(1280, 800, 1, false);
+    Headless screen(1280, 800, 1, false);
     for (int i = 0; i < 4; ++i) screen.frame(debugger);
     const auto clicked = [&](PanelId id) {
         const Rectangle place = window_layout(debugger, 21)[id];

@@ -70,29 +70,42 @@ void draw_line(const Debugger& debugger, const Theme& theme, PanelState& state, 
     ImGui::SetCursorPos({local.x, local.y + columns.height});
 }
 
+/// "main.c:12  x = y;" where a line's code begins, as far as the lines that are in view tell; else empty. Assembly is its own source.
+std::string source_before(const scenarios::SourceLines& source, const std::vector<Session::CodeLine>& lines, std::size_t index) {
+    const auto place = source.at(lines[index].pc);
+    if (!place || place->file.ends_with(".S") || place->file.ends_with(".s") || (index && source.at(lines[index - 1].pc) == place)) return {};
+    return fmt::format("{}:{}  {}", place->file.substr(place->file.find_last_of('/') + 1), place->line, source.text(*place).value_or(""));
+}
+
+/// The line to begin with, so that `above` rows are above the current one: names and lines of source take rows of their own.
+std::size_t first_line(const Debugger& debugger, const std::vector<Session::CodeLine>& lines, std::size_t above) {
+    const auto current = static_cast<std::size_t>(std::find_if(lines.begin(), lines.end(), [](const auto& line) { return line.current; }) - lines.begin());
+    std::size_t first = std::min(current, lines.size()), taken = 0;
+    for (; first > 0; --first) {
+        taken += 1 + !lines[first - 1].symbol.empty() + !source_before(debugger.source(), lines, first - 1).empty();
+        if (taken > above) break;
+    }
+    return first;
+}
+
 } // namespace
 
 void draw_code(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands) {
-    {
-        const WithFont font(theme.fonts.prose);
-        ImGui::TextColored(theme.dim, "%s", tr("stripes: believed, real    ! sensitive    \u25cf breakpoint (F9)"));
-    }
-    ImGui::BeginChild("lines", {0, 0}, false, ImGuiWindowFlags_NoScrollbar);
+    prose(theme, theme.dim, tr("stripes: believed, real    ! sensitive    \u25cf breakpoint (F9)"));
+    // Where there is no room for whole lines, Shift and the wheel go sideways.
+    ImGui::BeginChild("lines", {0, 0}, false, ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_HorizontalScrollbar);
     ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, {ImGui::GetStyle().ItemSpacing.x, std::round(ImGui::GetFontSize() * 0.15f)});
     const auto rows = static_cast<unsigned>(std::max(4.0f, ImGui::GetContentRegionAvail().y / ImGui::GetTextLineHeightWithSpacing()));
     const auto lines = debugger.session().code(rows * 2 / 5, rows);
     if (lines.empty()) prose(theme, theme.text, trf("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
-    // Symbols take lines of their own: as many lines go at the top as keep the current one where it would be.
-    unsigned before = 0, names = 0;
-    for (const auto& line : lines) {
-        if (!line.symbol.empty()) ++names;
-        if (line.current) break;
-        ++before;
-    }
-    for (unsigned skipped = std::min(names, before), i = skipped; i < lines.size(); ++i) {
+    for (std::size_t i = first_line(debugger, lines, rows * 2 / 5); i < lines.size(); ++i) {
         if (!lines[i].symbol.empty()) {
             ImGui::SetCursorPosX(ImGui::GetCursorPosX() + Columns().text);
             ImGui::TextColored(theme.accent, "%s:", lines[i].symbol.c_str());
+        }
+        if (const std::string source = source_before(debugger.source(), lines, i); !source.empty()) {
+            ImGui::SetCursorPosX(ImGui::GetCursorPosX() + Columns().text);
+            ImGui::TextColored(theme.good, "%s", source.c_str());
         }
         draw_line(debugger, theme, state, lines[i], commands);
     }
@@ -102,10 +115,13 @@ void draw_code(const Debugger& debugger, const Theme& theme, PanelState& state, 
 
 Sheet sheet_code(const Debugger& debugger, const PanelState&) {
     constexpr unsigned kBefore = 12, kAfter = 24;
-    Table table{{"", tr("believed"), tr("real"), tr("address"), tr("symbol"), tr("instruction"), ""}};
-    for (const auto& line : debugger.session().code(kBefore, kAfter))
+    Table table{{"", tr("believed"), tr("real"), tr("address"), tr("symbol"), tr("instruction"), "", tr("source")}};
+    const auto lines = debugger.session().code(kBefore, kAfter);
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        const auto& line = lines[i];
         table.rows.push_back({line.current ? ">" : has_breakpoint(debugger, line.pc) ? "*" : "", std::string(1, priv_letter(line.believed)), mode_text(line.real), hex(line.pc), line.symbol,
-                              line.text, line.sensitive ? tr("sensitive") : ""});
+                              line.text, line.sensitive ? tr("sensitive") : "", source_before(debugger.source(), lines, i)});
+    }
     if (table.rows.empty()) return Sheet().say(trf("Nothing is mapped at pc 0x{:x}.", debugger.session().guest_state().pc));
     return Sheet().say(tr("> the next instruction, * a breakpoint")).add(std::move(table));
 }

@@ -67,17 +67,32 @@ bool draw_terminals(const Debugger& debugger, const Theme& theme, PanelState& st
     return clicked;
 }
 
-/// The run so far, as a slider that goes to any point of it.
+/// The run so far, as a slider that goes to any point of it, already while it is dragged.
 void draw_timeline_slider(const Debugger& debugger, const Theme& theme, PanelState& state, Commands& commands, float width) {
     ImGui::SetNextItemWidth(width);
-    const double farthest = static_cast<double>(std::max<u64>(debugger.farthest(), 1));
-    float place = state.drag_position >= 0 ? state.drag_position : static_cast<float>(static_cast<double>(debugger.session().position()) / farthest);
-    if (ImGui::SliderFloat("##timeline", &place, 0, 1, "")) state.drag_position = place;
-    tooltip(theme, tr("The run so far. Drag to go back, or forward again."));
-    if (ImGui::IsItemDeactivated() && state.drag_position >= 0) {
-        commands.push_back({Action::GoTo, static_cast<u64>(static_cast<double>(state.drag_position) * farthest)});
-        state.drag_position = -1;
+    const u64 first = debugger.session().earliest(), last = std::max<u64>(debugger.farthest(), first + 1);
+    u64 place = state.dragged_to.value_or(debugger.session().position());
+    if (ImGui::SliderScalar("##timeline", ImGuiDataType_U64, &place, &first, &last, "") && place != state.dragged_to) {
+        state.dragged_to = std::clamp(place, first, last);
+        commands.push_back({Action::GoTo, *state.dragged_to, "in slices"});
     }
+    tooltip(theme, trf("The run so far, {} steps. Drag to go back, or forward again; Ctrl and a click let a step be typed.", debugger.farthest()));
+    if (!ImGui::IsItemActive()) state.dragged_to.reset();
+}
+
+/// One line, cut where the room ends, whole in its tooltip.
+void cut_line(const Theme& theme, const ImVec4& colour, std::string text) {
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    const std::string whole = text;
+    for (std::size_t at; (at = text.find('\n')) != std::string::npos;) text.replace(at, 1, "; ");
+    const float room = ImGui::GetContentRegionAvail().x;
+    if (ImGui::CalcTextSize(text.c_str()).x <= room) return ImGui::TextColored(colour, "%s", text.c_str());
+    while (!text.empty() && ImGui::CalcTextSize((text + "...").c_str()).x > room) {
+        while (!text.empty() && (text.back() & 0xc0) == 0x80) text.pop_back(); // the rest of a letter
+        if (!text.empty()) text.pop_back();
+    }
+    ImGui::TextColored(colour, "%s", (text + "...").c_str());
+    tooltip(theme, whole);
 }
 
 } // namespace
@@ -106,19 +121,20 @@ void draw_timeline(const Debugger& debugger, const Theme& theme, PanelState& sta
     std::string summary = trf("step {}", session.position());
     if (session.vmm()) summary += trf("   exits {}", session.vmm()->exits());
     if (session.kernel()) summary += trf("   system calls {}", session.kernel()->system_calls());
+    if (debugger.speed()) summary += fmt::format("   {}/s", debugger.speed());
     if (!debugger.branches().empty()) summary += fmt::format("   {}", debugger.branch());
     ImGui::TextUnformatted(summary.c_str());
     ImGui::SameLine(0, em);
     ImGui::TextColored(theme.dim, "%s", tr("timeline"));
     ImGui::SameLine(0, em * 0.5f);
     const float width = std::max(em * 6, ImGui::GetContentRegionAvail().x * 0.34f);
-    if (travels) {
+    if (travels && !state.dragged_to) {
         ImGui::ProgressBar(*debugger.progress(), {width, 0});
         tooltip(theme, tr("How much of the way is gone. Esc or F6 cancels it."));
     } else draw_timeline_slider(debugger, theme, state, commands, width);
     ImGui::SameLine(0, em);
-    if (debugger.message().empty()) ImGui::TextColored(theme.dim, "%s", tr("Shift+F10 goes back one step. F1 explains what has the focus, Shift+F1 keys and colours."));
-    else ImGui::TextColored(theme.text, "%s", debugger.message().c_str());
+    if (debugger.message().empty()) cut_line(theme, theme.dim, tr("Shift+F10 goes back one step. F1 explains what has the focus, Shift+F1 keys and colours."));
+    else cut_line(theme, theme.text, debugger.message());
 }
 
 Sheet sheet_console(const Debugger& debugger, const PanelState&) {

@@ -70,7 +70,7 @@ void layout_menu(const Debugger& debugger, const Theme& theme, Commands& command
 
 void panel_menu(const Debugger& debugger, const Theme& theme, Commands& commands) {
     if (!ImGui::BeginMenu(tr("Panel"))) return;
-    for (Action action : {Action::CopyPanel, Action::SaveTable, Action::SavePicture}) menu_item(theme, action, commands);
+    for (Action action : {Action::CopyPanel, Action::SaveTable, Action::SaveDrawing, Action::SavePicture}) menu_item(theme, action, commands);
     ImGui::Separator();
     for (std::size_t i = 0; i < kPanels; ++i) {
         const auto panel = static_cast<PanelId>(i);
@@ -97,12 +97,13 @@ float draw_menu(const Debugger& debugger, const Theme& theme, Commands& commands
     if (!ImGui::BeginMainMenuBar()) return 0;
     menu(theme, tr("Start"), {Action::ShowStart, Action::SaveSession, Action::RecoverSession, Action::Reset, Action::Quit}, commands);
     menu(theme, tr("Go"),
-         {Action::Run, Action::Pause, Action::Stop, Action::NextTrap, Action::ToReturn, Action::Step, Action::StepOver, Action::StepOut, Action::RunToLine,
+         {Action::Run, Action::Pause, Action::Stop, Action::NextTrap, Action::ToReturn, Action::Step, Action::StepOver, Action::StepOut, Action::RunToLine, Action::NextBlock, Action::NextSystemCall, Action::NextSwitch,
+          Action::NextOfKind, Action::Slower, Action::Faster,
           Action::ToggleBreakpoint, Action::ToggleTyping},
          commands);
     menu(theme, tr("Back"),
          {Action::StepBack, Action::BackToTrap, Action::ReverseRun, Action::BackToOperand, Action::BackToCsr, Action::BackToStore, Action::BackToEntry, Action::Fork, Action::NextBranch,
-          Action::CompareBranches},
+          Action::CompareBranches, Action::Flip, Action::FlipStep, Action::FlipMany, Action::FlipExit},
          commands);
     menu(theme, tr("View"), {Action::ToggleTheme, Action::ToggleContrast, Action::ToggleMotion, Action::NextLanguage, Action::ZoomIn, Action::ZoomOut, Action::ZoomReset, Action::ShowPalette}, commands);
     layout_menu(debugger, theme, commands);
