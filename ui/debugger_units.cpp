@@ -89,7 +89,7 @@ void Debugger::flip_command(const Command& command) {
         flip_.reset();
         return void(message_ = tr("The lanes are gone; the session is where it was."));
     }
-    if (!flip_) return void(message_ = tr("There are no lanes; Ctrl+M lets the guest go on from here in several modes at once."));
+    if (!flip_) return void(message_ = tr("There are no lanes; Ctrl+Shift+F8 lets the guest go on from here in several modes at once."));
     message_.clear();
     if (command.action == Action::FlipStep) flip_->step_together(1);
     else if (command.action == Action::FlipMany) flip_->step_together(kManyInstructions);

@@ -277,7 +277,7 @@ class App {
     Result<std::string> save_drawing() const {
         const ImDrawData* const drawing = ImGui::GetDrawData();
         if (!drawing) return Error{tr("Nothing is drawn yet.")};
-        const std::string owner = fmt::format("{}###{}", panel_title(state_.focus, debugger_.session()), panel_names(state_.focus).name);
+        const std::string owner = fmt::format("{}###{}", panel_title(state_.focus, debugger_), panel_names(state_.focus).name);
         const std::string svg = svg_of(*drawing, owner, window_layout(debugger_, ImGui::GetFrameHeight())[state_.focus]);
         return write_text(svg, panel_names(state_.focus).name, "svg");
     }

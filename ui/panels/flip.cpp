@@ -13,7 +13,7 @@ namespace {
 
 using scenarios::Lanes;
 
-constexpr const char* kNone = later("Ctrl+M lets the guest go on from here in several modes at once, in lanes beside each other that are stepped together. The session itself stays where it is.");
+constexpr const char* kNone = later("Ctrl+Shift+F8 lets the guest go on from here in several modes at once, in lanes beside each other that are stepped together. The session itself stays where it is.");
 constexpr const char* kAlike = later("All guests are alike: registers, CSRs, memory and console.");
 
 const char* state_of(const Lanes& lanes, std::size_t lane, const Lanes::Cost& cost) {
@@ -81,7 +81,7 @@ struct Column {
 };
 
 void draw_buttons(const Debugger& debugger, const Theme& theme, Commands& commands) {
-    const std::pair<const char*, Action> kButtons[] = {{later("F8  step"), Action::FlipStep}, {later("Shift+F8  100 steps"), Action::FlipMany}, {later("Ctrl+F8  next exit"), Action::FlipExit}, {later("Ctrl+M  end"), Action::Flip}};
+    const std::pair<const char*, Action> kButtons[] = {{later("F8  step"), Action::FlipStep}, {later("Shift+F8  100 steps"), Action::FlipMany}, {later("Ctrl+F8  next exit"), Action::FlipExit}, {later("Ctrl+Shift+F8  end"), Action::Flip}};
     const float right = ImGui::GetWindowPos().x + ImGui::GetContentRegionMax().x;
     for (const auto& [english, action] : kButtons) {
         const char* const text = tr(english);
