@@ -180,7 +180,7 @@ ViewText network_text(const NetworkSeen& network) {
     ViewText view;
     ViewTable devices{{"in", "device", "kind", "state", "addresses", "other end", "bridge", "received", "sent"}, {}}, rest{{"in", "what", "is"}, {}};
     for (const NetSpaceSeen& space : network.spaces) {
-        view.sentences.push_back(fmt::format("net namespace {} ({}): {} processes{}", space.inode, space.who, space.members.size(), space.forwards ? ", forwards packets" : ""));
+        view.sentences.push_back(fmt::format("net namespace {} ({}): {} {}{}", space.inode, space.who, space.members.size(), space.members.size() == 1 ? "process" : "processes", space.forwards ? ", forwards packets" : ""));
         for (const DeviceSeen& device : space.devices)
             devices.rows.push_back({space.who, device.name, device.kind, device.up ? device.carrier ? "up" : "up, no carrier" : "down", joined(device.addresses), device.peer,
                                     device.ports.empty() ? device.bridge : "ports " + joined(device.ports), fmt::format("{} packets", device.received.packets), fmt::format("{} packets", device.sent.packets)});
