@@ -16,7 +16,7 @@ namespace trapeze::scenarios {
 
 namespace {
 
-constexpr std::size_t kMostRows = 4'000'000, kMostSourceBytes = 8 << 20;
+constexpr std::size_t kMostRows = 4'000'000, kMostSourceBytes = 8 << 20, kMostPath = 4096;
 constexpr u64 kMostElfBytes = u64{256} << 20; // larger ones, such as a Linux with all of its lines, would hold up the start
 
 std::string trimmed(const std::string& line) {
@@ -28,7 +28,7 @@ std::string trimmed(const std::string& line) {
 std::string folder_of(Dwarf_Die& unit) {
     Dwarf_Attribute attribute;
     const char* const folder = dwarf_formstring(dwarf_attr(&unit, DW_AT_comp_dir, &attribute));
-    return folder ? folder : "";
+    return folder && strnlen(folder, kMostPath) < kMostPath ? folder : "";
 }
 
 std::string in_folder(const std::string& folder, const std::string& source) {
@@ -53,7 +53,7 @@ template <class Take> void for_rows(Dwarf* dwarf, Take take) {
             if (!line || dwarf_lineaddr(line, &address) != 0 || dwarf_lineno(line, &number) != 0) continue;
             (void)dwarf_lineendsequence(line, &ends);
             const char* const source = dwarf_linesrc(line, nullptr, nullptr);
-            if (!take(address, source ? in_folder(folder, source) : "", ends || number < 0 ? 0u : static_cast<unsigned>(number))) return;
+            if (!take(address, source && strnlen(source, kMostPath) < kMostPath ? in_folder(folder, source) : "", ends || number < 0 ? 0u : static_cast<unsigned>(number))) return;
         }
     }
 }

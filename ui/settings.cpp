@@ -1,5 +1,7 @@
 #include "ui/settings.hpp"
 
+#include "emulator/replace_file.hpp"
+
 #include "ui/text.hpp"
 #include "ui/workspace.hpp"
 
@@ -66,10 +68,8 @@ Result<void> save_settings(const Settings& settings, const std::string& file) {
     if (file.empty()) return Error{"there is no home folder to keep the settings in; set HOME or XDG_CONFIG_HOME"};
     std::error_code failed;
     std::filesystem::create_directories(std::filesystem::path(file).parent_path(), failed);
-    const std::string fresh = file + ".new";
-    if (std::ofstream out(fresh); !(out << settings_json(settings)) || !out.flush()) return refused();
-    std::filesystem::rename(fresh, file, failed);
-    if (failed) return refused();
+    const std::string text = settings_json(settings);
+    if (!replace_file(file, {reinterpret_cast<const u8*>(text.data()), text.size()})) return refused();
     return {};
 }
 

@@ -1,4 +1,5 @@
 #include "ui/workspace.hpp"
+#include "emulator/replace_file.hpp"
 #include "ui/text.hpp"
 
 #include <fmt/format.h>
@@ -199,10 +200,8 @@ Result<void> save_layouts(const Workspace& workspace, const std::string& file) {
     if (file.empty()) return Error{"there is no home folder to keep the layouts in; set HOME or XDG_CONFIG_HOME"};
     std::error_code failed;
     std::filesystem::create_directories(std::filesystem::path(file).parent_path(), failed);
-    const std::string fresh = file + ".new";
-    if (std::ofstream out(fresh); !(out << workspace.json()) || !out.flush()) return refused();
-    std::filesystem::rename(fresh, file, failed);
-    if (failed) return refused();
+    const std::string text = workspace.json();
+    if (!replace_file(file, {reinterpret_cast<const u8*>(text.data()), text.size()})) return refused();
     return {};
 }
 

@@ -27,7 +27,7 @@ json state_in(const std::string& file) {
 std::size_t journals(const std::string& folder) {
     std::error_code failed;
     const std::filesystem::directory_iterator all(folder, failed);
-    return static_cast<std::size_t>(std::count_if(begin(all), end(all), [](const auto& entry) { return entry.path().extension() == ".journal"; }));
+    return static_cast<std::size_t>(std::count_if(begin(all), end(all), [](const auto& entry) { return entry.path().extension() == ".journal" && !entry.path().filename().string().starts_with(".part-"); }));
 }
 
 } // namespace

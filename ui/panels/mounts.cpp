@@ -71,15 +71,24 @@ void draw_overlay_of(const Theme& theme, PanelState& state, const OverlaySeen& o
     draw_table(theme, "overlay", table, look);
 }
 
+/// The mount namespace of the process that is chosen, below the choice. None: there is nothing to show, and the panel says why.
+std::optional<u32> choose_mounts(const Debugger& debugger, const Theme& theme, PanelState& state) {
+    if (!debugger.session().kernel()) {
+        prose(theme, theme.text, tr(kNoContainers));
+        return std::nullopt;
+    }
+    const container::ProcessSeen* own = choose_process(debugger, theme, state);
+    return own ? std::optional(own->namespaces[NamespaceKind::Mnt]) : std::nullopt;
+}
+
 } // namespace
 
 void draw_mounts(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
+    const auto chosen = choose_mounts(debugger, theme, state);
+    if (!chosen) return;
     const container::Kernel* kernel = debugger.session().kernel();
-    if (!kernel) return prose(theme, theme.text, tr(kNoContainers));
-    const container::ProcessSeen* own = choose_process(debugger, theme, state);
-    if (!own) return;
     SeenViews& views = seen_views(debugger, state);
-    const u32 mnt = own->namespaces[NamespaceKind::Mnt];
+    const u32 mnt = *chosen;
     if (!views.mounts.contains(mnt)) views.mounts[mnt] = container::mount_tree(*kernel, mnt);
     const container::MountTree& tree = views.mounts[mnt];
     ImGui::SameLine();
@@ -104,12 +113,11 @@ Sheet sheet_mounts(const Debugger& debugger, const PanelState& state) {
 }
 
 void draw_overlay(const Debugger& debugger, const Theme& theme, PanelState& state, Commands&) {
+    const auto chosen = choose_mounts(debugger, theme, state);
+    if (!chosen) return;
     const container::Kernel* kernel = debugger.session().kernel();
-    if (!kernel) return prose(theme, theme.text, tr(kNoContainers));
-    const container::ProcessSeen* own = choose_process(debugger, theme, state);
-    if (!own) return;
     SeenViews& views = seen_views(debugger, state);
-    const u32 mnt = own->namespaces[NamespaceKind::Mnt];
+    const u32 mnt = *chosen;
     if (!views.overlays.contains(mnt)) views.overlays[mnt] = container::overlays_seen(*kernel, mnt);
     const auto& overlays = views.overlays[mnt];
     if (overlays.empty()) return prose(theme, theme.text, "No overlay is mounted for this process: its root is a folder of the host, which is never written. Containers of images have one.");
